@@ -1,0 +1,11 @@
+//! Takes an order from placed to paid: reserve every line, confirm, authorize, capture. Any
+//! failure compensates in reverse and cancels the order with its reason.
+//!
+//! One instance per order, `checkout-<order id>`. Business instants of the order are kept apart
+//! from the instants at which the process acts, so that an order of long ago can be processed now.
+
+mod process;
+mod state;
+
+pub use process::Checkout;
+pub use state::{CheckoutCommand, CheckoutFact, CheckoutInput, CheckoutState, CheckoutTimeout};

@@ -1,0 +1,12 @@
+//! Takes a shipped order to fulfilled: a seller ships, its reservations are committed, and the
+//! order learns that the seller is done.
+//!
+//! One instance per order, `fulfilment-<order id>`.
+
+mod process;
+mod state;
+
+pub use process::Fulfilment;
+pub use state::{
+    FulfilmentCommand, FulfilmentFact, FulfilmentInput, FulfilmentState, FulfilmentTimeout,
+};

@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use daybook_event_store::{NewEvent, Position, Recorded, Revision, StreamId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Contract, DecodeError};
+
+/// On whose behalf something is done: `kind:name`, such as `user:alice` or `process:checkout`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Actor(pub Arc<str>);
+
+/// What is said about every event, beside what its store says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The version of the payload's form.
+    #[serde(rename = "schemaVersion")]
+    pub schema_version: u16,
+    /// Shared by everything that one request set off.
+    #[serde(rename = "$correlationId")]
+    pub correlation_id: Uuid,
+    /// The command that decided this event.
+    #[serde(rename = "$causationId")]
+    pub causation_id: Uuid,
+    /// On whose behalf.
+    pub actor: Actor,
+    /// W3C Trace Context of the request, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// An event of the business, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<E> {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its place in the store.
+    pub position: Position,
+    /// When the store took it: microseconds since 1970-01-01T00:00:00Z.
+    pub recorded_at: i64,
+    /// Its id.
+    pub id: Uuid,
+    /// What is said about it.
+    pub metadata: Metadata,
+    /// What happened.
+    pub event: E,
+}
+
+/// Makes an event ready to be appended. The schema version in `metadata` is set here.
+pub fn seal<E: Contract>(id: Uuid, event: &E, metadata: &Metadata) -> NewEvent {
+    let wire = event.encode();
+    let metadata = Metadata { schema_version: wire.version, ..metadata.clone() };
+    NewEvent {
+        id,
+        kind: wire.kind.into(),
+        data: wire.data.into(),
+        metadata: serde_json::to_vec(&metadata).unwrap_or_default().into(),
+    }
+}
+
+/// Reads a recorded event. `None`: its type is retired.
+///
+/// # Errors
+/// Its type is not of this contract, or it is not what it should be.
+pub fn open<E: Contract>(recorded: &Recorded) -> Result<Option<Envelope<E>>, DecodeError> {
+    let metadata: Metadata = serde_json::from_slice(&recorded.metadata)
+        .map_err(|source| DecodeError::Metadata { id: recorded.id, source })?;
+    let event = E::decode(&recorded.kind, metadata.schema_version, &recorded.data)?;
+    Ok(event.map(|event| Envelope {
+        stream: recorded.stream.clone(),
+        revision: recorded.revision,
+        position: recorded.position,
+        recorded_at: recorded.recorded_at,
+        id: recorded.id,
+        metadata,
+        event,
+    }))
+}

@@ -1,0 +1,16 @@
+//! An event store: streams of events with optimistic concurrency, one global order, and tails
+//! that go from history to live.
+//!
+//! [`EventStore`] is the port; [`Store`] is the adapter chosen at run time. The store carries
+//! bytes. It knows nothing of commerce, of JSON or of any event's meaning.
+
+mod memory;
+mod port;
+mod store;
+
+pub use memory::MemoryStore;
+pub use port::{
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, InvalidStreamId,
+    Limits, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+};
+pub use store::Store;

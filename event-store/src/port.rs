@@ -1,0 +1,388 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// A stream's name: `<category>-<id>`. The category is what stands before the first hyphen, as
+/// in EventStoreDB; a name without a hyphen has no category.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(Arc<str>);
+
+/// A text is not a stream's name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a stream's name must be 1 to {max} bytes without control characters: {input:?}", max = StreamId::MAX_LEN)]
+pub struct InvalidStreamId {
+    /// What was given, cut to a readable length.
+    pub input: String,
+}
+
+impl StreamId {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// The stream of one instance of a category.
+    ///
+    /// # Errors
+    /// The name is too long or has control characters.
+    pub fn new(category: &str, id: impl fmt::Display) -> Result<Self, InvalidStreamId> {
+        format!("{category}-{id}").parse()
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the first hyphen; empty where there is none.
+    pub fn category(&self) -> &str {
+        self.0.split_once('-').map_or("", |(category, _)| category)
+    }
+
+    /// What stands after the first hyphen; the whole name where there is none.
+    pub fn id(&self) -> &str {
+        self.0.split_once('-').map_or(&*self.0, |(_, id)| id)
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = InvalidStreamId;
+
+    fn from_str(input: &str) -> Result<Self, InvalidStreamId> {
+        if input.is_empty() || input.len() > Self::MAX_LEN || input.chars().any(char::is_control) {
+            return Err(InvalidStreamId { input: input.chars().take(80).collect() });
+        }
+        Ok(Self(input.into()))
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({:?})", &*self.0)
+    }
+}
+
+/// The place of an event in its stream; the first is 0, without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The first event.
+    pub const START: Self = Self(0);
+    /// Past every event: where a backward read of a whole stream begins.
+    pub const END: Self = Self(u64::MAX);
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of an event among all events of the store. Strictly increasing and stable; what
+/// lies between two positions is not to be counted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a writer believes of a stream's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing.
+    Any,
+    /// The stream has no event.
+    NoStream,
+    /// The stream has at least one event.
+    StreamExists,
+    /// The stream's last event has this revision.
+    At(Revision),
+}
+
+/// An event to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Identifies the event for all time, over all streams: appending it again appends nothing.
+    pub id: Uuid,
+    /// The event's type, 1 to 255 bytes.
+    pub kind: Arc<str>,
+    /// The payload.
+    pub data: Bytes,
+    /// What is to be said about the payload.
+    pub metadata: Bytes,
+}
+
+/// An event as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its place in the store.
+    pub position: Position,
+    /// When the store took it: microseconds since 1970-01-01T00:00:00Z. Never decreases with the
+    /// position, even if the clock does.
+    pub recorded_at: i64,
+    /// Its id.
+    pub id: Uuid,
+    /// Its type.
+    pub kind: Arc<str>,
+    /// The payload.
+    pub data: Bytes,
+    /// What was said about the payload.
+    pub metadata: Bytes,
+}
+
+/// Where an append ended up. For a repeated append, where it ended up the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The revision of its last event.
+    pub revision: Revision,
+    /// The position of its last event.
+    pub position: Position,
+}
+
+/// One stream's share of an atomic append over several streams.
+#[derive(Debug, Clone)]
+pub struct StreamWrite {
+    /// Where to.
+    pub stream: StreamId,
+    /// What the writer believes of the stream's end.
+    pub expected: Expected,
+    /// What to append; at least one event.
+    pub events: Vec<NewEvent>,
+}
+
+/// Which way to read a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// Which events of the store to deliver. Empty lists let everything through; both must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Categories of streams.
+    pub categories: Vec<Arc<str>>,
+    /// Event types.
+    pub kinds: Vec<Arc<str>>,
+}
+
+impl Filter {
+    /// Lets everything through.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Lets events of these categories through.
+    pub fn categories(categories: &[&str]) -> Self {
+        Self { categories: categories.iter().map(|&c| c.into()).collect(), kinds: Vec::new() }
+    }
+
+    /// Lets events of these types through.
+    pub fn kinds(kinds: &[&str]) -> Self {
+        Self { categories: Vec::new(), kinds: kinds.iter().map(|&k| k.into()).collect() }
+    }
+
+    /// Whether an event of this stream and type is let through.
+    pub fn matches(&self, stream: &str, kind: &str) -> bool {
+        let category = stream.split_once('-').map_or("", |(category, _)| category);
+        (self.categories.is_empty() || self.categories.iter().any(|c| &**c == category))
+            && (self.kinds.is_empty() || self.kinds.iter().any(|k| &**k == kind))
+    }
+}
+
+/// What a tail delivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tailed {
+    /// An event that matches.
+    Event(Recorded),
+    /// Every matching event up to this position has been delivered. Comes whenever the tail has
+    /// caught up with the store, and now and then over long stretches without a match.
+    CaughtUp(Position),
+}
+
+/// The most that one append may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of payload and metadata of one event.
+    pub event_bytes: usize,
+    /// Bytes of payload and metadata of all events of one append.
+    pub append_bytes: usize,
+    /// Events of one append.
+    pub append_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { event_bytes: 1 << 20, append_bytes: 16 << 20, append_events: 10_000 }
+    }
+}
+
+impl Limits {
+    /// Checks the sizes of an append.
+    ///
+    /// # Errors
+    /// [`AppendError::Size`] names the first size that is out of range.
+    pub fn check(&self, writes: &[StreamWrite]) -> Result<(), AppendError> {
+        let within = |what, min, max, actual| {
+            if (min..=max).contains(&actual) {
+                Ok(())
+            } else {
+                Err(AppendError::Size { what, min, max, actual })
+            }
+        };
+        within("the number of streams in one append", 1, self.append_events, writes.len())?;
+        let (mut events, mut bytes) = (0, 0);
+        for write in writes {
+            within("the number of events for a stream", 1, self.append_events, write.events.len())?;
+            events += write.events.len();
+            for event in &write.events {
+                let size = event.data.len() + event.metadata.len();
+                within("bytes of an event's type", 1, 255, event.kind.len())?;
+                within("bytes of an event", 0, self.event_bytes, size)?;
+                bytes += size;
+            }
+        }
+        within("the number of events in one append", 1, self.append_events, events)?;
+        within("bytes of one append", 0, self.append_bytes, bytes)
+    }
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// Somebody else was first, or the writer was wrong about the stream.
+    #[error("stream {stream} is at revision {actual:?}, not as expected: {expected:?}")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// What the writer believed.
+        expected: Expected,
+        /// Its last revision; `None` where it has no event.
+        actual: Option<Revision>,
+    },
+    /// Some of the event ids are in the store already, but not as this very append.
+    #[error("event id {id} was used before by another append")]
+    IdReused {
+        /// The id.
+        id: Uuid,
+    },
+    /// The append, or an event of it, is empty or over a limit.
+    #[error("{what} must be {min} to {max}, not {actual}")]
+    Size {
+        /// What was measured.
+        what: &'static str,
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+        /// As given.
+        actual: usize,
+    },
+    /// The store cannot write now and may again later, such as when its disk is full. Nothing was
+    /// appended.
+    #[error("the store cannot write: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// The store stopped for good (an fsync failed, or it was closed); whether this append is
+    /// durable is not known. Open it again, then repeat the append: its event ids tell.
+    #[error("the store has stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why events could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReadError {
+    /// What is on disk is not what was written.
+    #[error("the store is damaged at {place}: {reason}")]
+    Damaged {
+        /// Where.
+        place: String,
+        /// What was found.
+        reason: String,
+    },
+    /// Reading failed and may succeed later.
+    #[error("the store cannot be read: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The port: append, read, tail.
+///
+/// Adapters are cheap to clone; clones share one store.
+pub trait EventStore: Clone + Send + Sync + 'static {
+    /// Appends events to a stream: all or none, durable when it returns.
+    ///
+    /// Where all of the events' ids are in this stream already, as one earlier append, nothing is
+    /// appended and the earlier result is returned, whatever is expected.
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
+
+    /// Reads a stream from a revision on (inclusive), as it stands now. A stream without events
+    /// reads as empty.
+    fn read(
+        &self,
+        stream: &StreamId,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
+
+    /// Reads all matching events after a position, oldest first, up to the end as it stands now.
+    fn read_all(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
+
+    /// Follows all matching events after a position: those that are there, then those that come,
+    /// each once and in order. Ends only with the store.
+    fn tail(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static;
+
+    /// The position of the last event; `None` where there is none.
+    fn head(&self) -> impl Future<Output = Result<Option<Position>, ReadError>> + Send;
+}
+
+/// Stores that can append to several streams at once. EventStoreDB's protocol cannot, so nothing
+/// of the platform depends on it.
+pub trait AtomicAppend: EventStore {
+    /// Appends to several streams: all or none, durable when it returns, and contiguous in the
+    /// store's order. Each stream may be named once. Repeated as a whole it appends nothing and
+    /// returns the earlier results.
+    fn append_all(
+        &self,
+        writes: Vec<StreamWrite>,
+    ) -> impl Future<Output = Result<Vec<Appended>, AppendError>> + Send;
+}
