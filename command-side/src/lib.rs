@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Load, decide, append; process managers, timers and payment providers.
+
+pub mod payments;
