@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The HTTP edge: routes, identity, limits, problems and the description of the API.
+//!
+//! A request is parsed into values of the domain here and nowhere else; what it means is decided
+//! behind [`Commands`](daybook_command_side::Commands) and answered by
+//! [`Queries`](daybook_query_side::Queries).
+
+mod app;
+mod error;
+mod health;
+mod observe;
+mod openapi;
+mod problem;
+mod server;
+
+pub use app::Gateway;
+pub use health::ReadinessCheck;
+pub use openapi::openapi;
+pub use server::GatewayOptions;

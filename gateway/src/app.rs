@@ -1,0 +1,83 @@
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::error::{Error, panicked};
+use crate::server::{GatewayOptions, serve};
+use crate::{ReadinessCheck, observe, openapi};
+
+/// What the edge needs of the rest of the platform.
+#[derive(Clone)]
+pub struct Gateway {
+    /// Renders every metric of the process in Prometheus' text format.
+    pub metrics: fn() -> String,
+    /// What `/health/ready` asks, beside whether the event store can be read.
+    pub readiness: Vec<ReadinessCheck>,
+}
+
+impl Gateway {
+    /// Serves HTTP on `listener` until `shutdown`, then lets requests in progress finish.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        options: GatewayOptions,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let app = App::new(self, options);
+        serve(listener, app.clone().router(), &app, shutdown).await
+    }
+
+    /// The routes, for a server or test that brings its own transport.
+    pub fn router(self, options: GatewayOptions) -> Router {
+        App::new(self, options).router()
+    }
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) options: Arc<GatewayOptions>,
+    /// One permit per request of `/v1` in progress.
+    pub(crate) requests: Arc<Semaphore>,
+    /// Commands in progress. They outlive their requests: a client that hangs up, or a deadline,
+    /// does not stop one half way.
+    pub(crate) commands: TaskTracker,
+}
+
+impl App {
+    fn new(gateway: Gateway, options: GatewayOptions) -> Self {
+        Self {
+            gateway: Arc::new(gateway),
+            requests: Arc::new(Semaphore::new(options.concurrent_requests)),
+            options: Arc::new(options),
+            commands: TaskTracker::new(),
+        }
+    }
+
+    fn router(self) -> Router {
+        let v1 = openapi::v1().layer(from_fn_with_state(self.clone(), observe::limit));
+        let (router, _) = openapi::about().merge(v1).split_for_parts();
+        router
+            .fallback(async || Error::UnknownRoute)
+            .method_not_allowed_fallback(async |method: Method| Error::MethodNotAllowed {
+                method: method.to_string(),
+            })
+            .layer(DefaultBodyLimit::max(self.options.body_bytes))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(self.clone(), observe::observe))
+            .with_state(self)
+    }
+}
