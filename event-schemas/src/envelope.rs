@@ -61,7 +61,16 @@ pub fn seal<E: Contract>(id: Uuid, event: &E, metadata: &Metadata) -> NewEvent {
     }
 }
 
-/// Reads a recorded event. `None`: its type is retired.
+/// Reads a recorded event for a reader that may skip what does not concern it. `None`: its type is
+/// retired or not of this contract.
+///
+/// # Errors
+/// Its type is of this contract, but it is not what it should be.
+pub fn open_known<E: Contract>(recorded: &Recorded) -> Result<Option<Envelope<E>>, DecodeError> {
+    if E::KINDS.contains(&&*recorded.kind) { open(recorded) } else { Ok(None) }
+}
+
+/// Reads a recorded event for a reader that may not skip any. `None`: its type is retired.
 ///
 /// # Errors
 /// Its type is not of this contract, or it is not what it should be.
