@@ -1,4 +1,6 @@
+use daybook_domain::checkout::Checkout;
 use daybook_domain::customer::CustomerEvent;
+use daybook_domain::fulfilment::Fulfilment;
 use daybook_domain::order::OrderEvent;
 use daybook_domain::payment::PaymentEvent;
 use daybook_domain::product::ProductEvent;
@@ -6,7 +8,8 @@ use daybook_domain::stock::StockEvent;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use crate::{Contract, DecodeError, EventForm, Wire};
+use crate::runtime::{CheckpointRecord, CommandRecord, ParkingRecord};
+use crate::{Advanced, Contract, DecodeError, EventForm, Wire};
 
 /// Contracts that can be listed.
 pub(crate) trait Catalogued: Contract {
@@ -22,6 +25,11 @@ pub fn catalogue() -> impl Iterator<Item = &'static EventForm> {
         OrderEvent::FORMS,
         PaymentEvent::FORMS,
         CustomerEvent::FORMS,
+        Advanced::<Checkout>::FORMS,
+        Advanced::<Fulfilment>::FORMS,
+        CommandRecord::FORMS,
+        ParkingRecord::FORMS,
+        CheckpointRecord::FORMS,
     ]
     .into_iter()
     .flatten()

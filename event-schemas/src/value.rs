@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::timestamp;
 
 /// A type that has a form in JSON. It stands in for `Serialize`, `Deserialize` and `JsonSchema`,
-/// which the domain's types do not have.
-pub(crate) trait Form: Clone {
+/// which the domain's types do not have. Only this crate can name it.
+pub trait Form: Clone {
     /// What the form is called in a schema; `None` where it is spelt out in place.
     const NAME: Option<&'static str>;
 
@@ -88,7 +88,7 @@ macro_rules! plain {
     )*};
 }
 
-plain!(String, bool, i64, u16, u32, u64, (String, String), Value);
+plain!(String, bool, i64, u16, u32, u64, Value);
 
 /// Reads text without copying it first.
 struct Parsed<T, F>(&'static str, F, PhantomData<T>);
@@ -335,5 +335,22 @@ impl<T: Form> Form for Option<T> {
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         Option::<Json<'_, T>>::json_schema(generator)
+    }
+}
+
+impl<A: Form, B: Form> Form for (A, B) {
+    const NAME: Option<&'static str> = None;
+
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (Json::of(&self.0), Json::of(&self.1)).serialize(to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (a, b) = <(Json<'_, A>, Json<'_, B>)>::deserialize(from)?;
+        Ok((a.into_inner(), b.into_inner()))
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <(Json<'_, A>, Json<'_, B>)>::json_schema(generator)
     }
 }
