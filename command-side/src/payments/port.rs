@@ -3,7 +3,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use daybook_domain::values::{InvalidValue, Money, PaymentId, PaymentMethod};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::wire;
 
 /// Names a request to a provider for all time: 1 to 255 printable ASCII characters. It is the same
 /// for every repetition of the request, also after a crash.
@@ -102,15 +105,19 @@ pub struct RefundRequest {
 }
 
 /// What can be asked of a provider, apart from the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum Operation {
     /// Hold an amount.
     Authorize {
         /// For which payment.
+        #[serde(with = "wire::text")]
         payment: PaymentId,
         /// How much.
+        #[serde(with = "wire::money")]
         amount: Money,
         /// From where.
+        #[serde(with = "wire::text")]
         method: PaymentMethod,
     },
     /// Take some or all of what is held.
@@ -118,6 +125,7 @@ pub enum Operation {
         /// The authorization's reference.
         reference: String,
         /// How much.
+        #[serde(with = "wire::money")]
         amount: Money,
     },
     /// Let go what is still held.
@@ -130,6 +138,7 @@ pub enum Operation {
         /// The authorization's reference.
         reference: String,
         /// How much.
+        #[serde(with = "wire::money")]
         amount: Money,
     },
 }
