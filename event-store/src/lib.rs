@@ -4,6 +4,7 @@
 //! [`EventStore`] is the port; [`Store`] is the adapter chosen at run time. The store carries
 //! bytes. It knows nothing of commerce, of JSON or of any event's meaning.
 
+mod admission;
 mod memory;
 mod port;
 mod store;

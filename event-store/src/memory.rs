@@ -1,18 +1,20 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::admission::{self, Admission, History, Place};
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
     Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
 };
 
-/// Most events that a tail looks at while it holds the lock.
+/// Most events that a reader looks at while it holds the lock.
 const CHUNK: usize = 1_024;
 
 /// A store in memory: gone with the process, otherwise the same promises as every other.
@@ -42,56 +44,9 @@ impl MemoryStore {
     pub fn new(limits: Limits) -> Self {
         Self { log: Arc::default(), length: Arc::new(watch::Sender::new(0)), limits }
     }
-
-    /// The matching events after a position, at most a chunk's worth of the log, and the index at
-    /// which to go on.
-    fn chunk(&self, from: usize, filter: &Filter) -> (Vec<Recorded>, usize) {
-        let log = self.log.read();
-        let end = log.events.len().min(from + CHUNK);
-        let matching = log.events[from.min(end)..end]
-            .iter()
-            .filter(|event| filter.matches(event.stream.as_str(), &event.kind))
-            .cloned()
-            .collect();
-        (matching, end)
-    }
 }
 
 impl Log {
-    /// What an earlier append of the same events returned; `None` where there was none.
-    fn repeated(&self, write: &StreamWrite) -> Result<Option<Appended>, AppendError> {
-        let known: Vec<_> = write.events.iter().map(|event| self.ids.get(&event.id)).collect();
-        let Some(first) = known.iter().position(Option::is_some) else { return Ok(None) };
-        let reused = || AppendError::IdReused { id: write.events[first].id };
-        let start = *known[0].ok_or_else(reused)?;
-        let contiguous = known.iter().enumerate().all(|(n, &at)| {
-            at.is_some_and(|&at| at == start + n && self.events[at].stream == write.stream)
-        });
-        if !contiguous {
-            return Err(reused());
-        }
-        let last = &self.events[start + write.events.len() - 1];
-        Ok(Some(Appended { revision: last.revision, position: last.position }))
-    }
-
-    fn check(&self, write: &StreamWrite) -> Result<(), AppendError> {
-        let actual = self.streams.get(&write.stream).map(|s| Revision(s.len() as u64 - 1));
-        let holds = match write.expected {
-            Expected::Any => true,
-            Expected::NoStream => actual.is_none(),
-            Expected::StreamExists => actual.is_some(),
-            Expected::At(revision) => actual == Some(revision),
-        };
-        if holds {
-            return Ok(());
-        }
-        Err(AppendError::Conflict {
-            stream: write.stream.clone(),
-            expected: write.expected,
-            actual,
-        })
-    }
-
     fn push(&mut self, write: StreamWrite, now: i64) -> Appended {
         let places = self.streams.entry(write.stream.clone()).or_default();
         for NewEvent { id, kind, data, metadata } in write.events {
@@ -113,6 +68,51 @@ impl Log {
         }
         let (revision, position) = (places.len() as u64 - 1, self.events.len() as u64 - 1);
         Appended { revision: Revision(revision), position: Position(position) }
+    }
+
+    /// The matching events of the first chunk of a range; the range shrinks to what is left.
+    fn scan(&self, range: &mut Range<usize>, filter: &Filter) -> Vec<Recorded> {
+        let chunk = range.start..range.end.min(range.start + CHUNK);
+        range.start = chunk.end;
+        let matches = |event: &&Recorded| filter.matches(event.stream.as_str(), &event.kind);
+        self.events[chunk].iter().filter(matches).cloned().collect()
+    }
+
+    /// The events of the first chunk (or last, read backward) of a range of revisions; the range
+    /// shrinks to what is left.
+    fn revisions(
+        &self,
+        stream: &StreamId,
+        range: &mut Range<usize>,
+        direction: Direction,
+    ) -> Vec<Recorded> {
+        let places = &self.streams[stream];
+        let event = |&at: &usize| self.events[at].clone();
+        match direction {
+            Direction::Forward => {
+                let chunk = range.start..range.end.min(range.start + CHUNK);
+                range.start = chunk.end;
+                places[chunk].iter().map(event).collect()
+            }
+            Direction::Backward => {
+                let chunk = range.start.max(range.end.saturating_sub(CHUNK))..range.end;
+                range.end = chunk.start;
+                places[chunk].iter().rev().map(event).collect()
+            }
+        }
+    }
+}
+
+impl History for Log {
+    fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError> {
+        Ok(self.streams.get(stream).map(|places| Revision(places.len() as u64 - 1)))
+    }
+
+    fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
+        Ok(self.ids.get(&id).map(|&at| {
+            let Recorded { stream, revision, position, .. } = &self.events[at];
+            Place { stream: stream.clone(), revision: *revision, position: *position }
+        }))
     }
 }
 
@@ -143,18 +143,14 @@ impl EventStore for MemoryStore {
         from: Revision,
         direction: Direction,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-        let log = self.log.read();
-        let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let length = self.log.read().streams.get(stream).map_or(0, Vec::len);
         let from = usize::try_from(from.0).unwrap_or(usize::MAX);
-        let event = |&at: &usize| Ok(log.events[at].clone());
-        let events: Vec<_> = match direction {
-            Direction::Forward => places.iter().skip(from).map(event).collect(),
-            Direction::Backward => {
-                let end = places.len().min(from.saturating_add(1));
-                places[..end].iter().rev().map(event).collect()
-            }
+        let range = match direction {
+            Direction::Forward => from.min(length)..length,
+            Direction::Backward => 0..length.min(from.saturating_add(1)),
         };
-        stream::iter(events)
+        let (log, stream) = (Arc::clone(&self.log), stream.clone());
+        chunks(range, move |range| log.read().revisions(&stream, range, direction))
     }
 
     fn read_all(
@@ -162,18 +158,9 @@ impl EventStore for MemoryStore {
         after: Option<Position>,
         filter: Filter,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-        let end = self.log.read().events.len();
-        let state = (self.clone(), next_index(after), filter);
-        let chunks = stream::unfold(state, move |(store, from, filter)| async move {
-            if from >= end {
-                return None;
-            }
-            let (events, next) = store.chunk(from, &filter);
-            let events: Vec<_> =
-                events.into_iter().filter(|e| e.position.0 < end as u64).map(Ok).collect();
-            Some((stream::iter(events), (store, next, filter)))
-        });
-        futures::StreamExt::flatten(chunks)
+        let log = Arc::clone(&self.log);
+        let end = log.read().events.len();
+        chunks(next_index(after).min(end)..end, move |range| log.read().scan(range, &filter))
     }
 
     fn tail(
@@ -181,16 +168,22 @@ impl EventStore for MemoryStore {
         after: Option<Position>,
         filter: Filter,
     ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static {
-        let state = (self.clone(), self.length.subscribe(), next_index(after), filter);
-        let chunks = stream::unfold(state, |(store, mut length, from, filter)| async move {
-            length.wait_for(|&length| length > from).await.ok()?;
-            let (events, next) = store.chunk(from, &filter);
-            let caught_up = Position(next as u64 - 1);
-            let items = events.into_iter().map(Tailed::Event).chain([Tailed::CaughtUp(caught_up)]);
-            let items: Vec<_> = items.map(Ok).collect();
-            Some((stream::iter(items), (store, length, next, filter)))
+        // Without the sender, so that the tail ends when the last handle of the store is gone.
+        let (log, length) = (Arc::clone(&self.log), self.length.subscribe());
+        let state = (log, length, next_index(after), filter, false);
+        let chunks = stream::unfold(state, |(log, mut length, from, filter, told)| async move {
+            // The first time, a tail that starts at the head says so at once.
+            let due = |&length: &usize| length > from || (!told && from > 0 && length == from);
+            let end = *length.wait_for(due).await.ok()?;
+            let mut range = from..end;
+            let events = log.read().scan(&mut range, &filter);
+            let caught_up = (range.is_empty() || events.is_empty())
+                .then(|| Tailed::CaughtUp(Position(range.start as u64 - 1)));
+            let items: Vec<_> =
+                events.into_iter().map(Tailed::Event).chain(caught_up).map(Ok).collect();
+            Some((stream::iter(items), (log, length, range.start, filter, true)))
         });
-        futures::StreamExt::flatten(chunks)
+        chunks.flatten()
     }
 
     async fn head(&self) -> Result<Option<Position>, ReadError> {
@@ -198,18 +191,23 @@ impl EventStore for MemoryStore {
     }
 }
 
+/// The events that `next` takes off a range until nothing of it is left.
+fn chunks(
+    range: Range<usize>,
+    mut next: impl FnMut(&mut Range<usize>) -> Vec<Recorded> + Send + 'static,
+) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+    let mut range = range;
+    let chunks = std::iter::from_fn(move || (!range.is_empty()).then(|| next(&mut range)));
+    stream::iter(chunks.flatten().map(Ok))
+}
+
 impl AtomicAppend for MemoryStore {
     async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
         self.limits.check(&writes)?;
         let mut log = self.log.write();
-        let repeated = writes.iter().map(|w| log.repeated(w)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(appended) = repeated.iter().copied().collect::<Option<Vec<_>>>() {
+        if let Admission::Repeated(appended) = admission::admit(&mut *log, &writes)? {
             return Ok(appended);
         }
-        if let Some(known) = repeated.iter().position(Option::is_some) {
-            return Err(AppendError::IdReused { id: writes[known].events[0].id });
-        }
-        writes.iter().try_for_each(|write| log.check(write))?;
         let now = now();
         let appended = writes.into_iter().map(|write| log.push(write, now)).collect();
         self.length.send_replace(log.events.len());

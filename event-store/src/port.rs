@@ -215,7 +215,8 @@ pub enum Tailed {
     /// An event that matches.
     Event(Recorded),
     /// Every matching event up to this position has been delivered. Comes whenever the tail has
-    /// caught up with the store, and now and then over long stretches without a match.
+    /// caught up with the store (at once where it starts at the head, but with the first event
+    /// where the store is empty), and now and then over long stretches without a match.
     CaughtUp(Position),
 }
 
@@ -250,6 +251,7 @@ impl Limits {
             }
         };
         within("the number of streams in one append", 1, self.append_events, writes.len())?;
+        within("the number of writes to one stream in one append", 1, 1, most_writes(writes))?;
         let (mut events, mut bytes) = (0, 0);
         for write in writes {
             within("the number of events for a stream", 1, self.append_events, write.events.len())?;
@@ -264,6 +266,13 @@ impl Limits {
         within("the number of events in one append", 1, self.append_events, events)?;
         within("bytes of one append", 0, self.append_bytes, bytes)
     }
+}
+
+/// How often the most named stream is named.
+fn most_writes(writes: &[StreamWrite]) -> usize {
+    let mut names: Vec<_> = writes.iter().map(|write| write.stream.as_str()).collect();
+    names.sort_unstable();
+    names.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap_or_default()
 }
 
 /// Why nothing was appended.
@@ -338,8 +347,11 @@ pub enum ReadError {
 pub trait EventStore: Clone + Send + Sync + 'static {
     /// Appends events to a stream: all or none, durable when it returns.
     ///
-    /// Where all of the events' ids are in this stream already, as one earlier append, nothing is
-    /// appended and the earlier result is returned, whatever is expected.
+    /// Where all of the events' ids are in this stream already, one after another, nothing is
+    /// appended and the earlier result is returned, whatever is expected. Where only some of them
+    /// are in the store, or elsewhere, or one comes twice in the append: [`AppendError::IdReused`].
+    ///
+    /// An append whose future is dropped may still take place.
     fn append(
         &self,
         stream: &StreamId,
@@ -364,7 +376,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
 
     /// Follows all matching events after a position: those that are there, then those that come,
-    /// each once and in order. Ends only with the store.
+    /// each once and in order. Ends only with the store. After a position past the head it waits
+    /// for the head to pass it.
     fn tail(
         &self,
         after: Option<Position>,

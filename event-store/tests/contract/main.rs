@@ -1,0 +1,7 @@
+//! One suite of rules for every event store; each adapter runs all of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
+
+mod memory;
+mod planted;
+mod suite;

@@ -1,0 +1,340 @@
+//! The suite judged: stores that break one promise each, and the rule that must notice.
+
+use daybook_event_store::{
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits,
+    MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+};
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
+use uuid::Uuid;
+
+use crate::suite::{self, LIMITS};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    None,
+    ExpectationIgnored,
+    StreamExistsIgnored,
+    ExpectationCheckedBeforehand,
+    ConflictAppends,
+    RepeatConflicts,
+    RepeatAppends,
+    BatchSplit,
+    SizesUnchecked,
+    MetadataLost,
+    RevisionSkipped,
+    ClockGoesBack,
+    ForwardFromExclusive,
+    BackwardFromExclusive,
+    ReadFollows,
+    ReadAllInclusive,
+    KindsIgnored,
+    CategoriesByPrefix,
+    TailLosesAtTheHandover,
+    TailRepeatsAtTheHandover,
+    CaughtUpEarly,
+    CaughtUpOnlyAfterEvents,
+    StreamsOneByOne,
+}
+
+#[derive(Clone)]
+struct Planted {
+    inner: MemoryStore,
+    bug: Bug,
+}
+
+impl Planted {
+    fn new(bug: Bug) -> Self {
+        let most = Limits { event_bytes: 1 << 30, append_bytes: 1 << 30, append_events: 1 << 20 };
+        let limits = if bug == Bug::SizesUnchecked { most } else { LIMITS };
+        Self { inner: MemoryStore::new(limits), bug }
+    }
+
+    fn filter(&self, filter: Filter) -> Filter {
+        match self.bug {
+            Bug::KindsIgnored => Filter { kinds: Vec::new(), ..filter },
+            Bug::CategoriesByPrefix => Filter { categories: Vec::new(), ..filter },
+            _ => filter,
+        }
+    }
+
+    fn let_through(&self, filter: &Filter, event: &Recorded) -> bool {
+        let starts =
+            |category: &std::sync::Arc<str>| event.stream.as_str().starts_with(&**category);
+        self.bug != Bug::CategoriesByPrefix
+            || filter.categories.is_empty()
+            || filter.categories.iter().any(starts)
+    }
+
+    fn distort(&self, mut event: Recorded) -> Recorded {
+        match self.bug {
+            Bug::MetadataLost => event.metadata = "".into(),
+            Bug::RevisionSkipped if event.revision.0 > 0 => event.revision.0 += 1,
+            Bug::ClockGoesBack => event.recorded_at -= event.position.0.cast_signed() * 1_000_000,
+            _ => {}
+        }
+        event
+    }
+
+    async fn last(&self, stream: &StreamId) -> Option<Revision> {
+        let last = self.inner.read(stream, Revision::END, Direction::Backward).boxed().next().await;
+        last.map(|event| event.unwrap().revision)
+    }
+
+    async fn append_wrongly(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        match (self.bug, expected) {
+            (Bug::ExpectationIgnored, _) | (Bug::StreamExistsIgnored, Expected::StreamExists) => {
+                self.inner.append(stream, Expected::Any, events).await
+            }
+            (Bug::ExpectationCheckedBeforehand, Expected::At(revision)) => {
+                if self.last(stream).await != Some(revision) {
+                    return self.inner.append(stream, expected, events).await;
+                }
+                tokio::task::yield_now().await;
+                self.inner.append(stream, Expected::Any, events).await
+            }
+            (Bug::ConflictAppends, _) => {
+                let result = self.inner.append(stream, expected, events.clone()).await;
+                if let Err(AppendError::Conflict { .. }) = result {
+                    self.inner.append(stream, Expected::Any, events).await?;
+                }
+                result
+            }
+            (Bug::RepeatConflicts, _) => {
+                let before = self.inner.head().await.unwrap();
+                let appended = self.inner.append(stream, expected, events).await?;
+                if Some(appended.position) > before {
+                    return Ok(appended);
+                }
+                let (stream, actual) = (stream.clone(), Some(appended.revision));
+                Err(AppendError::Conflict { stream, expected, actual })
+            }
+            (Bug::RepeatAppends, _) => {
+                let renewed =
+                    events.into_iter().map(|event| NewEvent { id: Uuid::now_v7(), ..event });
+                self.inner.append(stream, expected, renewed.collect()).await
+            }
+            (Bug::BatchSplit, _) => {
+                let mut appended = Err(AppendError::Unavailable { reason: "empty".into() });
+                for event in events {
+                    appended = Ok(self.inner.append(stream, Expected::Any, vec![event]).await?);
+                    tokio::task::yield_now().await;
+                }
+                appended
+            }
+            _ => self.inner.append(stream, expected, events).await,
+        }
+    }
+
+    fn tail_wrongly(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> BoxStream<'static, Result<Tailed, ReadError>> {
+        let inner = self.inner.clone();
+        let (live, live_filter) = (self.inner.clone(), filter.clone());
+        let history = inner.read_all(after, filter.clone()).map_ok(Tailed::Event);
+        let handover = |skip: bool| async move {
+            let last = live.head().await.unwrap();
+            tokio::task::yield_now().await;
+            // The head as it is now, or from before the last event of the history.
+            let from =
+                if skip { last } else { last.and_then(|p| p.0.checked_sub(1)).map(Position) };
+            live.tail(from, live_filter).boxed()
+        };
+        match self.bug {
+            Bug::TailLosesAtTheHandover => {
+                history.chain(stream::once(handover(true)).flatten()).boxed()
+            }
+            Bug::TailRepeatsAtTheHandover => {
+                history.chain(stream::once(handover(false)).flatten()).boxed()
+            }
+            Bug::CaughtUpEarly => {
+                let head = async move { inner.head().await.transpose() };
+                let early = stream::once(head)
+                    .filter_map(async |head| head.map(|head| head.map(Tailed::CaughtUp)));
+                early.chain(self.inner.tail(after, filter)).boxed()
+            }
+            Bug::CaughtUpOnlyAfterEvents => {
+                let mut any = false;
+                let after_events = move |item: &Result<Tailed, ReadError>| {
+                    let event = matches!(item, Ok(Tailed::Event(_)));
+                    let keep = event || std::mem::take(&mut any);
+                    any = event;
+                    std::future::ready(keep)
+                };
+                self.inner.tail(after, filter).filter(after_events).boxed()
+            }
+            _ => self.inner.tail(after, filter).boxed(),
+        }
+    }
+}
+
+impl EventStore for Planted {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        self.append_wrongly(stream, expected, events).await
+    }
+
+    fn read(
+        &self,
+        stream: &StreamId,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let (this, inner, name) = (self.clone(), self.inner.clone(), stream.clone());
+        let skip = match (self.bug, direction) {
+            (Bug::ForwardFromExclusive, Direction::Forward)
+            | (Bug::BackwardFromExclusive, Direction::Backward) => 1,
+            _ => 0,
+        };
+        let events = self.inner.read(stream, from, direction).skip(skip);
+        let follows = self.bug == Bug::ReadFollows && direction == Direction::Forward;
+        let (now, late) = if follows { (1, 1) } else { (usize::MAX, 0) };
+        let later = stream::iter(0..late).then(move |_| {
+            let next = Revision(from.0.saturating_add(1));
+            std::future::ready(inner.read(&name, next, direction).boxed())
+        });
+        events.take(now).chain(later.flatten()).map_ok(move |event| this.distort(event))
+    }
+
+    fn read_all(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let this = self.clone();
+        let inclusive = self.bug == Bug::ReadAllInclusive;
+        let after =
+            if inclusive { after.and_then(|p| p.0.checked_sub(1)).map(Position) } else { after };
+        let events = self.inner.read_all(after, self.filter(filter.clone()));
+        events.map_ok(move |event| this.distort(event)).try_filter({
+            let this = self.clone();
+            move |event| std::future::ready(this.let_through(&filter, event))
+        })
+    }
+
+    fn tail(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static {
+        let this = self.clone();
+        self.tail_wrongly(after, self.filter(filter.clone())).try_filter(move |item| {
+            let through = match item {
+                Tailed::Event(event) => this.let_through(&filter, event),
+                Tailed::CaughtUp(_) => true,
+            };
+            std::future::ready(through)
+        })
+    }
+
+    async fn head(&self) -> Result<Option<Position>, ReadError> {
+        self.inner.head().await
+    }
+}
+
+impl AtomicAppend for Planted {
+    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
+        if self.bug != Bug::StreamsOneByOne {
+            return self.inner.append_all(writes).await;
+        }
+        let mut appended = Vec::new();
+        for StreamWrite { stream, expected, events } in writes {
+            appended.push(self.inner.append(&stream, expected, events).await?);
+        }
+        Ok(appended)
+    }
+}
+
+type Rule = Box<dyn Fn(Planted) -> BoxFuture<'static, ()>>;
+
+/// The names of the rules that fail. Time is paused: what waits in vain times out at once.
+fn failing(bug: Bug) -> Vec<&'static str> {
+    let mut rules: Vec<(&str, Rule)> = suite::for_each_rule!(list_each!(Planted));
+    rules.extend(suite::for_each_atomic_rule!(list_each!(Planted)));
+    let fails = |rule: &Rule| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async { tokio::spawn(rule(Planted::new(bug))).await.is_err() })
+    };
+    rules.iter().filter(|(_, rule)| fails(rule)).map(|(name, _)| *name).collect()
+}
+
+#[track_caller]
+fn caught(bug: Bug, by: &str) {
+    let failing = failing(bug);
+    assert!(failing.contains(&by), "{bug:?} is not caught by {by} but by {failing:?}");
+}
+
+#[test]
+fn a_store_without_a_bug_passes() {
+    assert_eq!(failing(Bug::None), Vec::<&str>::new());
+}
+
+#[test]
+fn wrong_expectations_are_caught() {
+    caught(Bug::ExpectationIgnored, "no_stream_refuses_an_existing_stream");
+    caught(Bug::ExpectationIgnored, "at_a_revision_holds_only_for_the_last_one");
+    caught(Bug::StreamExistsIgnored, "stream_exists_refuses_a_new_stream");
+    caught(Bug::ExpectationCheckedBeforehand, "one_of_many_concurrent_writers_wins");
+    caught(Bug::ConflictAppends, "a_conflict_appends_nothing");
+}
+
+#[test]
+fn wrong_repeats_are_caught() {
+    caught(Bug::RepeatConflicts, "a_repeated_append_returns_the_first_result");
+    caught(Bug::RepeatConflicts, "concurrent_repeats_append_once");
+    caught(Bug::RepeatAppends, "partly_reused_ids_are_refused");
+    caught(Bug::RepeatAppends, "an_event_is_stored_as_it_was_given");
+}
+
+#[test]
+fn wrong_batches_are_caught() {
+    caught(Bug::BatchSplit, "a_batch_is_all_or_nothing");
+    caught(Bug::BatchSplit, "a_batch_is_contiguous");
+    caught(Bug::SizesUnchecked, "empty_and_oversized_appends_are_refused");
+    caught(Bug::StreamsOneByOne, "one_conflict_appends_nothing_to_any_stream");
+}
+
+#[test]
+fn wrong_records_are_caught() {
+    caught(Bug::MetadataLost, "an_event_is_stored_as_it_was_given");
+    caught(Bug::RevisionSkipped, "revisions_are_contiguous_under_concurrent_writers");
+    caught(Bug::ClockGoesBack, "recorded_at_never_decreases");
+}
+
+#[test]
+fn wrong_reads_are_caught() {
+    caught(Bug::ForwardFromExclusive, "a_stream_reads_forward_from_a_revision");
+    caught(Bug::BackwardFromExclusive, "a_stream_reads_backward_from_a_revision_and_from_the_end");
+    caught(Bug::ReadFollows, "a_read_stands_still_while_events_come");
+    caught(Bug::ReadAllInclusive, "read_all_is_every_stream_in_order");
+    caught(Bug::KindsIgnored, "read_all_filters_by_category_and_kind");
+    caught(Bug::CategoriesByPrefix, "read_all_filters_by_category_and_kind");
+}
+
+#[test]
+fn wrong_tails_are_caught() {
+    caught(
+        Bug::TailLosesAtTheHandover,
+        "a_tail_neither_loses_nor_repeats_under_concurrent_writers",
+    );
+    caught(Bug::TailRepeatsAtTheHandover, "a_tail_goes_from_history_to_live");
+    caught(Bug::CaughtUpEarly, "caught_up_follows_every_matching_event");
+    caught(Bug::CaughtUpOnlyAfterEvents, "a_tail_at_the_head_is_caught_up_at_once");
+    caught(Bug::KindsIgnored, "a_tail_filters_by_kind");
+}

@@ -1,0 +1,106 @@
+//! The rules. Each is a function of a store, which need not be empty: a rule names its own
+//! streams and starts its tails at the head.
+//!
+//! An adapter runs them with `for_each_rule!(test_each!(make_store))`, where `make_store` is an
+//! async function, and those of [`AtomicAppend`](daybook_event_store::AtomicAppend) likewise.
+
+pub(crate) mod appending;
+pub(crate) mod atomic;
+pub(crate) mod given;
+pub(crate) mod reading;
+pub(crate) mod tailing;
+
+use daybook_event_store::Limits;
+
+/// What the stores under test must be limited to.
+pub(crate) const LIMITS: Limits =
+    Limits { event_bytes: 4_096, append_bytes: 65_536, append_events: 200 };
+
+/// Calls a macro with the names of all rules.
+macro_rules! for_each_rule {
+    ($then:ident!($($args:tt)*)) => {
+        $crate::suite::$then! { [$($args)*]
+            appending::any_expectation_appends_to_a_new_and_to_an_existing_stream
+            appending::no_stream_refuses_an_existing_stream
+            appending::stream_exists_refuses_a_new_stream
+            appending::at_a_revision_holds_only_for_the_last_one
+            appending::a_conflict_appends_nothing
+            appending::one_of_many_concurrent_writers_wins
+            appending::revisions_are_contiguous_under_concurrent_writers
+            appending::an_event_is_stored_as_it_was_given
+            appending::a_batch_is_all_or_nothing
+            appending::a_batch_is_contiguous
+            appending::a_repeated_append_returns_the_first_result
+            appending::a_repeated_append_ignores_its_stale_expectation
+            appending::concurrent_repeats_append_once
+            appending::partly_reused_ids_are_refused
+            appending::reordered_ids_are_refused
+            appending::an_id_of_another_stream_is_refused
+            appending::one_id_twice_in_an_append_is_refused
+            appending::empty_and_oversized_appends_are_refused
+            appending::the_largest_append_is_taken
+            appending::recorded_at_never_decreases
+            reading::an_unknown_stream_reads_as_empty
+            reading::a_stream_reads_forward_from_a_revision
+            reading::a_stream_reads_backward_from_a_revision_and_from_the_end
+            reading::a_long_stream_reads_whole_both_ways
+            reading::a_read_stands_still_while_events_come
+            reading::streams_are_told_apart
+            reading::read_all_is_every_stream_in_order
+            reading::read_all_ends_at_the_head_of_its_start
+            reading::read_all_filters_by_category_and_kind
+            reading::the_head_is_the_last_position
+            tailing::a_tail_goes_from_history_to_live
+            tailing::a_tail_at_the_head_is_caught_up_at_once
+            tailing::a_tail_starts_after_its_position
+            tailing::a_tail_neither_loses_nor_repeats_under_concurrent_writers
+            tailing::caught_up_follows_every_matching_event
+            tailing::caught_up_passes_events_that_do_not_match
+            tailing::a_tail_filters_by_category
+            tailing::a_tail_filters_by_kind
+            tailing::a_tail_filters_by_category_and_kind
+            tailing::a_slow_tail_does_not_hold_writers_up
+            tailing::every_tail_sees_the_same_order
+        }
+    };
+}
+
+/// Calls a macro with the names of the rules for atomic appends.
+macro_rules! for_each_atomic_rule {
+    ($then:ident!($($args:tt)*)) => {
+        $crate::suite::$then! { [$($args)*]
+            atomic::several_streams_are_appended_at_once
+            atomic::one_conflict_appends_nothing_to_any_stream
+            atomic::a_repeated_whole_returns_the_first_results
+            atomic::a_whole_with_some_writes_repeated_is_refused
+            atomic::one_id_in_two_streams_is_refused
+            atomic::one_stream_named_twice_is_refused
+            atomic::an_append_to_no_stream_is_refused
+            atomic::limits_hold_over_all_streams
+        }
+    };
+}
+
+/// A test for each rule.
+macro_rules! test_each {
+    ([$make:ident] $($area:ident::$rule:ident)*) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $rule() {
+            $crate::suite::$area::$rule($make().await).await;
+        }
+    )* };
+}
+
+/// A list of each rule's name and of a function that runs it on a store.
+macro_rules! list_each {
+    ([$store:ty] $($area:ident::$rule:ident)*) => {
+        vec![$((
+            stringify!($rule),
+            Box::new(|store: $store| -> futures::future::BoxFuture<'static, ()> {
+                Box::pin($crate::suite::$area::$rule(store))
+            }) as Box<dyn Fn($store) -> futures::future::BoxFuture<'static, ()>>,
+        )),*]
+    };
+}
+
+pub(crate) use {for_each_atomic_rule, for_each_rule, list_each, test_each};
