@@ -10,6 +10,7 @@ pub mod checkout;
 pub mod customer;
 mod decider;
 pub mod fulfilment;
+mod ledger;
 pub mod order;
 pub mod payment;
 mod process;
@@ -18,4 +19,5 @@ pub mod stock;
 pub mod values;
 
 pub use decider::{Decider, fold};
+pub use ledger::Ledger;
 pub use process::{Effect, ProcessManager, Route};

@@ -190,6 +190,13 @@ impl Quantity {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Self::try_from(i64::from(self.get()) + i64::from(other.get())).ok()
     }
+
+    /// The sum, or the largest quantity where that is passed.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        let sum = self.get().saturating_add(other.get()).min(Self::MAX);
+        NonZeroU32::new(sum).map_or(self, Self)
+    }
 }
 
 impl TryFrom<i64> for Quantity {

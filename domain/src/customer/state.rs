@@ -54,3 +54,16 @@ pub enum CustomerState {
     /// Closed.
     Closed,
 }
+
+impl CustomerState {
+    /// Every event says all there is to know.
+    pub(super) fn after(event: &CustomerEvent) -> Self {
+        match event {
+            CustomerEvent::Registered { name, email, country, .. }
+            | CustomerEvent::Changed { name, email, country, .. } => {
+                Self::Open { name: name.clone(), email: email.clone(), country: country.clone() }
+            }
+            CustomerEvent::Closed { .. } => Self::Closed,
+        }
+    }
+}

@@ -5,8 +5,8 @@ mod decide;
 mod state;
 
 pub use command::OrderCommand;
-pub use decide::{Order, OrderRejection};
+pub use decide::{MAX_LINES, Order, OrderRejection};
 pub use state::{
-    CancelReason, OrderEvent, OrderLine, OrderState, OrderStatus, PaymentStatus, PlacedOrder,
-    RefundStatus, ShipmentStatus, ShippedItem,
+    CancelReason, OrderEvent, OrderLine, OrderStage, OrderState, OrderStatus, Parcel,
+    PaymentStatus, PlacedOrder, RefundStatus, ShipmentStatus, ShippedItem, items,
 };

@@ -1,5 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
+use crate::Ledger;
 use crate::values::{
     CustomerId, Label, Money, OrderId, PaymentId, PaymentMethod, Quantity, SellerId, Sku, Timestamp,
 };
@@ -50,6 +53,18 @@ pub enum CancelReason {
         /// What they said.
         note: String,
     },
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfStock { sku } => write!(f, "{sku} is out of stock"),
+            Self::PaymentDeclined { reason } => write!(f, "the payment was declined: {reason}"),
+            Self::ReservationExpired => f.write_str("the reservation expired"),
+            Self::CustomerRequest => f.write_str("the customer asked for it"),
+            Self::Operator { note } => write!(f, "an operator called it off: {note}"),
+        }
+    }
 }
 
 /// What happened to an order.
@@ -177,6 +192,46 @@ pub enum ShipmentStatus {
     Full,
 }
 
+/// What became of the lines of one seller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parcel {
+    /// They are still in the house.
+    Waiting,
+    /// They went out.
+    Shipped {
+        /// The carrier's reference.
+        tracking: String,
+    },
+    /// They went out, and their reservations were committed.
+    Fulfilled {
+        /// The carrier's reference.
+        tracking: String,
+    },
+}
+
+/// How far an order has come, with what is only known from there on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderStage {
+    /// Placed; stock is being reserved.
+    Pending,
+    /// Everything is reserved.
+    Confirmed,
+    /// The money is there; the sellers are at work.
+    Paid {
+        /// By which payment.
+        payment: PaymentId,
+        /// One per seller of the order.
+        parcels: BTreeMap<SellerId, Parcel>,
+    },
+    /// Called off.
+    Cancelled {
+        /// Why.
+        reason: CancelReason,
+        /// The payment it had been paid by.
+        payment: Option<PaymentId>,
+    },
+}
+
 /// An order that was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedOrder {
@@ -185,23 +240,153 @@ pub struct PlacedOrder {
     /// Who ordered.
     pub customer: CustomerId,
     /// What was agreed.
-    pub lines: Vec<OrderLine>,
+    pub lines: Arc<[OrderLine]>,
     /// What it comes to.
     pub total: Money,
     /// How it will be paid.
     pub method: PaymentMethod,
     /// The business time of the order.
     pub placed_at: Timestamp,
+    /// How far it has come.
+    pub stage: OrderStage,
+    /// What went back to the customer.
+    pub refunds: Ledger,
+}
+
+/// What some lines come to per SKU, by SKU: two lines of one SKU become one entry.
+pub fn items<'a>(lines: impl IntoIterator<Item = &'a OrderLine>) -> Vec<ShippedItem> {
+    let mut totals: BTreeMap<&Sku, Quantity> = BTreeMap::new();
+    for OrderLine { sku, quantity, .. } in lines {
+        totals
+            .entry(sku)
+            .and_modify(|total| *total = total.saturating_add(*quantity))
+            .or_insert(*quantity);
+    }
+    totals.into_iter().map(|(sku, quantity)| ShippedItem { sku: sku.clone(), quantity }).collect()
+}
+
+impl PlacedOrder {
+    /// What to reserve: one entry per SKU.
+    pub fn items(&self) -> Vec<ShippedItem> {
+        items(self.lines.iter())
+    }
+
+    /// What one seller has to ship: one entry per SKU.
+    pub fn items_of(&self, seller: &SellerId) -> Vec<ShippedItem> {
+        items(self.lines.iter().filter(|line| line.seller == *seller))
+    }
+
     /// Where it stands as a whole.
-    pub status: OrderStatus,
-    /// Where its payment stands.
-    pub payment: PaymentStatus,
-    /// Sellers whose lines went out.
-    pub shipped: BTreeSet<SellerId>,
-    /// Sellers who are done.
-    pub fulfilled: BTreeSet<SellerId>,
-    /// Refunds by name.
-    pub refunds: BTreeMap<String, Money>,
+    pub fn status(&self) -> OrderStatus {
+        match &self.stage {
+            OrderStage::Pending => OrderStatus::Pending,
+            OrderStage::Confirmed => OrderStatus::Confirmed,
+            OrderStage::Cancelled { reason, .. } => OrderStatus::Cancelled(reason.clone()),
+            OrderStage::Paid { parcels, .. } => {
+                match share(parcels, |parcel| matches!(parcel, Parcel::Fulfilled { .. })) {
+                    Share::None => OrderStatus::Paid,
+                    Share::Some => OrderStatus::PartiallyFulfilled,
+                    Share::All => OrderStatus::Fulfilled,
+                }
+            }
+        }
+    }
+
+    /// Where its payment stands, as far as the order knows.
+    pub fn payment(&self) -> PaymentStatus {
+        match self.stage {
+            OrderStage::Paid { payment, .. }
+            | OrderStage::Cancelled { payment: Some(payment), .. } => {
+                PaymentStatus::Captured(payment)
+            }
+            _ => PaymentStatus::None,
+        }
+    }
+
+    /// What left the house.
+    pub fn shipment(&self) -> ShipmentStatus {
+        let OrderStage::Paid { parcels, .. } = &self.stage else { return ShipmentStatus::None };
+        match share(parcels, |parcel| *parcel != Parcel::Waiting) {
+            Share::None => ShipmentStatus::None,
+            Share::Some => ShipmentStatus::Partial,
+            Share::All => ShipmentStatus::Full,
+        }
+    }
+
+    /// What went back to the customer.
+    pub fn refund(&self) -> RefundStatus {
+        match self.refunds.total() {
+            refunded if refunded.minor == 0 => RefundStatus::None,
+            refunded if refunded.minor < self.total.minor => RefundStatus::Partial(refunded),
+            refunded => RefundStatus::Full(refunded),
+        }
+    }
+
+    fn after(mut self, event: &OrderEvent) -> Self {
+        match event {
+            OrderEvent::Placed { .. } => {}
+            OrderEvent::Confirmed { .. } => self.stage = OrderStage::Confirmed,
+            OrderEvent::Paid { payment, .. } => {
+                let sellers = self.lines.iter().map(|line| line.seller.clone());
+                let parcels = sellers.map(|seller| (seller, Parcel::Waiting)).collect();
+                self.stage = OrderStage::Paid { payment: *payment, parcels };
+            }
+            OrderEvent::Shipped { seller, tracking, .. } => {
+                self.set_parcel(seller, Parcel::Shipped { tracking: tracking.clone() });
+            }
+            OrderEvent::PartiallyFulfilled { seller, .. }
+            | OrderEvent::Fulfilled { seller, .. } => {
+                let tracking = match self.parcel(seller) {
+                    Some(Parcel::Shipped { tracking } | Parcel::Fulfilled { tracking }) => {
+                        tracking.clone()
+                    }
+                    Some(Parcel::Waiting) | None => String::new(),
+                };
+                self.set_parcel(seller, Parcel::Fulfilled { tracking });
+            }
+            OrderEvent::Cancelled { reason, .. } => {
+                let payment = match self.payment() {
+                    PaymentStatus::Captured(payment) => Some(payment),
+                    PaymentStatus::None => None,
+                };
+                self.stage = OrderStage::Cancelled { reason: reason.clone(), payment };
+            }
+            OrderEvent::Refunded { refund, amount, .. } => {
+                self.refunds = self.refunds.with(refund, *amount);
+            }
+        }
+        self
+    }
+
+    /// What became of a seller's lines, once the order is paid.
+    pub fn parcel(&self, seller: &SellerId) -> Option<&Parcel> {
+        match &self.stage {
+            OrderStage::Paid { parcels, .. } => parcels.get(seller),
+            _ => None,
+        }
+    }
+
+    fn set_parcel(&mut self, seller: &SellerId, parcel: Parcel) {
+        if let OrderStage::Paid { parcels, .. } = &mut self.stage
+            && let Some(slot) = parcels.get_mut(seller)
+        {
+            *slot = parcel;
+        }
+    }
+}
+
+enum Share {
+    None,
+    Some,
+    All,
+}
+
+fn share(parcels: &BTreeMap<SellerId, Parcel>, wanted: impl Fn(&Parcel) -> bool) -> Share {
+    match parcels.values().filter(|&parcel| wanted(parcel)).count() {
+        0 => Share::None,
+        n if n == parcels.len() => Share::All,
+        _ => Share::Some,
+    }
 }
 
 /// Where an order stands.
@@ -212,4 +397,33 @@ pub enum OrderState {
     Unplaced,
     /// Placed.
     Placed(Box<PlacedOrder>),
+}
+
+impl OrderState {
+    /// The order, if it was placed.
+    pub fn placed(&self) -> Option<&PlacedOrder> {
+        match self {
+            Self::Unplaced => None,
+            Self::Placed(order) => Some(order),
+        }
+    }
+
+    pub(super) fn after(self, event: &OrderEvent) -> Self {
+        match (self, event) {
+            (Self::Unplaced, OrderEvent::Placed { order, customer, lines, total, method, at }) => {
+                Self::Placed(Box::new(PlacedOrder {
+                    order: *order,
+                    customer: *customer,
+                    lines: lines.as_slice().into(),
+                    total: *total,
+                    method: method.clone(),
+                    placed_at: *at,
+                    stage: OrderStage::Pending,
+                    refunds: Ledger::new(total.currency),
+                }))
+            }
+            (Self::Unplaced, _) => Self::Unplaced,
+            (Self::Placed(order), event) => Self::Placed(Box::new(order.after(event))),
+        }
+    }
 }

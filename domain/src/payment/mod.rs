@@ -6,4 +6,4 @@ mod state;
 
 pub use command::PaymentCommand;
 pub use decide::{Payment, PaymentRejection};
-pub use state::{PaymentEvent, PaymentState, Requested};
+pub use state::{PaymentEvent, PaymentState, Requested, Taken};

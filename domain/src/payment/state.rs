@@ -1,5 +1,4 @@
-use std::collections::BTreeMap;
-
+use crate::Ledger;
 use crate::values::{Money, OrderId, PaymentId, PaymentMethod, Timestamp};
 
 /// What happened to a payment.
@@ -86,6 +85,21 @@ pub struct Requested {
     pub method: PaymentMethod,
 }
 
+/// A payment of which some or all was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What was asked for.
+    pub request: Requested,
+    /// The provider's name for the authorization.
+    pub reference: String,
+    /// What was taken, by name; never more than was asked for.
+    pub captures: Ledger,
+    /// What went back, by name; never more than was taken.
+    pub refunds: Ledger,
+    /// Whether the uncaptured rest was let go.
+    pub closed: bool,
+}
+
 /// Where a payment stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PaymentState {
@@ -102,20 +116,14 @@ pub enum PaymentState {
         reference: String,
     },
     /// Some or all was taken.
-    Captured {
+    Captured(Box<Taken>),
+    /// Let go before anything was taken.
+    Voided {
         /// What was asked for.
         request: Requested,
         /// The provider's name for the authorization.
         reference: String,
-        /// Captures by name.
-        captures: BTreeMap<String, Money>,
-        /// Refunds by name.
-        refunds: BTreeMap<String, Money>,
-        /// Whether the uncaptured rest was let go.
-        closed: bool,
     },
-    /// Let go before anything was taken.
-    Voided(Requested),
     /// Refused.
     Declined {
         /// What was asked for.
@@ -123,4 +131,80 @@ pub enum PaymentState {
         /// What the provider said.
         reason: String,
     },
+}
+
+impl PaymentState {
+    /// What was asked for.
+    pub fn request(&self) -> Option<&Requested> {
+        match self {
+            Self::Unknown => None,
+            Self::Requested(request)
+            | Self::Authorized { request, .. }
+            | Self::Voided { request, .. }
+            | Self::Declined { request, .. } => Some(request),
+            Self::Captured(taken) => Some(&taken.request),
+        }
+    }
+
+    /// The provider's name for the authorization.
+    pub fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Unknown | Self::Requested(_) | Self::Declined { .. } => None,
+            Self::Authorized { reference, .. } | Self::Voided { reference, .. } => Some(reference),
+            Self::Captured(taken) => Some(&taken.reference),
+        }
+    }
+
+    /// How much was taken and how much of that went back, altogether.
+    pub fn captured_and_refunded(&self) -> Option<(Money, Money)> {
+        match self {
+            Self::Captured(taken) => Some((taken.captures.total(), taken.refunds.total())),
+            _ => self.request().map(|request| Money::zero(request.amount.currency)).map(|n| (n, n)),
+        }
+    }
+
+    pub(super) fn after(self, event: &PaymentEvent) -> Self {
+        match (self, event) {
+            (Self::Unknown, PaymentEvent::Requested { payment, order, amount, method, .. }) => {
+                let (payment, order, amount) = (*payment, *order, *amount);
+                Self::Requested(Requested { payment, order, amount, method: method.clone() })
+            }
+            (Self::Requested(request), PaymentEvent::Authorized { reference, .. }) => {
+                Self::Authorized { request, reference: reference.clone() }
+            }
+            (
+                Self::Requested(request) | Self::Authorized { request, .. },
+                PaymentEvent::Declined { reason, .. },
+            ) => Self::Declined { request, reason: reason.clone() },
+            (Self::Authorized { request, reference }, PaymentEvent::Voided { .. }) => {
+                Self::Voided { request, reference }
+            }
+            (Self::Authorized { request, reference }, PaymentEvent::Captured { .. }) => {
+                Self::Captured(Box::new(Taken::nothing(request, reference).after(event)))
+            }
+            (Self::Captured(taken), event) => Self::Captured(Box::new(taken.after(event))),
+            (state, _) => state,
+        }
+    }
+}
+
+impl Taken {
+    fn nothing(request: Requested, reference: String) -> Self {
+        let empty = Ledger::new(request.amount.currency);
+        Self { request, reference, captures: empty.clone(), refunds: empty, closed: false }
+    }
+
+    fn after(mut self, event: &PaymentEvent) -> Self {
+        match event {
+            PaymentEvent::Captured { capture, amount, .. } => {
+                self.captures = self.captures.with(capture, *amount);
+            }
+            PaymentEvent::Refunded { refund, amount, .. } => {
+                self.refunds = self.refunds.with(refund, *amount);
+            }
+            PaymentEvent::Voided { .. } => self.closed = true,
+            _ => {}
+        }
+        self
+    }
 }

@@ -70,6 +70,14 @@ pub struct Listing {
     pub price: Money,
 }
 
+impl Listing {
+    /// The event that offers it for sale.
+    pub(super) fn listed(self, at: Timestamp) -> ProductEvent {
+        let Self { sku, seller, name, description, category, brand, price } = self;
+        ProductEvent::Listed { sku, seller, name, description, category, brand, price, at }
+    }
+}
+
 /// Where a product stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProductState {
@@ -80,4 +88,34 @@ pub enum ProductState {
     Listed(Listing),
     /// Off sale, as last offered.
     Delisted(Listing),
+}
+
+impl ProductState {
+    /// What it is, or was last, offered as.
+    pub fn listing(&self) -> Option<&Listing> {
+        match self {
+            Self::Unknown => None,
+            Self::Listed(listing) | Self::Delisted(listing) => Some(listing),
+        }
+    }
+
+    pub(super) fn after(self, event: &ProductEvent) -> Self {
+        match (self, event.clone()) {
+            (
+                _,
+                ProductEvent::Listed {
+                    sku, seller, name, description, category, brand, price, ..
+                },
+            ) => Self::Listed(Listing { sku, seller, name, description, category, brand, price }),
+            (
+                Self::Listed(listing),
+                ProductEvent::Described { name, description, category, brand, .. },
+            ) => Self::Listed(Listing { name, description, category, brand, ..listing }),
+            (Self::Listed(listing), ProductEvent::Repriced { price, .. }) => {
+                Self::Listed(Listing { price, ..listing })
+            }
+            (Self::Listed(listing), ProductEvent::Delisted { .. }) => Self::Delisted(listing),
+            (state @ (Self::Unknown | Self::Delisted(_)), _) => state,
+        }
+    }
 }

@@ -5,5 +5,5 @@ mod decide;
 mod state;
 
 pub use command::StockCommand;
-pub use decide::{Stock, StockRejection};
-pub use state::{ReleaseReason, Reservation, StockEvent, StockState};
+pub use decide::{MAX_ON_HAND, Stock, StockRejection};
+pub use state::{Ended, ReleaseReason, Reservation, StockEvent, StockState};

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::values::{OrderId, Quantity, Timestamp};
 
@@ -87,22 +87,105 @@ pub struct Reservation {
     pub expires_at: Timestamp,
 }
 
+/// How a reservation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The goods stayed.
+    Released,
+    /// The goods left.
+    Committed,
+}
+
 /// What there is of one SKU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StockState {
-    /// How many are in the house, held or not; never negative.
-    pub on_hand: i64,
-    /// How many of those are held; never more than `on_hand`.
-    pub reserved: i64,
-    /// Who holds them.
-    pub reservations: BTreeMap<OrderId, Reservation>,
-    /// Receipts and counts that were booked, so that a repetition books nothing.
-    pub booked: HashSet<String>,
+    on_hand: i64,
+    reserved: i64,
+    reservations: BTreeMap<OrderId, Reservation>,
+    // A hash map, as it grows with every order there ever was and copies as one block of memory.
+    ended: HashMap<OrderId, Ended>,
+    receipts: BTreeMap<String, Quantity>,
+    counts: BTreeMap<String, i64>,
 }
 
 impl StockState {
+    /// How many are in the house, held or not; never negative.
+    pub fn on_hand(&self) -> i64 {
+        self.on_hand
+    }
+
+    /// How many of those are held; never more than [`Self::on_hand`].
+    pub fn reserved(&self) -> i64 {
+        self.reserved
+    }
+
     /// How many can still be reserved.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
+    }
+
+    /// Who holds some.
+    pub fn reservations(&self) -> &BTreeMap<OrderId, Reservation> {
+        &self.reservations
+    }
+
+    /// What an order holds.
+    pub fn reservation(&self, order: OrderId) -> Option<Reservation> {
+        self.reservations.get(&order).copied()
+    }
+
+    /// How an order's reservation ended, if it had one and it did.
+    pub fn ended(&self, order: OrderId) -> Option<Ended> {
+        self.ended.get(&order).copied()
+    }
+
+    /// What was booked for a delivery.
+    pub fn receipt(&self, name: &str) -> Option<Quantity> {
+        self.receipts.get(name).copied()
+    }
+
+    /// What was booked for a count.
+    pub fn count(&self, name: &str) -> Option<i64> {
+        self.counts.get(name).copied()
+    }
+
+    pub(super) fn after(mut self, event: &StockEvent) -> Self {
+        match event {
+            StockEvent::Received { quantity, receipt, .. } => {
+                self.on_hand = self.on_hand.saturating_add((*quantity).into());
+                self.receipts.insert(receipt.clone(), *quantity);
+            }
+            StockEvent::Adjusted { delta, count, .. } => {
+                self.on_hand = self.on_hand.saturating_add(*delta);
+                self.counts.insert(count.clone(), *delta);
+            }
+            StockEvent::Reserved { order, quantity, expires_at, .. } => {
+                let held = Reservation { quantity: *quantity, expires_at: *expires_at };
+                self.end(*order);
+                self.reserved += i64::from(*quantity);
+                self.reservations.insert(*order, held);
+            }
+            StockEvent::Extended { order, expires_at, .. } => {
+                if let Some(held) = self.reservations.get_mut(order) {
+                    held.expires_at = *expires_at;
+                }
+            }
+            StockEvent::Released { order, .. } => {
+                self.end(*order);
+                self.ended.insert(*order, Ended::Released);
+            }
+            StockEvent::Committed { order, quantity, .. } => {
+                self.end(*order);
+                self.on_hand -= i64::from(*quantity);
+                self.ended.insert(*order, Ended::Committed);
+            }
+        }
+        self
+    }
+
+    fn end(&mut self, order: OrderId) {
+        if let Some(held) = self.reservations.remove(&order) {
+            self.reserved -= i64::from(held.quantity);
+        }
     }
 }
