@@ -1,175 +1,93 @@
-use crate::order::CancelReason;
-use crate::stock::ReleaseReason;
-use crate::values::{Money, OrderId, PaymentId, PaymentMethod, Quantity, Sku, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// What Checkout can learn. Every input names the order it belongs to and carries the instant at
-/// which it happened.
+use super::{CheckoutCommand, CheckoutFact, Compensation, payment_id};
+use crate::values::{Money, OrderId, PaymentMethod, Sku, Timestamp};
+
+/// Where the customer's money is, as far as the process knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purse {
+    /// What the order comes to.
+    pub total: Money,
+    /// What was taken altogether.
+    pub captured: Money,
+    /// What went back altogether.
+    pub refunded: Money,
+}
+
+impl Purse {
+    pub(super) fn new(total: Money) -> Self {
+        let nothing = Money::zero(total.currency);
+        Self { total, captured: nothing, refunded: nothing }
+    }
+
+    /// What was taken and did not go back.
+    pub fn kept(self) -> Money {
+        let minor = self.captured.minor.saturating_sub(self.refunded.minor);
+        Money::new(minor.max(0), self.total.currency)
+    }
+
+    /// Sums only grow, so that an old fact changes nothing.
+    pub(super) fn after(mut self, fact: &CheckoutFact) -> Self {
+        match fact {
+            CheckoutFact::PaymentCaptured { captured } => {
+                self.captured.minor = self.captured.minor.max(captured.minor);
+            }
+            CheckoutFact::PaymentRefunded { refunded, .. } => {
+                self.refunded.minor = self.refunded.minor.max(refunded.minor);
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// What a checkout remembers of its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckoutInput {
+pub struct Basket {
     /// Which order.
     pub order: OrderId,
-    /// When the event was recorded, the command rejected or the timeout due.
-    pub at: Timestamp,
-    /// What happened.
-    pub what: CheckoutFact,
+    /// What is to be reserved, each once.
+    pub skus: Arc<[Sku]>,
+    /// How it will be paid.
+    pub method: PaymentMethod,
+    /// When the reservations lapse.
+    pub expires_at: Timestamp,
+    /// The money.
+    pub purse: Purse,
 }
 
-/// What happened, as far as Checkout cares.
+/// What a checkout that goes well is waiting for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckoutFact {
-    /// The order was placed.
-    OrderPlaced {
-        /// What to reserve: one entry per SKU.
-        items: Vec<(Sku, Quantity)>,
-        /// What it comes to.
-        total: Money,
-        /// How it will be paid.
-        method: PaymentMethod,
-    },
-    /// Stock was reserved.
-    Reserved {
-        /// Of what.
-        sku: Sku,
-    },
-    /// Stock could not be reserved.
-    ReservationRefused {
-        /// Of what.
-        sku: Sku,
-        /// Why.
-        reason: String,
-    },
-    /// A reservation was given up.
-    Released {
-        /// Of what.
-        sku: Sku,
-    },
-    /// The order was confirmed.
-    OrderConfirmed,
-    /// The provider holds the amount.
-    PaymentAuthorized,
-    /// The provider said no.
-    PaymentDeclined {
-        /// What it said.
-        reason: String,
-    },
-    /// The amount was captured.
-    PaymentCaptured {
-        /// How much altogether.
-        captured: Money,
-    },
-    /// The authorization was let go.
-    PaymentVoided,
-    /// Some or all was given back.
-    PaymentRefunded {
-        /// Names the refund.
-        refund: String,
-        /// How much.
-        amount: Money,
-        /// How much altogether.
-        refunded: Money,
-    },
-    /// The order is paid.
-    OrderPaid,
-    /// The order was called off, by this process or by somebody else.
-    OrderCancelled {
-        /// Why.
-        reason: CancelReason,
-    },
-    /// A seller shipped: from now on the order cannot be called off.
-    OrderShipped,
-    /// One of the process's own commands was refused for a reason that has no fact of its own.
-    Refused {
-        /// Which.
-        command: CheckoutCommand,
-        /// Why.
-        reason: String,
-    },
-    /// The reservations lapse.
-    TimedOut(CheckoutTimeout),
+pub enum Stage {
+    /// These reservations.
+    Reserving(BTreeSet<Sku>),
+    /// The order to be confirmed.
+    Confirming,
+    /// The provider to hold the total.
+    Authorizing,
+    /// The provider to take the total.
+    Capturing,
+    /// The order to be paid.
+    MarkingPaid,
+    /// Nothing; until the order ships it can still be called off.
+    Settled,
 }
 
-/// What Checkout can ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckoutCommand {
-    /// Hold stock for the order.
-    Reserve {
-        /// Of what.
-        sku: Sku,
-        /// How many.
-        quantity: Quantity,
-        /// When the hold lapses.
-        expires_at: Timestamp,
-    },
-    /// Hold it longer.
-    Extend {
-        /// Of what.
-        sku: Sku,
-        /// When the hold now lapses.
-        expires_at: Timestamp,
-    },
-    /// Give the hold up.
-    Release {
-        /// Of what.
-        sku: Sku,
-        /// Why.
-        reason: ReleaseReason,
-    },
-    /// Every line is reserved.
-    ConfirmOrder,
-    /// Open the payment and have the provider hold the amount.
-    Authorize {
-        /// Which payment.
-        payment: PaymentId,
-        /// How much.
-        amount: Money,
-        /// By what means.
-        method: PaymentMethod,
-    },
-    /// Have the provider take the amount.
-    Capture {
-        /// Which payment.
-        payment: PaymentId,
-        /// How much.
-        amount: Money,
-    },
-    /// Have the provider let the amount go.
-    Void {
-        /// Which payment.
-        payment: PaymentId,
-    },
-    /// Have the provider give the amount back.
-    Refund {
-        /// Which payment.
-        payment: PaymentId,
-        /// How much.
-        amount: Money,
-    },
-    /// The money is there.
-    MarkPaid {
-        /// By which payment.
-        payment: PaymentId,
-        /// How much.
-        amount: Money,
-    },
-    /// Call the order off.
-    CancelOrder {
-        /// Why.
-        reason: CancelReason,
-    },
-    /// Note on the order what went back to the customer.
-    RecordRefund {
-        /// Names the refund.
-        refund: String,
-        /// How much.
-        amount: Money,
-    },
-}
-
-/// What Checkout can wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckoutTimeout {
-    /// The reservations lapse.
-    ReservationExpiry,
+impl Stage {
+    /// What has to be done on entering the stage.
+    pub(super) fn entry(&self, basket: &Basket) -> Option<CheckoutCommand> {
+        let (payment, amount) = (payment_id(basket.order), basket.purse.total);
+        match self {
+            Self::Reserving(_) | Self::Settled => None,
+            Self::Confirming => Some(CheckoutCommand::ConfirmOrder),
+            Self::Authorizing => {
+                Some(CheckoutCommand::Authorize { payment, amount, method: basket.method.clone() })
+            }
+            Self::Capturing => Some(CheckoutCommand::Capture { payment, amount }),
+            Self::MarkingPaid => Some(CheckoutCommand::MarkPaid { payment, amount }),
+        }
+    }
 }
 
 /// Where a checkout stands.
@@ -178,4 +96,45 @@ pub enum CheckoutState {
     /// Not started.
     #[default]
     NotStarted,
+    /// On its way, and well; at [`Stage::Settled`] it is complete.
+    Underway {
+        /// What it is about.
+        basket: Basket,
+        /// What it waits for.
+        stage: Stage,
+    },
+    /// Complete: paid and shipped, too late to be called off.
+    Shipped,
+    /// Being undone.
+    Compensating(Compensation),
+    /// Complete: undone. Should money turn up after all, it is given back.
+    CalledOff(Compensation),
+}
+
+impl CheckoutState {
+    /// What operators call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotStarted => "not started",
+            Self::Underway { stage, .. } => match stage {
+                Stage::Reserving(_) => "reserving",
+                Stage::Confirming => "confirming",
+                Stage::Authorizing => "authorizing",
+                Stage::Capturing => "capturing",
+                Stage::MarkingPaid => "marking paid",
+                Stage::Settled => "settled",
+            },
+            Self::Shipped => "shipped",
+            Self::Compensating(_) => "compensating",
+            Self::CalledOff(_) => "called off",
+        }
+    }
+
+    /// Whether nothing is left to wait for.
+    pub fn is_complete(&self) -> bool {
+        matches!(
+            self,
+            Self::Shipped | Self::CalledOff(_) | Self::Underway { stage: Stage::Settled, .. }
+        )
+    }
 }

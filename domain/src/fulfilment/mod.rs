@@ -3,10 +3,10 @@
 //!
 //! One instance per order, `fulfilment-<order id>`.
 
+mod message;
 mod process;
 mod state;
 
+pub use message::{FulfilmentCommand, FulfilmentFact, FulfilmentInput, FulfilmentTimeout};
 pub use process::Fulfilment;
-pub use state::{
-    FulfilmentCommand, FulfilmentFact, FulfilmentInput, FulfilmentState, FulfilmentTimeout,
-};
+pub use state::{FulfilmentState, SellerStage};
