@@ -128,8 +128,11 @@ fn broken_off() -> Body {
 
 fn key(headers: &HeaderMap) -> Result<RequestKey, Failure> {
     let bad = |detail: &str| Failure::new(StatusCode::BAD_REQUEST, detail);
-    let value = headers.get("idempotency-key");
-    let value = value.ok_or_else(|| bad("the Idempotency-Key header is missing"))?;
+    let mut values = headers.get_all("idempotency-key").iter();
+    let value = values.next().ok_or_else(|| bad("the Idempotency-Key header is missing"))?;
+    if values.next().is_some() {
+        return Err(bad("there is more than one Idempotency-Key"));
+    }
     let key = value.to_str().map_err(|_| bad("the Idempotency-Key is not printable ASCII"))?;
     key.parse().map_err(|error| bad(&format!("{error}")))
 }

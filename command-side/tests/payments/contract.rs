@@ -1,20 +1,22 @@
 //! What every provider promises, whichever way it is reached.
 
-use daybook_command_side::payments::{Ledger, ProviderError, Receipt};
+use daybook_command_side::payments::{
+    CaptureRequest, Ledger, PaymentProvider, ProviderError, Receipt,
+};
 use futures::future::join_all;
 
-use crate::support::{Answer, Requests as _, Subject, gbp};
+use crate::support::{Answer, Requests as _, Subject, authorization, gbp, key};
 
 macro_rules! contract {
     ($($case:ident),* $(,)?) => {
         mod simulated {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 super::$case(crate::support::in_process()).await;
             })*
         }
         mod http {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 super::$case(crate::support::over_http().await).await;
             })*
@@ -38,6 +40,7 @@ contract! {
     amounts_out_of_range_are_invalid,
     unknown_tokens_and_authorizations_are_invalid,
     one_of_many_concurrent_requests_counts,
+    one_of_many_concurrent_uses_of_a_key_wins,
     concurrent_captures_share_what_is_held,
 }
 
@@ -188,21 +191,49 @@ async fn unknown_tokens_and_authorizations_are_invalid(Subject { provider, truth
     assert_eq!(truth.ledger().await.unwrap(), Ledger::default());
 }
 
+/// Asks all at once, on several threads.
+async fn at_once(
+    requests: impl Iterator<Item = impl Future<Output = Answer> + Send + 'static>,
+) -> Vec<Answer> {
+    let requests: Vec<_> = requests.map(tokio::spawn).collect();
+    join_all(requests).await.into_iter().map(Result::unwrap).collect()
+}
+
 async fn one_of_many_concurrent_requests_counts(Subject { provider, truth, .. }: Subject) {
-    let requests = (0..32).map(|_| provider.hold("a", gbp(100), "tok_approve"));
-    let answers = join_all(requests).await;
+    let answers = at_once((0..32).map(|_| {
+        let request = authorization("a", gbp(100));
+        let provider = provider.clone();
+        async move { provider.authorize(request).await }
+    }));
+    let answers = answers.await;
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.is_ok()));
 
     let ledger = truth.ledger().await.unwrap();
     assert_eq!((ledger.authorizations, ledger.repeated), (1, 31));
 }
 
+async fn one_of_many_concurrent_uses_of_a_key_wins(Subject { provider, truth, .. }: Subject) {
+    let answers = at_once((1..=32).map(|minor| {
+        let request = authorization("a", gbp(minor));
+        let provider = provider.clone();
+        async move { provider.authorize(request).await }
+    }));
+    let (won, lost): (Vec<_>, Vec<_>) = answers.await.into_iter().partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 31));
+    assert!(lost.iter().all(|answer| *answer == Err(ProviderError::KeyReused)));
+    assert_eq!(truth.ledger().await.unwrap().authorizations, 1);
+}
+
 async fn concurrent_captures_share_what_is_held(Subject { provider, truth, .. }: Subject) {
     let held = provider.hold("a", gbp(100), "tok_approve").await.unwrap();
-    let names: Vec<_> = (0..32).map(|n| format!("c{n}")).collect();
-    let answers = join_all(names.iter().map(|name| provider.take(name, &held, gbp(9)))).await;
+    let answers = at_once((0..32).map(|n| {
+        let (key, reference, amount) = (key(&format!("c{n}")), held.reference.clone(), gbp(9));
+        let request = CaptureRequest { key, reference, amount };
+        let provider = provider.clone();
+        async move { provider.capture(request).await }
+    }));
 
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 11);
+    assert_eq!(answers.await.iter().filter(|answer| answer.is_ok()).count(), 11);
     let ledger = truth.ledger().await.unwrap();
     assert_eq!((ledger.captured["GBP"], ledger.refused, ledger.overdrawn), (99, 21, 0));
 }

@@ -5,6 +5,7 @@
 
 mod contract;
 mod faults;
+mod metrics;
 mod properties;
 mod server;
 mod support;

@@ -33,11 +33,17 @@ pub(crate) fn simulated() -> SimulatedProvider {
     SimulatedProvider::new(Store::memory())
 }
 
+/// A request that is approved.
+pub(crate) fn authorization(name: &str, amount: Money) -> AuthorizeRequest {
+    let (key, method) = (key(name), "tok_approve".parse().unwrap());
+    AuthorizeRequest { key, payment: payment(1), amount, method }
+}
+
 /// Requests with everything that a test does not care about filled in.
 pub(crate) trait Requests: PaymentProvider {
     async fn hold(&self, name: &str, amount: Money, token: &str) -> Answer {
-        let (key, method) = (key(name), token.parse().unwrap());
-        self.authorize(AuthorizeRequest { key, payment: payment(1), amount, method }).await
+        let method = token.parse().unwrap();
+        self.authorize(AuthorizeRequest { method, ..authorization(name, amount) }).await
     }
 
     async fn take(&self, name: &str, held: &Receipt, amount: Money) -> Answer {
@@ -108,6 +114,7 @@ pub(crate) fn options(attempts: u32) -> HttpOptions {
     HttpOptions {
         attempts,
         backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(5),
         breaker_threshold: u32::MAX,
         ..HttpOptions::default()
     }

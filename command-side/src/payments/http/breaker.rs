@@ -52,10 +52,11 @@ impl Breaker {
         Ok(Permit { generation: self.generation })
     }
 
-    /// Whether what was permitted got an answer from the provider.
-    pub(super) fn report(&mut self, permit: Permit, answered: bool, now: Instant) {
+    /// Learns whether what was permitted got an answer from the provider. Says whether that
+    /// opened the breaker.
+    pub(super) fn report(&mut self, permit: Permit, answered: bool, now: Instant) -> bool {
         if permit.generation != self.generation {
-            return;
+            return false;
         }
         match self.state {
             State::Closed { .. } if answered => self.state = State::Closed { failures: 0 },
@@ -65,6 +66,7 @@ impl Breaker {
             _ if answered => self.enter(State::Closed { failures: 0 }),
             _ => self.enter(State::Open { until: now + self.cooldown }),
         }
+        matches!(self.state, State::Open { .. })
     }
 
     fn enter(&mut self, state: State) {

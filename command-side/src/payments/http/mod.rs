@@ -54,6 +54,15 @@ impl Default for HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// How long to wait after this many attempts.
+    fn wait_after(&self, made: u32) -> Duration {
+        let doublings = made.saturating_sub(1).min(16);
+        let longest = self.backoff.saturating_mul(1 << doublings).min(self.max_backoff);
+        longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
 /// Why there is no client.
 #[derive(Debug, Error)]
 pub enum HttpProviderError {
@@ -125,7 +134,10 @@ impl Shared {
         self.show_breaker();
         let answer = self.exchange(key, operation).await;
         let answered = !matches!(answer, Err(ProviderError::Unavailable { .. }));
-        self.breaker.lock().report(permit, answered, Instant::now());
+        let opened = self.breaker.lock().report(permit, answered, Instant::now());
+        if opened {
+            tracing::warn!(cooldown = ?self.options.breaker_cooldown, "circuit breaker opened");
+        }
         self.show_breaker();
         Attempt::Made(answer)
     }
@@ -180,13 +192,6 @@ impl Shared {
             None => request,
         }
     }
-
-    /// How long to wait after this many attempts.
-    fn backoff(&self, made: u32) -> Duration {
-        let HttpOptions { backoff, max_backoff, .. } = self.options;
-        let longest = backoff.saturating_mul(1 << (made - 1).min(16)).min(max_backoff);
-        longest.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
 }
 
 enum Attempt {
@@ -229,7 +234,23 @@ impl PaymentProvider for HttpProvider {
             {
                 return answer;
             }
-            sleep(self.shared.backoff(made)).await;
+            sleep(self.shared.options.wait_after(made)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_are_never_less_than_half() {
+        let (backoff, max_backoff) = (Duration::from_millis(100), Duration::from_secs(1));
+        let options = HttpOptions { backoff, max_backoff, ..HttpOptions::default() };
+        for (made, longest) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (99, 1_000)] {
+            let longest = Duration::from_millis(longest);
+            let wait = options.wait_after(made);
+            assert!((longest / 2..=longest).contains(&wait), "{wait:?} after {made}");
         }
     }
 }

@@ -169,3 +169,34 @@ impl PaymentProvider for SimulatedProvider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::values::{Money, PaymentId};
+
+    use super::*;
+
+    fn entry(key: &str, operation: Operation) -> Entry {
+        let key = key.parse().unwrap();
+        Entry { key, attempt: Uuid::now_v7(), operation, refusal: None }
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_on_a_stale_account_is_not_written() {
+        let provider = SimulatedProvider::new(Store::memory());
+        let stream = StreamId::new(CATEGORY, "a").unwrap();
+        let amount = Money::new(100, "GBP".parse().unwrap());
+        let (payment, method) = (PaymentId(Uuid::nil()), "tok_approve".parse().unwrap());
+        let capture = || Operation::Capture { reference: "auth_a".into(), amount };
+        let opened = entry("a", Operation::Authorize { payment, amount, method });
+        provider.append(&stream, 0, &opened).await.unwrap();
+        provider.append(&stream, 1, &entry("c1", capture())).await.unwrap();
+
+        provider.append(&stream, 1, &entry("c2", capture())).await.unwrap();
+        provider.append(&stream, 0, &entry("c3", capture())).await.unwrap();
+
+        let account = provider.account(&stream).await.unwrap();
+        let keys: Vec<_> = account.entries.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["a", "c1"]);
+    }
+}
