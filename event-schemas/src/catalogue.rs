@@ -35,8 +35,11 @@ pub fn catalogue() -> impl Iterator<Item = &'static EventForm> {
     .flatten()
 }
 
-pub(crate) fn schema<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+pub(crate) fn schema<T: JsonSchema>(kind: &str) -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".into(), kind.into());
+    schema
 }
 
 pub(crate) fn renew<E: Contract>(

@@ -60,7 +60,7 @@ macro_rules! contract {
                 $crate::EventForm {
                     kind: stringify!($kind),
                     version: $version,
-                    schema: $crate::catalogue::schema::<$kind<'_>>,
+                    schema: || $crate::catalogue::schema::<$kind<'_>>(stringify!($kind)),
                     renew: |version, data| {
                         $crate::catalogue::renew::<Self>(stringify!($kind), version, data)
                     },

@@ -136,7 +136,7 @@ impl<P: ProcessForm> Catalogued for Advanced<P> {
     const FORMS: &'static [EventForm] = &[EventForm {
         kind: P::KIND,
         version: P::VERSION,
-        schema: catalogue::schema::<AdvancedForm<'_, P>>,
+        schema: || catalogue::schema::<AdvancedForm<'_, P>>(P::KIND),
         renew: |version, data| catalogue::renew::<Self>(P::KIND, version, data),
     }];
 }
