@@ -17,11 +17,12 @@ impl PaymentProvider for Provider {
         key: RequestKey,
         operation: Operation,
     ) -> Result<Receipt, ProviderError> {
+        let name = operation.name();
         let answer = match self {
-            Self::Simulated(provider) => provider.perform(key, operation.clone()).await,
-            Self::Http(provider) => provider.perform(key, operation.clone()).await,
+            Self::Simulated(provider) => provider.perform(key, operation).await,
+            Self::Http(provider) => provider.perform(key, operation).await,
         };
-        metrics::called(&operation, &answer);
+        metrics::called(name, &answer);
         answer
     }
 }

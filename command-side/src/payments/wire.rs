@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use daybook_domain::values::Money;
+use daybook_domain::values::{Currency, Money, PaymentId, PaymentMethod};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Values that are written as their text.
@@ -29,14 +29,14 @@ pub(super) mod text {
 
 /// `{"amount": <minor units>, "currency": "GBP"}`.
 pub(super) mod money {
-    use super::{Deserialize, Deserializer, Money, Serialize, Serializer, text};
+    use super::{Currency, Deserialize, Deserializer, Money, Serialize, Serializer, text};
 
     #[derive(Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Amount {
         amount: i64,
         #[serde(with = "text")]
-        currency: daybook_domain::values::Currency,
+        currency: Currency,
     }
 
     pub(crate) fn serialize<S: Serializer>(value: &Money, to: S) -> Result<S::Ok, S::Error> {
@@ -54,11 +54,11 @@ pub(super) mod money {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthorizationBody {
     #[serde(with = "text")]
-    pub(super) payment: daybook_domain::values::PaymentId,
+    pub(super) payment: PaymentId,
     #[serde(with = "money")]
     pub(super) amount: Money,
     #[serde(with = "text")]
-    pub(super) method: daybook_domain::values::PaymentMethod,
+    pub(super) method: PaymentMethod,
 }
 
 /// The body of a capture or a refund.
