@@ -1,0 +1,6 @@
+//! What is read from the events themselves: time travel and verification.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod story;
+mod time_travel;
