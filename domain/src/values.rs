@@ -157,7 +157,7 @@ text! {
 text! {
     /// An e-mail address, checked for its form only.
     Email, "an e-mail address", 3..=254, "must look like name@host",
-    |s| is_trimmed(s) && !s.contains(' ')
+    |s| is_trimmed(s) && !s.contains(char::is_whitespace)
         && s.split_once('@').is_some_and(|(name, host)| {
             !name.is_empty() && !host.is_empty() && !host.contains('@')
         })

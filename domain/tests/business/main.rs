@@ -1,0 +1,15 @@
+//! The rules of the business, each by name, and what no sequence of commands may break.
+
+mod checkout;
+mod customer;
+mod fulfilment;
+mod given;
+mod manifest;
+mod order;
+mod payment;
+mod product;
+mod sequences;
+mod stock;
+mod values;
+mod world;
+mod worlds;
