@@ -1,0 +1,201 @@
+//! One batch of events: found, applied and written, with what cannot be applied set aside.
+
+use std::ops::Range;
+
+use daybook_event_schemas::{DecodeError, Envelope, open};
+use daybook_event_store::{Position, Recorded};
+use sqlx::error::ErrorKind;
+use thiserror::Error;
+
+use crate::projection::Projection;
+use crate::registry::{self, Lease};
+use crate::{Database, Tx};
+
+/// Why a batch was not written. Nothing of the part that failed is kept.
+#[derive(Debug, Error)]
+pub(crate) enum BatchError {
+    /// Another worker took the projection over.
+    #[error("another worker took the projection over")]
+    Fenced,
+    /// The database failed.
+    #[error("the database failed")]
+    Sql(#[from] sqlx::Error),
+}
+
+/// An event to be applied, or the reason why it cannot be.
+struct Step<E> {
+    recorded: Recorded,
+    event: Result<Envelope<E>, String>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) applied: usize,
+    pub(crate) parked: usize,
+}
+
+/// The instants that a lease needs, in microseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) now: i64,
+    pub(crate) lease_until: i64,
+}
+
+/// Projects a batch up to a position, in one transaction unless an event makes the database
+/// refuse it: then in ever smaller parts, until that event stands alone and is parked.
+pub(crate) async fn project<P: Projection>(
+    projection: &mut P,
+    database: &Database,
+    lease: &Lease,
+    events: Vec<Recorded>,
+    upto: Position,
+    times: Times,
+) -> Result<Done, BatchError> {
+    let mut steps: Vec<_> = events.into_iter().filter_map(step).collect();
+    let whole = 0..steps.len();
+    let mut parts = vec![whole];
+    while let Some(part) = parts.pop() {
+        let upto = steps.get(part.end).map_or(upto, |_| steps[part.end - 1].recorded.position);
+        let written =
+            write(projection, database, lease, &mut steps[part.clone()], upto, times).await;
+        if written.is_err() {
+            projection.forget();
+        }
+        match written {
+            Err(BatchError::Sql(error))
+                if is_refusal(&error) && steps[part.clone()].iter().any(|s| s.event.is_ok()) =>
+            {
+                divide(part, &mut parts, &mut steps, &error);
+            }
+            written => written?,
+        }
+    }
+    let parked = steps.iter().filter(|step| step.event.is_err()).count();
+    Ok(Done { applied: steps.len() - parked, parked })
+}
+
+/// Reads an event. One of an unknown or retired type means nothing here.
+fn step<E: daybook_event_schemas::Contract>(recorded: Recorded) -> Option<Step<E>> {
+    match open(&recorded) {
+        Ok(event) => event.map(|event| Step { recorded, event: Ok(event) }),
+        Err(DecodeError::UnknownKind { .. }) => None,
+        Err(error) => Some(Step { recorded, event: Err(chain(&error)) }),
+    }
+}
+
+/// Halves a part that the database refused, or blames its only event.
+fn divide<E>(
+    part: Range<usize>,
+    parts: &mut Vec<Range<usize>>,
+    steps: &mut [Step<E>],
+    error: &sqlx::Error,
+) {
+    if part.len() == 1 {
+        steps[part.start].event = Err(chain(error));
+        parts.push(part);
+        return;
+    }
+    let middle = part.start + part.len() / 2;
+    parts.push(middle..part.end);
+    parts.push(part.start..middle);
+}
+
+/// Whether the database objects to the rows, rather than failing.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Encode(_))
+        || error.as_database_error().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::UniqueViolation
+                    | ErrorKind::ForeignKeyViolation
+                    | ErrorKind::NotNullViolation
+                    | ErrorKind::CheckViolation
+            )
+        })
+}
+
+/// Writes the rows, the parked events and the checkpoint in one transaction.
+async fn write<P: Projection>(
+    projection: &mut P,
+    database: &Database,
+    lease: &Lease,
+    steps: &mut [Step<P::Event>],
+    upto: Position,
+    times: Times,
+) -> Result<(), BatchError> {
+    let mut tx = database.begin().await?;
+    let Times { now, lease_until } = times;
+    if !registry::advance(&mut tx, lease, Some(upto), now, lease_until).await? {
+        return Err(BatchError::Fenced);
+    }
+    while let Some((at, reason)) = apply(projection, &mut tx, steps).await? {
+        // What it changed before it failed must not be kept: once more, without it.
+        steps[at].event = Err(reason);
+        projection.forget();
+    }
+    for rows in projection.buffers() {
+        rows.flush(&mut tx).await?;
+    }
+    park(&mut tx, lease, steps, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Applies the events, up to the first that cannot be.
+async fn apply<P: Projection>(
+    projection: &mut P,
+    tx: &mut Tx,
+    steps: &[Step<P::Event>],
+) -> Result<Option<(usize, String)>, sqlx::Error> {
+    let events = || steps.iter().enumerate().filter_map(|(n, s)| Some((n, s.event.as_ref().ok()?)));
+    events().for_each(|(_, event)| projection.prepare(event));
+    for rows in projection.buffers() {
+        rows.load(tx).await?;
+    }
+    for (at, event) in events() {
+        if let Err(error) = projection.apply(event) {
+            return Ok(Some((at, chain(&error))));
+        }
+    }
+    Ok(None)
+}
+
+async fn park<E>(
+    tx: &mut Tx,
+    lease: &Lease,
+    steps: &[Step<E>],
+    now: i64,
+) -> Result<(), sqlx::Error> {
+    for Step { recorded, event } in steps {
+        let Err(reason) = event else { continue };
+        tracing::warn!(
+            projection = lease.name, position = recorded.position.0, stream = %recorded.stream,
+            kind = &*recorded.kind, reason, "an event was parked"
+        );
+        sqlx::query(
+            "INSERT INTO parked_events (projection, version, position, stream, revision, \
+             event_id, kind, error, attempts, parked_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9) \
+             ON CONFLICT (projection, version, position) DO UPDATE SET error = excluded.error, \
+             attempts = parked_events.attempts + 1, parked_at = excluded.parked_at",
+        )
+        .bind(lease.name)
+        .bind(i64::from(lease.version))
+        .bind(recorded.position.0.cast_signed())
+        .bind(recorded.stream.as_str())
+        .bind(recorded.revision.0.cast_signed())
+        .bind(recorded.id.to_string())
+        .bind(&*recorded.kind)
+        .bind(reason)
+        .bind(now)
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

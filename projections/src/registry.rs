@@ -1,0 +1,154 @@
+//! The `projections` table: which versions there are, which one queries read, who works on it, and
+//! how far it has come.
+
+use daybook_event_store::Position;
+use sqlx::Row;
+
+use crate::projection::Projection;
+use crate::sql::declaration;
+use crate::{Database, Tx};
+
+/// The right to write a version of a projection, as long as nobody took it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    /// Fencing token: whoever takes over holds a greater one.
+    pub(crate) token: i64,
+    /// How far the projection had come.
+    pub(crate) position: Option<Position>,
+}
+
+/// Makes the tables of a version. Where no version is live, this one is, even while it is empty.
+pub(crate) async fn install<P: Projection>(
+    database: &Database,
+    version: u32,
+) -> Result<(), sqlx::Error> {
+    let mut tx = database.begin().await?;
+    let known = sqlx::query(
+        "INSERT INTO projections (name, version) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(P::NAME)
+    .bind(i64::from(version))
+    .execute(tx.connection())
+    .await?;
+    if known.rows_affected() == 0 {
+        return Ok(());
+    }
+    tx.script(declaration(P::SCHEMA, version)).await?;
+    let live = sqlx::query("SELECT 1 FROM projections WHERE name = $1 AND live")
+        .bind(P::NAME)
+        .fetch_optional(tx.connection())
+        .await?;
+    if live.is_none() {
+        publish_in::<P>(&mut tx, version).await?;
+    }
+    tx.commit().await
+}
+
+/// Has queries read this version, unless they do.
+pub(crate) async fn publish<P: Projection>(
+    database: &Database,
+    version: u32,
+) -> Result<(), sqlx::Error> {
+    let mut tx = database.begin().await?;
+    let live = sqlx::query("SELECT 1 FROM projections WHERE name = $1 AND version = $2 AND live")
+        .bind(P::NAME)
+        .bind(i64::from(version))
+        .fetch_optional(tx.connection())
+        .await?;
+    if live.is_none() {
+        publish_in::<P>(&mut tx, version).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn publish_in<P: Projection>(tx: &mut Tx, version: u32) -> Result<(), sqlx::Error> {
+    for name in P::TABLES {
+        tx.script(format!(
+            "DROP VIEW IF EXISTS {name}; CREATE VIEW {name} AS SELECT * FROM {name}_v{version};"
+        ))
+        .await?;
+    }
+    // Two statements, since at no time may two versions be live.
+    for (live, versions) in [(false, "version <> $2"), (true, "version = $2")] {
+        let sql = format!("UPDATE projections SET live = $3 WHERE name = $1 AND {versions}");
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(P::NAME)
+            .bind(i64::from(version))
+            .bind(live)
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes the lease if it is free, has lapsed at `now`, or is `owner`'s already; in each case with
+/// a new token.
+pub(crate) async fn acquire(
+    database: &Database,
+    (name, version): (&'static str, u32),
+    owner: &str,
+    now: i64,
+    until: i64,
+) -> Result<Option<Lease>, sqlx::Error> {
+    let mut tx = database.begin().await?;
+    let taken = sqlx::query(
+        "UPDATE projections SET owner = $1, token = token + 1, lease_until = $2 \
+         WHERE name = $3 AND version = $4 AND (lease_until <= $5 OR owner = $1) \
+         RETURNING token, position",
+    )
+    .bind(owner)
+    .bind(until)
+    .bind(name)
+    .bind(i64::from(version))
+    .bind(now)
+    .fetch_optional(tx.connection())
+    .await?;
+    tx.commit().await?;
+    let lease = |row: sqlx::sqlite::SqliteRow| {
+        let position: Option<i64> = row.try_get("position")?;
+        let position = position.map(|position| Position(position.cast_unsigned()));
+        Ok(Lease { name, version, token: row.try_get("token")?, position })
+    };
+    taken.map(lease).transpose()
+}
+
+/// Moves the checkpoint and renews the lease, in the transaction of the rows. `false`: somebody
+/// else took over, and nothing of this transaction may be kept.
+pub(crate) async fn advance(
+    tx: &mut Tx,
+    lease: &Lease,
+    position: Option<Position>,
+    now: i64,
+    until: i64,
+) -> Result<bool, sqlx::Error> {
+    let held = sqlx::query(
+        "UPDATE projections SET position = COALESCE($1, position), updated_at = $2, \
+         lease_until = $3 WHERE name = $4 AND version = $5 AND token = $6",
+    )
+    .bind(position.map(|position| position.0.cast_signed()))
+    .bind(now)
+    .bind(until)
+    .bind(lease.name)
+    .bind(i64::from(lease.version))
+    .bind(lease.token)
+    .execute(tx.connection())
+    .await?;
+    Ok(held.rows_affected() == 1)
+}
+
+/// Gives the lease up, so that another worker need not wait for its end.
+pub(crate) async fn release(database: &Database, lease: &Lease) -> Result<(), sqlx::Error> {
+    let mut tx = database.begin().await?;
+    sqlx::query(
+        "UPDATE projections SET lease_until = 0 WHERE name = $1 AND version = $2 AND token = $3",
+    )
+    .bind(lease.name)
+    .bind(i64::from(lease.version))
+    .bind(lease.token)
+    .execute(tx.connection())
+    .await?;
+    tx.commit().await
+}

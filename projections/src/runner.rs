@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_event_store::{Position, Store};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::projection::Projection;
+use crate::worker::Worker;
+use crate::{Database, ProjectionOptions, models, registry};
+
+/// Why the projections could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The read models' tables could not be made.
+    #[error("the tables of the read models could not be made")]
+    Tables(#[from] sqlx::Error),
+    /// The metrics could not be registered.
+    #[error("the metrics of the projections could not be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What a projection's worker is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Another worker holds the lease.
+    #[default]
+    Waiting,
+    /// It projects the past.
+    CatchingUp,
+    /// It projects events as they come.
+    Live,
+    /// The database or the store failed; it will try again.
+    Interrupted,
+    /// It was shut down.
+    Stopped,
+}
+
+/// How far a projection has come in this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What its worker is doing.
+    pub state: State,
+    /// Every event up to here is in the rows, or parked.
+    pub position: Option<Position>,
+    /// Events applied since the start.
+    pub applied: u64,
+    /// Events parked since the start.
+    pub parked: u64,
+    /// Age of the last projected event while others wait; zero once caught up.
+    pub lag: Duration,
+}
+
+/// The running projections.
+#[derive(Debug)]
+pub struct Projections {
+    progress: BTreeMap<&'static str, watch::Receiver<Progress>>,
+    workers: JoinSet<()>,
+}
+
+impl Projections {
+    /// Makes the read models' tables where they are missing and starts a worker for each model.
+    /// They stop on `shutdown`, after the transaction they are in.
+    ///
+    /// # Errors
+    /// The database refuses the tables.
+    pub async fn start(
+        store: Store,
+        database: Database,
+        options: ProjectionOptions,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let metrics = Metrics::new(&options.metrics)?;
+        let running = Self { progress: BTreeMap::new(), workers: JoinSet::new() };
+        let mut start = Start { running, store, database, options, shutdown, metrics };
+        start.worker::<models::Orders>().await?;
+        start.worker::<models::StockLevels>().await?;
+        start.worker::<models::Payments>().await?;
+        start.worker::<models::Customers>().await?;
+        start.worker::<models::Products>().await?;
+        start.worker::<models::Sales>().await?;
+        Ok(start.running)
+    }
+
+    /// The projections' names and how far they have come; the receivers follow.
+    pub fn progress(&self) -> &BTreeMap<&'static str, watch::Receiver<Progress>> {
+        &self.progress
+    }
+
+    /// Waits for the end of all workers, after the shutdown.
+    pub async fn join(mut self) {
+        while let Some(ended) = self.workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the worker of a projection ended badly");
+            }
+        }
+    }
+}
+
+/// What every worker needs.
+struct Start {
+    running: Projections,
+    store: Store,
+    database: Database,
+    options: ProjectionOptions,
+    shutdown: CancellationToken,
+    metrics: Metrics,
+}
+
+impl Start {
+    async fn worker<P: Projection>(&mut self) -> Result<(), sqlx::Error> {
+        registry::install::<P>(&self.database, P::VERSION).await?;
+        let progress = Arc::new(watch::Sender::new(Progress::default()));
+        self.running.progress.insert(P::NAME, progress.subscribe());
+        let worker = Worker {
+            projection: P::new(P::VERSION),
+            version: P::VERSION,
+            store: self.store.clone(),
+            database: self.database.clone(),
+            options: self.options.clone(),
+            progress,
+            metrics: self.metrics.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        self.running.workers.spawn(worker.run());
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! One projection's worker: takes the lease, follows the store, writes batch after batch.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use daybook_event_store::{EventStore, Position, ReadError, Recorded, Store, Tailed};
+use futures::{Stream, StreamExt};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::batch::{BatchError, Times, project};
+use crate::metrics::Metrics;
+use crate::projection::Projection;
+use crate::registry::{self, Lease};
+use crate::{Database, Progress, ProjectionOptions, State};
+
+/// How long a batch that is not full waits for more from a store that has more to deliver.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Why a worker has to begin again from the checkpoint.
+#[derive(Debug, Error)]
+enum Interrupted {
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("the database failed")]
+    Sql(#[from] sqlx::Error),
+    #[error("the event store could not be read")]
+    Store(#[from] ReadError),
+    #[error("the event store has closed")]
+    Closed,
+}
+
+pub(crate) struct Worker<P> {
+    pub(crate) projection: P,
+    pub(crate) version: u32,
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    pub(crate) options: ProjectionOptions,
+    pub(crate) progress: Arc<watch::Sender<Progress>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// What a tail has delivered and is not projected yet.
+#[derive(Debug, Default)]
+struct Gathered {
+    events: Vec<Recorded>,
+    upto: Option<Position>,
+    caught_up: bool,
+}
+
+type Chunks<'a> = Pin<&'a mut (dyn Stream<Item = Vec<Result<Tailed, ReadError>>> + Send)>;
+
+impl<P: Projection> Worker<P> {
+    /// Works until it is shut down. Failures of the database or the store are waited out; no
+    /// event is skipped for them.
+    pub(crate) async fn run(mut self) {
+        let mut pause = self.options.backoff;
+        while !self.shutdown.is_cancelled() {
+            let begun = Instant::now();
+            let Err(error) = self.session().await else { break };
+            if begun.elapsed() > self.options.lease {
+                pause = self.options.backoff;
+            }
+            tracing::warn!(
+                projection = P::NAME,
+                error = &error as &dyn std::error::Error,
+                "a projection was interrupted and will begin again from its checkpoint"
+            );
+            self.set_state(State::Interrupted);
+            let shutdown = self.shutdown.clone();
+            let _ = timeout(pause, shutdown.cancelled()).await;
+            pause = (pause * 2).min(self.options.lease);
+        }
+        self.set_state(State::Stopped);
+    }
+
+    /// Holds the lease and follows the store, until shut down or interrupted.
+    async fn session(&mut self) -> Result<(), Interrupted> {
+        let Some(lease) = self.lease().await? else { return Ok(()) };
+        self.progress.send_modify(|progress| {
+            progress.position = lease.position;
+            progress.state = State::CatchingUp;
+        });
+        let followed = self.follow(&lease).await;
+        self.projection.forget();
+        if followed.is_ok() {
+            registry::release(&self.database, &lease).await?;
+        }
+        followed
+    }
+
+    /// Waits for the lease. `None`: shut down first.
+    async fn lease(&mut self) -> Result<Option<Lease>, Interrupted> {
+        let key = (P::NAME, self.version);
+        while !self.shutdown.is_cancelled() {
+            let Times { now, lease_until } = self.times();
+            let owner = &self.options.owner;
+            let lease = registry::acquire(&self.database, key, owner, now, lease_until).await?;
+            if lease.is_some() {
+                return Ok(lease);
+            }
+            self.set_state(State::Waiting);
+            let _ = timeout(self.options.lease / 4, self.shutdown.cancelled()).await;
+        }
+        Ok(None)
+    }
+
+    async fn follow(&mut self, lease: &Lease) -> Result<(), Interrupted> {
+        let tail = self.store.tail(lease.position, P::filter());
+        let mut tail = std::pin::pin!(tail.ready_chunks(self.options.batch));
+        let shutdown = self.shutdown.clone();
+        let mut renewal = interval(self.options.lease / 4);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut gathered = Gathered::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                _ = renewal.tick() => {
+                    self.renew(lease).await?;
+                    continue;
+                }
+                ready = gathered.fill(tail.as_mut(), self.options.batch) => ready?,
+            }
+            let begun = Instant::now();
+            let full = gathered.events.len() >= self.options.batch;
+            self.project(lease, std::mem::take(&mut gathered)).await?;
+            if !full {
+                tokio::select! {
+                    () = sleep_until(begun + self.options.interval) => {}
+                    () = shutdown.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// Keeps the lease of a projection that has nothing to write.
+    async fn renew(&self, lease: &Lease) -> Result<(), Interrupted> {
+        let Times { now, lease_until } = self.times();
+        let mut tx = self.database.begin().await?;
+        if !registry::advance(&mut tx, lease, None, now, lease_until).await? {
+            return Err(BatchError::Fenced.into());
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn project(&mut self, lease: &Lease, batch: Gathered) -> Result<(), Interrupted> {
+        let Some(upto) = batch.upto else { return Ok(()) };
+        let times = self.times();
+        let recorded_at = batch.events.last().map(|event| event.recorded_at);
+        let measured = self.metrics.batch_seconds.with_label_values(&[P::NAME]).start_timer();
+        let Self { projection, database, .. } = self;
+        let done = project(projection, database, lease, batch.events, upto, times).await?;
+        measured.observe_duration();
+        if batch.caught_up && self.progress.borrow().state != State::Live {
+            registry::publish::<P>(&self.database, self.version).await?;
+        }
+        self.metrics.events.with_label_values(&[P::NAME]).inc_by(done.applied as u64);
+        self.metrics.parked.with_label_values(&[P::NAME]).inc_by(done.parked as u64);
+        let lag = recorded_at.filter(|_| !batch.caught_up).map_or(0, |at| times.now - at);
+        let lag = Duration::from_micros(lag.max(0).cast_unsigned());
+        self.metrics.lag_seconds.with_label_values(&[P::NAME]).set(lag.as_secs_f64());
+        self.progress.send_modify(|progress| {
+            progress.position = Some(upto);
+            progress.applied += done.applied as u64;
+            progress.parked += done.parked as u64;
+            progress.lag = lag;
+            progress.state = if batch.caught_up { State::Live } else { progress.state };
+        });
+        Ok(())
+    }
+
+    fn times(&self) -> Times {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Times { now: micros(since), lease_until: micros(since + self.options.lease) }
+    }
+
+    fn set_state(&self, state: State) {
+        self.progress
+            .send_if_modified(|progress| std::mem::replace(&mut progress.state, state) != state);
+    }
+}
+
+impl Gathered {
+    /// Waits for events, then takes all that are there, up to a full batch. What was taken stays
+    /// here if this is cancelled.
+    async fn fill(&mut self, mut tail: Chunks<'_>, most: usize) -> Result<(), Interrupted> {
+        loop {
+            let next = tail.next();
+            let chunk = if self.upto.is_none() {
+                next.await
+            } else {
+                match timeout(LINGER, next).await {
+                    Ok(chunk) => chunk,
+                    Err(_) => return Ok(()),
+                }
+            };
+            for item in chunk.ok_or(Interrupted::Closed)? {
+                self.take(item?);
+            }
+            if self.caught_up || self.events.len() >= most {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, item: Tailed) {
+        self.caught_up = matches!(item, Tailed::CaughtUp(_));
+        match item {
+            Tailed::CaughtUp(position) => self.upto = Some(position),
+            Tailed::Event(event) => {
+                self.upto = Some(event.position);
+                self.events.push(event);
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The projections as a whole, on a store in memory and databases in temporary folders.
+
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod runner;
+#[cfg(test)]
+mod support;
