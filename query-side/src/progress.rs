@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use daybook_event_store::Position;
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use tokio::time::{Instant as Moment, sleep, timeout_at};
+use utoipa::ToSchema;
+
+use crate::row::{Columns, FromRow, many};
+use crate::{Instant, Queries, QueryError};
+
+/// The first and the longest pause between two looks at a checkpoint.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
+
+/// How far a projection has come, as its database knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectionStatus {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// Whether queries read this version.
+    pub live: bool,
+    /// Every event up to here is in the rows, or parked. Missing before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// When that was written.
+    pub updated_at: Instant,
+    /// The worker that holds, or held last, the right to write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Events that could not be read or applied.
+    pub parked: u64,
+}
+
+impl FromRow for ProjectionStatus {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            name: row.text("name")?,
+            version: row.count("version")?,
+            live: row.try_get("live")?,
+            position: row.try_get::<Option<i64>, _>("position")?.map(i64::cast_unsigned),
+            updated_at: row.instant("updated_at")?,
+            owner: row.maybe_text("owner")?,
+            parked: row.count("parked")?,
+        })
+    }
+}
+
+impl Queries {
+    /// Every version of every projection.
+    ///
+    /// # Errors
+    /// The read models cannot be read.
+    pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
+        let status = "SELECT p.*, (SELECT count(*) FROM parked_events e \
+                      WHERE e.projection = p.name AND e.version = p.version) AS parked \
+                      FROM projections p ORDER BY p.name, p.version";
+        many(&self.pool, sqlx::query(status)).await
+    }
+
+    /// Waits until what queries read of a projection holds every event up to `position`, which
+    /// any process may project. `false`: it did not come so far in time.
+    ///
+    /// # Errors
+    /// There is no such projection, or the read models cannot be read.
+    pub async fn wait_for(
+        &self,
+        projection: &str,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<bool, QueryError> {
+        let until = Moment::now() + timeout;
+        let (mut pause, longest) = PAUSES;
+        while self.reached(projection).await?.is_none_or(|reached| reached < position) {
+            if timeout_at(until, sleep(pause)).await.is_err() {
+                return Ok(false);
+            }
+            pause = (pause * 2).min(longest);
+        }
+        Ok(true)
+    }
+
+    async fn reached(&self, projection: &str) -> Result<Option<Position>, QueryError> {
+        let row = sqlx::query("SELECT position FROM projections WHERE name = $1 AND live")
+            .bind(projection)
+            .fetch_optional(&self.pool)
+            .await?;
+        let unknown = || QueryError::UnknownProjection { name: projection.to_owned() };
+        let position: Option<i64> = row.ok_or_else(unknown)?.try_get("position")?;
+        Ok(position.map(|position| Position(position.cast_unsigned())))
+    }
+}

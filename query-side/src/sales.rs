@@ -1,0 +1,116 @@
+use chrono::NaiveDate;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use utoipa::ToSchema;
+
+use crate::row::{Columns, FromRow, many};
+use crate::{Cursor, Limit, Money, Page, Queries, QueryError};
+
+/// Most days of one answer.
+const MOST_DAYS: i64 = 3_660;
+
+/// What was sold: paid orders, less what was cancelled or refunded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Sales {
+    /// How many orders.
+    pub orders: u64,
+    /// How many lines of them.
+    pub lines: u64,
+    /// How many pieces.
+    pub quantity: u64,
+    /// What they came to.
+    pub amount: Money,
+}
+
+/// What was sold on a day in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DaySales {
+    /// The day on which the orders were placed, in UTC: YYYY-MM-DD.
+    #[schema(example = "2011-12-09")]
+    pub day: String,
+    /// What was sold.
+    #[serde(flatten)]
+    pub sales: Sales,
+}
+
+/// What was sold of a product in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProductSales {
+    /// Of what.
+    pub sku: String,
+    /// What it is called today, if it was ever listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What was sold.
+    #[serde(flatten)]
+    pub sales: Sales,
+}
+
+impl FromRow for Sales {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            orders: row.count("orders")?,
+            lines: row.count("lines")?,
+            quantity: row.count("quantity")?,
+            amount: row.money("amount")?,
+        })
+    }
+}
+
+impl FromRow for DaySales {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { day: row.text("day")?, sales: Sales::from_row(row)? })
+    }
+}
+
+impl FromRow for ProductSales {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let (sku, name) = (row.text("sku")?, row.maybe_text("name")?);
+        Ok(Self { sku, name, sales: Sales::from_row(row)? })
+    }
+}
+
+impl Queries {
+    /// What was sold from a day to a day, both included, by day and currency. Days without sales
+    /// are left out.
+    ///
+    /// # Errors
+    /// The range is too long or empty, or the read models cannot be read.
+    pub async fn sales_by_day(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<Vec<DaySales>, QueryError> {
+        let days = (to - from).num_days() + 1;
+        if !(1..=MOST_DAYS).contains(&days) {
+            return Err(QueryError::Range { max: MOST_DAYS, days });
+        }
+        let sales = "SELECT * FROM sales_by_day WHERE day BETWEEN $1 AND $2 AND orders > 0 \
+                     ORDER BY day, currency";
+        let sales = sqlx::query(sales).bind(from.to_string()).bind(to.to_string());
+        many(&self.pool, sales).await
+    }
+
+    /// What was sold in a currency by product, the highest amount first.
+    ///
+    /// # Errors
+    /// The cursor is not one of this list, or the read models cannot be read.
+    pub async fn sales_by_product(
+        &self,
+        currency: &str,
+        cursor: Option<&Cursor>,
+        limit: Limit,
+    ) -> Result<Page<ProductSales>, QueryError> {
+        let list = format!("sales-{currency}");
+        let first = || Ok((i64::MAX, String::new()));
+        let (amount, sku): (i64, String) = cursor.map_or_else(first, |c| c.key(&list))?;
+        let page = "SELECT s.*, p.name FROM sales_by_product s LEFT JOIN products p ON p.sku = s.sku \
+                    WHERE s.currency = $1 AND (s.amount, s.sku) < ($2, $3) AND s.orders > 0 \
+                    ORDER BY s.amount DESC, s.sku DESC LIMIT $4";
+        let page = sqlx::query(page).bind(currency).bind(amount).bind(sku).bind(limit.and_one());
+        let sales = many(&self.pool, page).await?;
+        Ok(Page::new(sales, limit, |sales: &ProductSales| {
+            Cursor::new(&list, &(sales.sales.amount.amount, &sales.sku))
+        }))
+    }
+}
