@@ -1,3 +1,13 @@
-//! Load, decide, append; process managers, timers and payment providers.
+//! The writing half of the platform: commands are decided on the state that a stream's events
+//! make, and what they decide is appended.
+//!
+//! Nothing here answers questions; that is the query side's.
 
+pub mod commands;
+mod metrics;
+pub mod orders;
 pub mod payments;
+
+pub use commands::{
+    CommandContext, CommandError, CommandOptions, Commands, Handled, LoadError, Loaded, StoreError,
+};

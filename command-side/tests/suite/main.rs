@@ -1,0 +1,5 @@
+//! Tests of the command side through its public interface.
+#![expect(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+
+mod commands;
+mod hall;
