@@ -4,6 +4,7 @@
 //! Nothing here answers questions; that is the query side's.
 
 pub mod commands;
+pub mod idempotency;
 mod metrics;
 pub mod orders;
 pub mod payments;

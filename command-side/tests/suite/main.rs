@@ -3,3 +3,4 @@
 
 mod commands;
 mod hall;
+mod idempotency;
