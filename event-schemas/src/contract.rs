@@ -14,19 +14,23 @@ pub struct Wire<D = Vec<u8>> {
 }
 
 impl Wire {
-    /// Most events fit without growing the buffer.
-    const USUAL_BYTES: usize = 256;
-
     /// Writes a form as JSON.
     ///
     /// # Panics
     /// JSON cannot express the form: one of its maps has keys that are not text, or its own
     /// `Serialize` fails. No form of this crate does either.
     pub fn json(kind: &'static str, version: u16, form: &impl Serialize) -> Self {
-        let mut data = Vec::with_capacity(Self::USUAL_BYTES);
-        serde_json::to_writer(&mut data, form).expect("every event can be written as JSON");
-        Self { kind, version, data }
+        Self { kind, version, data: write_json(form) }
     }
+}
+
+/// Most events, and most metadata, fit without growing the buffer.
+const USUAL_BYTES: usize = 256;
+
+pub(crate) fn write_json(form: &impl Serialize) -> Vec<u8> {
+    let mut data = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut data, form).expect("every event can be written as JSON");
+    data
 }
 
 /// Why bytes are not an event.

@@ -1,15 +1,27 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use daybook_event_store::{NewEvent, Position, Recorded, Revision, StreamId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
+use crate::contract::write_json;
+use crate::value::parse;
 use crate::{Contract, DecodeError};
 
 /// On whose behalf something is done: `kind:name`, such as `user:alice` or `process:checkout`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Actor(pub Arc<str>);
+pub struct Actor(#[serde(deserialize_with = "shared_text")] pub Arc<str>);
+
+/// Reads text into its shared place at once: metadata are read with every event.
+fn shared_text<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+    parse(from, "text", |text| Ok::<_, Infallible>(text.into()))
+}
+
+fn optional_shared_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Error> {
+    Ok(Option::<Actor>::deserialize(from)?.map(|Actor(text)| text))
+}
 
 /// What is said about every event, beside what its store says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +38,11 @@ pub struct Metadata {
     /// On whose behalf.
     pub actor: Actor,
     /// W3C Trace Context of the request, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_shared_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub traceparent: Option<Arc<str>>,
 }
 
@@ -53,12 +69,8 @@ pub struct Envelope<E> {
 pub fn seal<E: Contract>(id: Uuid, event: &E, metadata: &Metadata) -> NewEvent {
     let wire = event.encode();
     let metadata = Metadata { schema_version: wire.version, ..metadata.clone() };
-    NewEvent {
-        id,
-        kind: wire.kind.into(),
-        data: wire.data.into(),
-        metadata: serde_json::to_vec(&metadata).unwrap_or_default().into(),
-    }
+    let metadata = write_json(&metadata).into();
+    NewEvent { id, kind: wire.kind.into(), data: wire.data.into(), metadata }
 }
 
 /// Reads a recorded event for a reader that may skip what does not concern it. `None`: its type is

@@ -105,7 +105,7 @@ impl<T, E: fmt::Display, F: FnOnce(&str) -> Result<T, E>> Visitor<'_> for Parsed
     }
 }
 
-fn parse<'de, D: Deserializer<'de>, T, E: fmt::Display>(
+pub(crate) fn parse<'de, D: Deserializer<'de>, T, E: fmt::Display>(
     from: D,
     what: &'static str,
     parse: impl FnOnce(&str) -> Result<T, E>,

@@ -8,6 +8,7 @@ use daybook_domain::checkout::{
 };
 use daybook_domain::fulfilment::Fulfilment;
 use daybook_domain::order::CancelReason;
+use daybook_domain::stock::ReleaseReason;
 use daybook_domain::values::{OrderId, Quantity, Timestamp};
 use daybook_event_schemas::{Advanced, Contract, DecodeError, ProcessForm};
 use serde_json::json;
@@ -28,13 +29,17 @@ fn reserve() -> CheckoutCommand {
 }
 
 #[test]
-fn a_record_names_its_order_once() {
+fn a_record_names_its_order_and_each_instant_once() {
     let record = Advanced::<Checkout> {
         inputs: vec![
             input(CheckoutFact::Reserved { sku: "22423".parse().unwrap() }),
             input(CheckoutFact::TimedOut(CheckoutTimeout::ReservationExpiry)),
         ],
         effects: vec![
+            Effect::Dispatch(CheckoutCommand::Release {
+                sku: "22423".parse().unwrap(),
+                reason: ReleaseReason::Expired,
+            }),
             Effect::Dispatch(CheckoutCommand::CancelOrder {
                 reason: CancelReason::ReservationExpired,
             }),
@@ -52,17 +57,47 @@ fn a_record_names_its_order_once() {
         json!({
             "order": "0190f0c4-0a2b-7c3d-8e4f-5a6b7c8d9e0f",
             "inputs": [
-                ["2011-12-09T12:50:00.000000Z", {"reserved": {"sku": "22423"}}],
-                ["2011-12-09T12:50:00.000000Z", {"timedOut": "reservationExpiry"}],
+                [
+                    "2011-12-09T12:50:00.000000Z",
+                    [{"reserved": {"sku": "22423"}}, {"timedOut": "reservationExpiry"}],
+                ],
             ],
             "effects": [
-                {"dispatch": {"cancelOrder": {"reason": {"type": "reservationExpired"}}}},
+                {"dispatch": [
+                    {"release": {"sku": "22423", "reason": "expired"}},
+                    {"cancelOrder": {"reason": {"type": "reservationExpired"}}},
+                ]},
                 {"schedule": {"timeout": "reservationExpiry", "due": "2011-12-09T12:50:00.000000Z"}},
                 "complete",
             ],
             "upto": 42,
         })
     );
+    assert_eq!(Advanced::decode(wire.kind, 1, &wire.data).unwrap(), Some(record));
+}
+
+#[test]
+fn a_record_keeps_the_order_of_inputs_and_effects() {
+    let later = AT.plus(std::time::Duration::from_micros(1));
+    let confirm = || Effect::Dispatch(CheckoutCommand::ConfirmOrder);
+    let record = Advanced::<Checkout> {
+        inputs: vec![
+            input(CheckoutFact::OrderConfirmed),
+            CheckoutInput { at: later, ..input(CheckoutFact::OrderShipped) },
+            input(CheckoutFact::OrderPaid),
+        ],
+        effects: vec![
+            Effect::Dispatch(reserve()),
+            Effect::Complete,
+            Effect::Complete,
+            confirm(),
+            confirm(),
+        ],
+        upto: u64::MAX,
+    };
+
+    let wire = record.encode();
+
     assert_eq!(Advanced::decode(wire.kind, 1, &wire.data).unwrap(), Some(record));
 }
 
@@ -77,7 +112,7 @@ fn a_record_without_inputs_needs_no_order() {
 
 #[test]
 fn inputs_without_an_order_are_malformed() {
-    let data = br#"{"order": null, "inputs": [["2011-12-09T12:50:00.000000Z", "orderPaid"]],
+    let data = br#"{"order": null, "inputs": [["2011-12-09T12:50:00.000000Z", ["orderPaid"]]],
         "effects": [], "upto": 7}"#;
 
     let result = Advanced::<Checkout>::decode("CheckoutAdvanced", 1, data);

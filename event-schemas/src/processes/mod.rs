@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::effect::EffectForm;
 use crate::catalogue::{self, Catalogued};
 use crate::upcast::{self, Upcast};
 use crate::value::{Form, Json};
@@ -83,25 +84,39 @@ fn to_json<T: Form>(value: &T) -> Value {
 struct AdvancedForm<'a, P: ProcessForm> {
     /// The order that all inputs belong to; null where there is no input.
     order: Option<Json<'a, OrderId>>,
-    /// What it took in: instants and facts.
-    inputs: Vec<(Json<'a, Timestamp>, Json<'a, P::Fact>)>,
+    /// What it took in: instants, each with what happened then.
+    inputs: Vec<Moment<'a, P>>,
     /// What it wants done.
-    effects: Json<'a, Vec<Effect<P::Command, P::Timeout>>>,
+    effects: Vec<EffectForm<'a, P::Command, P::Timeout>>,
     /// Everything in the store up to this position has been taken in.
     upto: u64,
+}
+
+/// An instant, and the facts that follow each other at that instant.
+type Moment<'a, P> = (Json<'a, Timestamp>, Vec<Json<'a, <P as ProcessForm>::Fact>>);
+
+fn moments<P: ProcessForm>(inputs: &[P::Input]) -> Vec<Moment<'_, P>> {
+    let fact = |input| Json::of(P::split(input).2);
+    inputs
+        .chunk_by(|a, b| P::split(a).1 == P::split(b).1)
+        .map(|inputs| (Json::of(P::split(&inputs[0]).1), inputs.iter().map(fact).collect()))
+        .collect()
 }
 
 impl<P: ProcessForm> AdvancedForm<'_, P> {
     fn into_record(self) -> Result<Advanced<P>, serde_json::Error> {
         let order = self.order.map(Json::into_inner);
-        let inputs = self
-            .inputs
-            .into_iter()
-            .map(|(at, fact)| Some(P::join(order?, at.into_inner(), fact.into_inner())))
-            .collect::<Option<_>>()
-            .ok_or_else(|| serde::de::Error::custom("inputs without an order"))?;
-        Ok(Advanced { inputs, effects: self.effects.into_inner(), upto: self.upto })
+        let mut inputs = Vec::new();
+        for (at, facts) in self.inputs {
+            let (at, order) = (at.into_inner(), order.ok_or_else(without_order)?);
+            inputs.extend(facts.into_iter().map(|fact| P::join(order, at, fact.into_inner())));
+        }
+        Ok(Advanced { inputs, effects: EffectForm::expand(self.effects), upto: self.upto })
     }
+}
+
+fn without_order() -> serde_json::Error {
+    serde::de::Error::custom("there are inputs, but no order that they belong to")
 }
 
 impl<P: ProcessForm> Contract for Advanced<P> {
@@ -109,13 +124,13 @@ impl<P: ProcessForm> Contract for Advanced<P> {
 
     /// The inputs must belong to one order.
     fn encode(&self) -> Wire {
-        let parts = || self.inputs.iter().map(P::split);
-        let order = parts().next().map(|(order, ..)| order);
-        debug_assert!(parts().all(|(other, ..)| Some(other) == order), "inputs of several orders");
+        let mut orders = self.inputs.iter().map(|input| P::split(input).0);
+        let order = orders.next();
+        debug_assert!(orders.all(|other| Some(other) == order), "inputs of several orders");
         let form = AdvancedForm::<P> {
             order: order.map(Json::of),
-            inputs: parts().map(|(_, at, fact)| (Json::of(at), Json::of(fact))).collect(),
-            effects: Json::of(&self.effects),
+            inputs: moments::<P>(&self.inputs),
+            effects: EffectForm::group(&self.effects),
             upto: self.upto,
         };
         Wire::json(P::KIND, P::VERSION, &form)
