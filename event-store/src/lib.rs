@@ -5,10 +5,15 @@
 //! bytes. It knows nothing of commerce, of JSON or of any event's meaning.
 
 mod admission;
+mod embedded;
 mod memory;
 mod port;
 mod store;
 
+pub use embedded::{
+    EmbeddedOptions, EmbeddedStats, EmbeddedStore, LockGuard, OpenError, OpenMode, RealVfs, Vfs,
+    VfsFile,
+};
 pub use memory::MemoryStore;
 pub use port::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, InvalidStreamId,

@@ -32,6 +32,11 @@ impl StreamId {
         format!("{category}-{id}").parse()
     }
 
+    /// A name that was checked before.
+    pub(crate) fn checked(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0

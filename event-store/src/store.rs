@@ -1,10 +1,13 @@
+use std::path::Path;
+
 use futures::Stream;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use crate::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, MemoryStore,
-    NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EmbeddedOptions, EmbeddedStore, EventStore,
+    Expected, Filter, MemoryStore, NewEvent, OpenError, Position, ReadError, Recorded, Revision,
+    StreamId, StreamWrite, Tailed,
 };
 
 /// The adapter that was chosen when the program was put together.
@@ -12,12 +15,30 @@ use crate::{
 pub enum Store {
     /// Everything in memory, gone with the process.
     Memory(MemoryStore),
+    /// The embedded engine: durable, in a folder, for one process.
+    Embedded(EmbeddedStore),
 }
 
 impl Store {
     /// A new, empty store in memory.
     pub fn memory() -> Self {
         Self::Memory(MemoryStore::default())
+    }
+
+    /// The embedded engine on a folder, opened or made. Blocks while it checks and repairs.
+    ///
+    /// # Errors
+    /// The folder is in use, of a newer format, damaged, not a store, or cannot be accessed.
+    pub fn embedded(path: impl AsRef<Path>, options: &EmbeddedOptions) -> Result<Self, OpenError> {
+        EmbeddedStore::open(path, options).map(Self::Embedded)
+    }
+
+    /// Ends the store for all its handles, once what was asked for is durable.
+    pub fn close(&self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Embedded(store) => store.close(),
+        }
     }
 }
 
@@ -30,6 +51,7 @@ impl EventStore for Store {
     ) -> Result<Appended, AppendError> {
         match self {
             Self::Memory(store) => store.append(stream, expected, events).await,
+            Self::Embedded(store) => store.append(stream, expected, events).await,
         }
     }
 
@@ -41,6 +63,7 @@ impl EventStore for Store {
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read(stream, from, direction).boxed(),
+            Self::Embedded(store) => store.read(stream, from, direction).boxed(),
         };
         events
     }
@@ -52,6 +75,7 @@ impl EventStore for Store {
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read_all(after, filter).boxed(),
+            Self::Embedded(store) => store.read_all(after, filter).boxed(),
         };
         events
     }
@@ -63,6 +87,7 @@ impl EventStore for Store {
     ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.tail(after, filter).boxed(),
+            Self::Embedded(store) => store.tail(after, filter).boxed(),
         };
         events
     }
@@ -70,6 +95,7 @@ impl EventStore for Store {
     async fn head(&self) -> Result<Option<Position>, ReadError> {
         match self {
             Self::Memory(store) => store.head().await,
+            Self::Embedded(store) => store.head().await,
         }
     }
 }
@@ -78,6 +104,7 @@ impl AtomicAppend for Store {
     async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
         match self {
             Self::Memory(store) => store.append_all(writes).await,
+            Self::Embedded(store) => store.append_all(writes).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
+mod embedded;
 mod memory;
 mod planted;
 mod suite;

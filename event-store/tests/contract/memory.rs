@@ -4,8 +4,8 @@ use daybook_event_store::MemoryStore;
 
 use crate::suite::{self, LIMITS};
 
-fn store() -> Ready<MemoryStore> {
-    ready(MemoryStore::new(LIMITS))
+fn store() -> Ready<(MemoryStore, ())> {
+    ready((MemoryStore::new(LIMITS), ()))
 }
 
 suite::for_each_rule!(test_each!(store));

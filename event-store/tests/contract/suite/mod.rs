@@ -2,7 +2,7 @@
 //! streams and starts its tails at the head.
 //!
 //! An adapter runs them with `for_each_rule!(test_each!(make_store))`, where `make_store` is an
-//! async function, and those of [`AtomicAppend`](daybook_event_store::AtomicAppend) likewise.
+//! async function of a store and of what must live as long as it, and those of [`AtomicAppend`](daybook_event_store::AtomicAppend) likewise.
 
 pub(crate) mod appending;
 pub(crate) mod atomic;
@@ -86,7 +86,8 @@ macro_rules! test_each {
     ([$make:ident] $($area:ident::$rule:ident)*) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $rule() {
-            $crate::suite::$area::$rule($make().await).await;
+            let (store, _keep) = $make().await;
+            $crate::suite::$area::$rule(store).await;
         }
     )* };
 }

@@ -1,0 +1,99 @@
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Wanted;
+use crate::embedded::bytes::narrow;
+use crate::{Filter, Revision, StreamId};
+
+/// The index of a segment that is being written, or not sealed yet.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryIndex {
+    pub(super) offsets: Vec<u32>,
+    pub(super) streams: HashMap<StreamId, Numbers>,
+    pub(super) ids: HashMap<Uuid, u32>,
+    pub(super) categories: HashMap<Arc<str>, u32>,
+    pub(super) kinds: HashMap<Arc<str>, u32>,
+    pub(super) recorded_at: i64,
+}
+
+/// A stream's events in the segment.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) first_revision: u64,
+    pub(super) numbers: Vec<u32>,
+}
+
+/// What the index is told of an event.
+#[derive(Debug)]
+pub(crate) struct Indexed<'a> {
+    pub(crate) offset: u32,
+    pub(crate) stream: &'a StreamId,
+    pub(crate) revision: Revision,
+    pub(crate) id: Uuid,
+    pub(crate) kind: &'a str,
+    pub(crate) recorded_at: i64,
+}
+
+impl MemoryIndex {
+    /// Takes the next event in.
+    pub(crate) fn push(&mut self, event: &Indexed<'_>) {
+        let number = narrow(self.offsets.len());
+        self.offsets.push(event.offset);
+        if let Some(stream) = self.streams.get_mut(event.stream) {
+            stream.numbers.push(number);
+        } else {
+            let stream = Numbers { first_revision: event.revision.0, numbers: vec![number] };
+            self.streams.insert(event.stream.clone(), stream);
+        }
+        self.ids.insert(event.id, number);
+        count(&mut self.categories, event.stream.category());
+        count(&mut self.kinds, event.kind);
+        self.recorded_at = event.recorded_at;
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.offsets.len()
+    }
+
+    pub(crate) fn recorded_at(&self) -> i64 {
+        self.recorded_at
+    }
+
+    /// The offsets of a range of events, and of the one after it if there is one.
+    pub(crate) fn offsets(&self, numbers: Range<u32>) -> Vec<u32> {
+        let end = (numbers.end as usize + 1).min(self.offsets.len());
+        self.offsets[numbers.start as usize..end].to_vec()
+    }
+
+    pub(crate) fn last_revision(&self, stream: &StreamId) -> Option<Revision> {
+        let stream = self.streams.get(stream)?;
+        Some(Revision(stream.first_revision + stream.numbers.len() as u64 - 1))
+    }
+
+    pub(crate) fn numbers(&self, stream: &StreamId, wanted: &Wanted) -> Vec<u32> {
+        let Some(stream) = self.streams.get(stream) else { return Vec::new() };
+        wanted.pick(stream.first_revision, stream.numbers.len(), |n| stream.numbers[n])
+    }
+
+    pub(crate) fn id(&self, id: Uuid) -> Option<u32> {
+        self.ids.get(&id).copied()
+    }
+
+    pub(crate) fn may_match(&self, filter: &Filter) -> bool {
+        let any = |wanted: &[Arc<str>], there: &HashMap<Arc<str>, u32>| {
+            wanted.is_empty() || wanted.iter().any(|name| there.contains_key(name))
+        };
+        any(&filter.categories, &self.categories) && any(&filter.kinds, &self.kinds)
+    }
+}
+
+fn count(counts: &mut HashMap<Arc<str>, u32>, name: &str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+    } else {
+        counts.insert(name.into(), 1);
+    }
+}

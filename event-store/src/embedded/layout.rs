@@ -1,0 +1,114 @@
+//! The folder: names of files, the format file, the lock.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::OpenError;
+use super::format::FORMAT;
+use super::vfs::{LockGuard, OpenMode, Vfs, VfsFile};
+
+const FORMAT_FILE: &str = "FORMAT";
+const LOCK_FILE: &str = "LOCK";
+const FORMAT_LINE: &str = "daybook event store, format ";
+const TEMPORARY: &str = ".tmp";
+
+/// The name of the segment that begins at a position.
+pub(crate) fn segment(first: u64) -> String {
+    format!("{first:020}.log")
+}
+
+/// The name of that segment's index.
+pub(crate) fn index(first: u64) -> String {
+    format!("{first:020}.idx")
+}
+
+/// The first positions of the segments in a folder, in order; removes what was left half-made.
+pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError> {
+    let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
+    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+        let path = dir.join(name);
+        vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
+    }
+    let first = |name: &String| name.strip_suffix(".log")?.parse().ok();
+    let mut segments: Vec<u64> = names.iter().filter_map(first).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Writes a file whole and durably, in place of what had its name: either is there after a crash.
+pub(crate) fn replace(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> io::Result<Arc<dyn VfsFile>> {
+    let temporary = dir.join(format!("{name}{TEMPORARY}"));
+    let file = vfs.open(&temporary, OpenMode::Create)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()?;
+    vfs.rename(&temporary, &dir.join(name))?;
+    vfs.sync_dir(dir)?;
+    Ok(file)
+}
+
+/// Makes the folder, and locks it against everybody else.
+pub(crate) fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>, OpenError> {
+    vfs.create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    let path = dir.join(LOCK_FILE);
+    let guard = vfs.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            let id = read(vfs, &path).ok().filter(|id| !id.is_empty());
+            let holder = id.map(|id| format!(" by process {id}")).unwrap_or_default();
+            OpenError::Locked { path: dir.to_owned(), holder }
+        }
+        _ => OpenError::io("lock", &path)(error),
+    })?;
+    // Who holds the lock is told to people; without it the lock is as good.
+    if let Ok(file) = vfs.open(&path, OpenMode::Write) {
+        let id = std::process::id().to_string();
+        let written = file.set_len(0).and_then(|()| file.write_all_at(id.as_bytes(), 0));
+        written.unwrap_or_else(|error| tracing::debug!(%error, "cannot write the lock's holder"));
+    }
+    Ok(guard)
+}
+
+/// Checks that the folder is a store of a format that this build reads, or makes it one.
+pub(crate) fn check_format(vfs: &dyn Vfs, dir: &Path, empty: bool) -> Result<(), OpenError> {
+    let path = dir.join(FORMAT_FILE);
+    let not_a_store =
+        |reason: &str| OpenError::NotAStore { path: dir.to_owned(), reason: reason.into() };
+    let text = match read(vfs, &path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && empty => {
+            return create_format(vfs, dir).map_err(OpenError::io("create", &path));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(not_a_store("there are segments, but the file FORMAT is missing"));
+        }
+        text => text.map_err(OpenError::io("read", &path))?,
+    };
+    let format = text.strip_prefix(FORMAT_LINE).and_then(|format| format.trim_end().parse().ok());
+    match format {
+        Some(found) if found > FORMAT => {
+            Err(OpenError::NewerFormat { path: dir.to_owned(), found })
+        }
+        Some(_) => Ok(()),
+        None => Err(not_a_store("its file FORMAT does not say so")),
+    }
+}
+
+fn create_format(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+    replace(vfs, dir, FORMAT_FILE, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes())?;
+    // The folder itself may be new.
+    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => vfs.sync_dir(parent),
+        None => vfs.sync_dir(Path::new(".")),
+    }
+}
+
+fn read(vfs: &dyn Vfs, path: &Path) -> io::Result<String> {
+    let file = vfs.open(path, OpenMode::Read)?;
+    let length = file.length()?.min(256);
+    let bytes = file.read_vec_at(usize::try_from(length).unwrap_or_default(), 0)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,51 @@
+//! The embedded engine: an append-only log in segments, in a folder of its own.
+//!
+//! # Writing
+//! One thread writes. It takes all appends that wait, judges them one after another, and makes
+//! them durable as one *frame*: one write, one sync, and only then the answers. There is no
+//! delay to gather more: what comes while a sync runs is the next frame. A frame is there whole or
+//! not at all, and so is each append in it, over however many streams.
+//!
+//! # Reading
+//! Readers see what is durable. They look places up in the segments' indexes and read records
+//! with positioned reads. What is in memory (the last events, cached blocks and index sections) is
+//! read on the async runtime, in microseconds; what needs the disk goes to the runtime's threads
+//! for blocking work, as a chunk of many events, so that the hop costs little per event.
+//!
+//! # Memory
+//! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
+//! filters (3 bytes per event of the store and a few per stream and segment), the cache
+//! ([`EmbeddedOptions::cache_bytes`]), the last revisions of up to 131,072 streams, the last 8,192
+//! events (at most 8 MiB), and what waits to be written (at most 256 MiB).
+//!
+//! # Failing
+//! A full disk refuses an append and takes it back; the store goes on when there is space. Any
+//! other failing write, and every failing sync, stops it: what is durable is not known any more,
+//! and only opening it again tells. What is readable stays so. Damage is reported with its place;
+//! only an unfinished last frame is ever cut off.
+//!
+//! The format to the byte: `docs/src/event-store-format.md`.
+
+mod bytes;
+mod cache;
+mod error;
+mod filter;
+mod format;
+mod heads;
+mod index;
+mod layout;
+mod log;
+mod open;
+mod options;
+mod queue;
+mod recent;
+mod scan;
+mod segment;
+mod store;
+mod vfs;
+mod writer;
+
+pub use error::OpenError;
+pub use options::EmbeddedOptions;
+pub use store::{EmbeddedStats, EmbeddedStore};
+pub use vfs::{LockGuard, OpenMode, RealVfs, Vfs, VfsFile};

@@ -1,0 +1,210 @@
+//! From a folder to segments: what is checked, rebuilt and cut off when a store is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::error::{OpenError, is_full};
+use super::format::{FrameHeader, SEGMENT_HEADER, SegmentHeader};
+use super::index::{MemoryIndex, SealedIndex};
+use super::scan::{self, Scan};
+use super::segment::Segment;
+use super::vfs::{OpenMode, Vfs, VfsFile};
+use super::{bytes, layout};
+
+/// The files of a store, for whoever opens or writes segments.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) cache: Cache,
+}
+
+impl Folder {
+    /// Opens all segments; the last is the one to write to, and there always is one.
+    pub(crate) fn open(&self) -> Result<Vec<Arc<Segment>>, OpenError> {
+        let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
+        layout::check_format(&*self.vfs, &self.dir, firsts.is_empty())?;
+        let mut active = None;
+        while let (None, Some(first)) = (&active, firsts.pop()) {
+            active = self.last(first)?;
+        }
+        let mut segments = Vec::with_capacity(firsts.len() + 1);
+        for first in firsts {
+            let segment = self.closed(first)?;
+            self.check_continues(&segments, &segment)?;
+            segments.push(Arc::new(segment));
+        }
+        let active = match active {
+            Some(segment) => segment,
+            None => self.create(0).map_err(OpenError::io("create a segment in", &self.dir))?,
+        };
+        self.check_continues(&segments, &active)?;
+        segments.push(Arc::new(active));
+        Ok(segments)
+    }
+
+    /// Makes a new segment, durably, with its entry in the folder.
+    pub(crate) fn create(&self, first: u64) -> std::io::Result<Segment> {
+        let salt = bytes::mix(self.vfs.now().cast_unsigned() ^ bytes::mix(first));
+        let header = SegmentHeader { first, salt };
+        let file = self.vfs.open(&self.path(first), OpenMode::Create)?;
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync()?;
+        self.vfs.sync_dir(&self.dir)?;
+        let length = SEGMENT_HEADER as u64;
+        Ok(Segment::open(header, file, MemoryIndex::default(), length, self.cache.clone()))
+    }
+
+    /// Removes a segment that holds nothing.
+    pub(crate) fn remove(&self, first: u64) -> std::io::Result<()> {
+        self.vfs.remove(&self.path(first))?;
+        self.vfs.sync_dir(&self.dir)
+    }
+
+    pub(crate) fn path(&self, first: u64) -> PathBuf {
+        self.dir.join(layout::segment(first))
+    }
+
+    /// A segment before the last: by its index, which is made anew where there is no good one.
+    fn closed(&self, first: u64) -> Result<Segment, OpenError> {
+        let path = self.path(first);
+        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        let length = file.length().map_err(OpenError::io("measure", &path))?;
+        let header = read_header(&file, &path, first)?;
+        if let Some(index) = self.index(header, length) {
+            return Ok(Segment::sealed(header, file, index, length, self.cache.clone()));
+        }
+        let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        if let Some((offset, flaw)) = scan.flaw {
+            return Err(damaged(&path, offset, flaw));
+        }
+        tracing::warn!(segment = %path.display(), "rebuilt the index of a segment");
+        let segment = Segment::open(header, file, scan.index, length, self.cache.clone());
+        segment.close();
+        if let Err(error) = segment.seal(&*self.vfs, &self.dir) {
+            tracing::warn!(%error, segment = %path.display(), "cannot write the index of a segment");
+        }
+        Ok(segment)
+    }
+
+    fn index(&self, header: SegmentHeader, length: u64) -> Option<SealedIndex> {
+        let name = layout::index(header.first);
+        let file = self.vfs.open(&self.dir.join(&name), OpenMode::Read).ok()?;
+        match SealedIndex::open(file, name.clone(), self.cache.clone()) {
+            Ok(index) if index.is_of(header, length) => Some(index),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, index = name, "the index of a segment is not usable");
+                None
+            }
+        }
+    }
+
+    /// The last segment, without what an unfinished write left at its end. `None` where it has
+    /// no more than its header: it may have been given up for the one before, which is the last
+    /// one then.
+    fn last(&self, first: u64) -> Result<Option<Segment>, OpenError> {
+        let path = self.path(first);
+        let file = self.vfs.open(&path, OpenMode::Write).map_err(OpenError::io("open", &path))?;
+        let length = file.length().map_err(OpenError::io("measure", &path))?;
+        if length <= SEGMENT_HEADER as u64 {
+            self.remove(first).map_err(OpenError::io("remove", &path))?;
+            return Ok(None);
+        }
+        // A segment's header is durable before anything is written after it.
+        let header = read_header(&file, &path, first)?;
+        let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        cut(&file, &path, header, &scan)?;
+        let length = vouch(&file, header, &scan).map_err(OpenError::io("write to", &path))?;
+        Ok(Some(Segment::open(header, file, scan.index, length, self.cache.clone())))
+    }
+
+    fn check_continues(&self, before: &[Arc<Segment>], segment: &Segment) -> Result<(), OpenError> {
+        let end = before.last().map_or(0, |segment| segment.end());
+        if segment.first() == end {
+            return Ok(());
+        }
+        let reason = format!("it does not continue at position {end}: a segment is missing or cut");
+        Err(damaged(&self.path(segment.first()), 0, &reason))
+    }
+}
+
+/// Cuts off what is not a good frame, if nothing says that it ever was one.
+fn cut(
+    file: &Arc<dyn VfsFile>,
+    path: &Path,
+    header: SegmentHeader,
+    scan: &Scan,
+) -> Result<(), OpenError> {
+    let Some((offset, flaw)) = scan.flaw else { return Ok(()) };
+    let later = scan::frame_after(file, header, scan.end + 1);
+    if later.map_err(OpenError::io("read", path))?.is_some() {
+        return Err(damaged(path, offset, flaw));
+    }
+    let length = file.length().map_err(OpenError::io("measure", path))?;
+    tracing::warn!(
+        segment = %path.display(), offset = scan.end, bytes = length - scan.end, reason = flaw,
+        "cut off an unfinished write"
+    );
+    file.set_len(scan.end).and_then(|()| file.sync()).map_err(OpenError::io("cut", path))
+}
+
+/// Makes a last frame durable for good, and follows it with an empty one that says so. It may be
+/// in the page cache only: its sync may never have happened, or have failed.
+///
+/// Returns the segment's length.
+fn vouch(file: &Arc<dyn VfsFile>, header: SegmentHeader, scan: &Scan) -> std::io::Result<u64> {
+    let Some(frame) = &scan.unvouched else { return Ok(scan.end) };
+    let bytes = file.read_vec_at(bytes::size(frame.end - frame.start), frame.start)?;
+    file.write_all_at(&bytes, frame.start)?;
+    file.sync()?;
+    close(file, header, scan.end, header.first + scan.index.count() as u64)
+}
+
+/// Writes the empty frame that vouches for those before it. A full disk leaves it out.
+///
+/// Returns the segment's length.
+pub(crate) fn close(
+    file: &Arc<dyn VfsFile>,
+    header: SegmentHeader,
+    end: u64,
+    next: u64,
+) -> std::io::Result<u64> {
+    let frame = FrameHeader { body: 0, count: 0, first: next };
+    match file.write_all_at(&frame.encode(header.salt, end), end) {
+        Ok(()) => {
+            file.sync()?;
+            Ok(end + frame.frame_len() as u64)
+        }
+        Err(error) if is_full(&error) => {
+            file.set_len(end)?;
+            file.sync()?;
+            Ok(end)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read_header(
+    file: &Arc<dyn VfsFile>,
+    path: &Path,
+    first: u64,
+) -> Result<SegmentHeader, OpenError> {
+    let mut bytes = [0; SEGMENT_HEADER];
+    match file.read_exact_at(&mut bytes, 0) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            return Err(damaged(path, 0, "the segment's header is cut off"));
+        }
+        read => read.map_err(OpenError::io("read", path))?,
+    }
+    let header = SegmentHeader::decode(&bytes).map_err(|flaw| damaged(path, 0, flaw))?;
+    if header.first != first {
+        return Err(damaged(path, 0, "the segment's header is that of another segment"));
+    }
+    Ok(header)
+}
+
+fn damaged(path: &Path, offset: u64, reason: &str) -> OpenError {
+    OpenError::Damaged { segment: path.to_owned(), offset, reason: reason.into() }
+}

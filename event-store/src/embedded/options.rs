@@ -1,0 +1,30 @@
+use super::error::OpenError;
+use crate::Limits;
+
+/// What can be chosen when a store is opened. None of it is kept: it may differ the next time.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// A segment is closed, and the next begun, before it grows over so many bytes; 4 KiB to
+    /// 1 GiB. An append that is larger has a segment to itself.
+    pub segment_bytes: u64,
+    /// Bytes of the log and of indexes to keep in memory.
+    pub cache_bytes: u64,
+    /// The most that one append may hold.
+    pub limits: Limits,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, cache_bytes: 128 << 20, limits: Limits::default() }
+    }
+}
+
+impl EmbeddedOptions {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let segment_bytes = self.segment_bytes;
+        if (4 << 10..=1 << 30).contains(&segment_bytes) {
+            return Ok(());
+        }
+        Err(OpenError::SegmentBytes { segment_bytes })
+    }
+}

@@ -1,0 +1,157 @@
+//! A segment read from its bytes alone: to rebuild an index, and to find where the good ends.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::bytes::{narrow, size};
+use super::format::{
+    ALIGNMENT, FRAME_HEADER, Flaw, FrameHeader, Record, SEGMENT_HEADER, SegmentHeader,
+};
+use super::index::{Indexed, MemoryIndex};
+use super::vfs::VfsFile;
+use crate::StreamId;
+
+/// Read at a time.
+const WINDOW: usize = 1 << 20;
+
+/// What a segment's bytes are found to be.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// The index of all events of good frames.
+    pub(crate) index: MemoryIndex,
+    /// Where the good frames end.
+    pub(crate) end: u64,
+    /// The bytes of the last good frame, if it has events: only the next one vouches for it.
+    pub(crate) unvouched: Option<Range<u64>>,
+    /// The first bad byte, and what is wrong there.
+    pub(crate) flaw: Option<(u64, Flaw)>,
+}
+
+/// Reads a segment's frames up to its end, or up to the first flaw.
+pub(crate) fn scan(file: &Arc<dyn VfsFile>, header: SegmentHeader) -> io::Result<Scan> {
+    let mut window = Window::new(file)?;
+    let mut scan = Scan {
+        index: MemoryIndex::default(),
+        end: SEGMENT_HEADER as u64,
+        unvouched: None,
+        flaw: None,
+    };
+    while scan.end < window.length {
+        match frame(&mut window, header, &mut scan)? {
+            Ok(frame) => {
+                let end = scan.end + frame.frame_len() as u64;
+                scan.unvouched = (frame.count > 0).then_some(scan.end..end);
+                scan.end = end;
+            }
+            flaw => {
+                scan.flaw = flaw.err();
+                break;
+            }
+        }
+    }
+    Ok(scan)
+}
+
+/// Checks the frame at the scan's end and indexes its events, if it is good.
+fn frame(
+    window: &mut Window,
+    segment: SegmentHeader,
+    scan: &mut Scan,
+) -> io::Result<Result<FrameHeader, (u64, Flaw)>> {
+    let start = scan.end;
+    let header = match FrameHeader::decode(window.at(start, FRAME_HEADER)?, segment.salt, start) {
+        Ok(header) => header,
+        Err(flaw) => return Ok(Err((start, flaw))),
+    };
+    let first = segment.first + scan.index.count() as u64;
+    if header.first != first {
+        return Ok(Err((start, "a frame does not continue the positions of the one before")));
+    }
+    if start + header.frame_len() as u64 > window.length {
+        return Ok(Err((start, "the file ends within a frame")));
+    }
+    let bytes = window.at(start, header.frame_len())?;
+    let records = match records(&bytes[FRAME_HEADER..], header) {
+        Ok(records) => records,
+        Err((offset, flaw)) => return Ok(Err((start + (FRAME_HEADER + offset) as u64, flaw))),
+    };
+    for (offset, record) in records {
+        let Ok(stream) = record.stream().parse::<StreamId>() else {
+            return Ok(Err((start, "a record's stream has no valid name")));
+        };
+        scan.index.push(&Indexed {
+            offset: narrow(size(start) + FRAME_HEADER + offset),
+            stream: &stream,
+            revision: record.revision(),
+            id: record.id(),
+            kind: record.kind(),
+            recorded_at: record.recorded_at(),
+        });
+    }
+    Ok(Ok(header))
+}
+
+/// A frame's records with their offsets in its body; or where and what is wrong.
+fn records(body: &[u8], header: FrameHeader) -> Result<Vec<(usize, Record<'_>)>, (usize, Flaw)> {
+    let mut records = Vec::with_capacity(header.count.min(header.body));
+    let mut offset = 0;
+    for position in header.first..header.first + header.count as u64 {
+        let record = Record::decode(&body[offset..header.body], position);
+        let record = record.map_err(|flaw| (offset, flaw))?;
+        records.push((offset, record));
+        offset += record.length();
+    }
+    if offset != header.body {
+        return Err((offset, "a frame is longer than its records"));
+    }
+    if body[offset..].iter().any(|&byte| byte != 0) {
+        return Err((offset, "there is something between two frames"));
+    }
+    Ok(records)
+}
+
+/// The offset of the first frame's header after an offset. It proves that what is before it was
+/// durable once, since a frame is only written after those before it were synced.
+pub(crate) fn frame_after(
+    file: &Arc<dyn VfsFile>,
+    header: SegmentHeader,
+    offset: u64,
+) -> io::Result<Option<u64>> {
+    let mut window = Window::new(file)?;
+    let mut at = offset.next_multiple_of(ALIGNMENT as u64);
+    while at + FRAME_HEADER as u64 <= window.length {
+        if FrameHeader::decode(window.at(at, FRAME_HEADER)?, header.salt, at).is_ok() {
+            return Ok(Some(at));
+        }
+        at += ALIGNMENT as u64;
+    }
+    Ok(None)
+}
+
+/// A file seen through a buffer.
+struct Window<'a> {
+    file: &'a Arc<dyn VfsFile>,
+    length: u64,
+    start: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    fn new(file: &'a Arc<dyn VfsFile>) -> io::Result<Self> {
+        Ok(Self { file, length: file.length()?, start: 0, buffer: Vec::new() })
+    }
+
+    /// So many bytes at an offset, fewer where the file ends.
+    fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let length = length.min(size(self.length.saturating_sub(offset)));
+        let end = self.start + self.buffer.len() as u64;
+        if offset < self.start || offset + length as u64 > end {
+            let wanted = length.max(WINDOW).min(size(self.length - offset));
+            self.buffer = self.file.read_vec_at(wanted, offset)?;
+            self.start = offset;
+        }
+        let from = size(offset - self.start);
+        Ok(&self.buffer[from..from + length])
+    }
+}

@@ -1,0 +1,272 @@
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use super::bytes::{narrow, size};
+use super::cache::{Cache, Io, Key, Part};
+use super::error::Fault;
+use super::format::{Record, SegmentHeader};
+use super::index::{MemoryIndex, SealedIndex, Wanted, encode};
+use super::layout;
+use super::vfs::{Vfs, VfsFile};
+use crate::{Filter, Revision, StreamId};
+
+/// What the cache holds of a segment's bytes.
+const BLOCK: u64 = 64 << 10;
+/// Records over more blocks than this are read by themselves.
+const MOST_BLOCKS: u64 = 4;
+
+/// A stretch of the log: its file, and the index of what is durable in it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: Arc<dyn VfsFile>,
+    name: String,
+    cache: Cache,
+    index: RwLock<Index>,
+    /// Its durable bytes.
+    length: AtomicU64,
+    /// Whether nothing is written to it any more.
+    closed: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Index {
+    Memory(Box<MemoryIndex>),
+    Sealed(Arc<SealedIndex>),
+}
+
+/// Where a record is: it begins at the start and ends before the end.
+pub(crate) type Extent = Range<u64>;
+
+impl Segment {
+    /// A segment that is written, or was and has no index file yet.
+    pub(crate) fn open(
+        header: SegmentHeader,
+        file: Arc<dyn VfsFile>,
+        index: MemoryIndex,
+        length: u64,
+        cache: Cache,
+    ) -> Self {
+        let (length, closed) = (AtomicU64::new(length), AtomicBool::new(false));
+        let (index, name) =
+            (RwLock::new(Index::Memory(Box::new(index))), layout::segment(header.first));
+        Self { header, file, name, cache, index, length, closed }
+    }
+
+    /// A segment with its index file.
+    pub(crate) fn sealed(
+        header: SegmentHeader,
+        file: Arc<dyn VfsFile>,
+        index: SealedIndex,
+        length: u64,
+        cache: Cache,
+    ) -> Self {
+        let segment = Self::open(header, file, MemoryIndex::default(), length, cache);
+        segment.close();
+        *segment.index.write() = Index::Sealed(Arc::new(index));
+        segment
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.header.first
+    }
+
+    /// The position after its last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.first() + self.count()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        match &*self.index.read() {
+            Index::Memory(index) => index.count() as u64,
+            Index::Sealed(index) => index.count(),
+        }
+    }
+
+    /// The bytes of the segment and of its index on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        let index = match &*self.index.read() {
+            Index::Memory(_) => 0,
+            Index::Sealed(index) => index.bytes(),
+        };
+        self.length() + index
+    }
+
+    /// Its durable bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
+    /// When its last event was recorded.
+    pub(crate) fn recorded_at(&self) -> i64 {
+        match &*self.index.read() {
+            Index::Memory(index) => index.recorded_at(),
+            Index::Sealed(index) => index.recorded_at(),
+        }
+    }
+
+    /// Takes in what has become durable: `add` indexes it, and the file's good bytes end here.
+    pub(crate) fn extend(&self, length: u64, add: impl FnOnce(&mut MemoryIndex)) {
+        if let Index::Memory(index) = &mut *self.index.write() {
+            add(index);
+        }
+        self.length.store(length, Ordering::Release);
+    }
+
+    /// Nothing is written to it from now on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Writes the index file of a closed segment, makes it durable and uses it from then on.
+    pub(crate) fn seal(&self, vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+        let bytes = match &*self.index.read() {
+            Index::Memory(index) => encode(index, self.header, self.length()),
+            Index::Sealed(_) => return Ok(()),
+        };
+        let name = layout::index(self.first());
+        let file = layout::replace(vfs, dir, &name, &bytes)?;
+        let index = SealedIndex::open(file, name, self.cache.clone());
+        let index = index.map_err(|error| io::Error::other(error.to_string()))?;
+        *self.index.write() = Index::Sealed(Arc::new(index));
+        Ok(())
+    }
+
+    pub(crate) fn may_match(&self, filter: &Filter) -> bool {
+        match &*self.index.read() {
+            Index::Memory(index) => index.may_match(filter),
+            Index::Sealed(index) => index.may_match(filter),
+        }
+    }
+
+    pub(crate) fn last_revision(
+        &self,
+        stream: &StreamId,
+        io: Io,
+    ) -> Result<Option<Revision>, Fault> {
+        match self.index() {
+            Some(index) => index.last_revision(stream, io),
+            None => Ok(self.in_memory(|index| index.last_revision(stream)).flatten()),
+        }
+    }
+
+    /// The events that may have an id: numbers in the segment.
+    pub(crate) fn id_candidates(&self, id: Uuid, io: Io) -> Result<Vec<u32>, Fault> {
+        match self.index() {
+            Some(index) => index.id_candidates(id, io),
+            None => {
+                Ok(self.in_memory(|index| index.id(id).into_iter().collect()).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The events of a stream that are wanted: their positions, and where their records are.
+    pub(crate) fn places(
+        &self,
+        stream: &StreamId,
+        wanted: &Wanted,
+        io: Io,
+    ) -> Result<Vec<(u64, Extent)>, Fault> {
+        if let Some(index) = self.index() {
+            let numbers = index.numbers(stream, wanted, io)?;
+            let mut places = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                places.push(self.place(number, &index.offsets(number..number + 1, io)?));
+            }
+            return Ok(places);
+        }
+        let places = |index: &MemoryIndex| {
+            let numbers = index.numbers(stream, wanted).into_iter();
+            numbers.map(|n| self.place(n, &index.offsets(n..n + 1))).collect()
+        };
+        Ok(self.in_memory(places).unwrap_or_default())
+    }
+
+    fn place(&self, number: u32, offsets: &[u32]) -> (u64, Extent) {
+        let end = offsets.get(1).map_or_else(|| self.length(), |&end| end.into());
+        (self.first() + u64::from(number), u64::from(offsets[0])..end)
+    }
+
+    /// Where each of a range of positions begins, and where the last of them ends.
+    pub(crate) fn offsets(&self, positions: Range<u64>, io: Io) -> Result<Vec<u32>, Fault> {
+        let number = |position: u64| narrow(size(position - self.first()));
+        let numbers = number(positions.start)..number(positions.end);
+        let mut offsets = match self.index() {
+            Some(index) => index.offsets(numbers.clone(), io)?,
+            None => self.in_memory(|index| index.offsets(numbers.clone())).unwrap_or_default(),
+        };
+        if offsets.len() <= numbers.len() {
+            offsets.push(narrow(size(self.length())));
+        }
+        Ok(offsets)
+    }
+
+    /// The index file, if there is one.
+    fn index(&self) -> Option<Arc<SealedIndex>> {
+        match &*self.index.read() {
+            Index::Memory(_) => None,
+            Index::Sealed(index) => Some(Arc::clone(index)),
+        }
+    }
+
+    fn in_memory<T>(&self, ask: impl FnOnce(&MemoryIndex) -> T) -> Option<T> {
+        match &*self.index.read() {
+            Index::Memory(index) => Some(ask(index)),
+            Index::Sealed(_) => None,
+        }
+    }
+
+    /// The bytes of a record (and perhaps some after it), through the cache where they are final.
+    pub(crate) fn record_bytes(&self, extent: Extent, io: Io) -> Result<Bytes, Fault> {
+        let blocks = extent.start / BLOCK..extent.end.div_ceil(BLOCK);
+        let final_ = self.closed.load(Ordering::Acquire) || blocks.end * BLOCK <= self.length();
+        if !final_ || blocks.end - blocks.start > MOST_BLOCKS {
+            return self.read(extent, io);
+        }
+        let within = |block: u64| {
+            let from = extent.start.max(block * BLOCK) - block * BLOCK;
+            size(from)..size(extent.end.min((block + 1) * BLOCK) - block * BLOCK)
+        };
+        if blocks.end - blocks.start == 1 {
+            return Ok(self.block(blocks.start, io)?.slice(within(blocks.start)));
+        }
+        let mut bytes = BytesMut::with_capacity(size(extent.end - extent.start));
+        for block in blocks {
+            bytes.extend_from_slice(&self.block(block, io)?[within(block)]);
+        }
+        Ok(bytes.freeze())
+    }
+
+    fn block(&self, block: u64, io: Io) -> Result<Bytes, Fault> {
+        let key = Key { segment: self.first(), part: Part::Block(block) };
+        let extent = block * BLOCK..((block + 1) * BLOCK).min(self.length());
+        self.cache.get(key, io, || self.read(extent, Io::Allowed))
+    }
+
+    /// Bytes from the file.
+    pub(crate) fn read(&self, extent: Extent, io: Io) -> Result<Bytes, Fault> {
+        if io == Io::Never {
+            return Err(Fault::NotCached);
+        }
+        let bytes = self.file.read_vec_at(size(extent.end - extent.start), extent.start);
+        bytes.map(Bytes::from).map_err(|error| Fault::io(&self.name, extent.start, &error))
+    }
+
+    /// The record at the start of bytes that were read from an offset.
+    pub(crate) fn record<'a>(
+        &self,
+        bytes: &'a [u8],
+        position: u64,
+        offset: u64,
+    ) -> Result<Record<'a>, Fault> {
+        let record = Record::decode(bytes, position);
+        record.map_err(|flaw| Fault::damaged(&self.name, offset, flaw))
+    }
+}

@@ -1,0 +1,256 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use futures::{Stream, TryStreamExt, stream};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::cache::{Cache, Io, blocking};
+use super::error::{Fault, OpenError};
+use super::layout;
+use super::log::{Log, Scan, StreamScan};
+use super::open::Folder;
+use super::options::EmbeddedOptions;
+use super::queue::{self, Queue};
+use super::vfs::{LockGuard, RealVfs, Vfs};
+use super::writer::Writer;
+use crate::{
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
+    Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+};
+
+/// The events of a first chunk of a stream; the next ones are larger.
+const FIRST_CHUNK: usize = 16;
+
+/// An event store in a folder, for one process.
+///
+/// It closes when it is told to, or when its last handle is dropped.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    inner: Arc<Inner>,
+}
+
+/// What a store holds, at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmbeddedStats {
+    /// Events.
+    pub events: u64,
+    /// Segments, with the one that is written to.
+    pub segments: usize,
+    /// Bytes of segments and indexes on disk.
+    pub bytes: u64,
+}
+
+struct Inner {
+    log: Arc<Log>,
+    queue: Arc<Queue>,
+    head: watch::Receiver<u64>,
+    limits: Limits,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends when the store is closed; the lock is given back last.
+struct Running {
+    writer: JoinHandle<()>,
+    _lock: Box<dyn LockGuard>,
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in a folder, or makes one there. Blocks while it checks and repairs.
+    ///
+    /// # Errors
+    /// The folder is in use, of a newer format, damaged, not a store, or cannot be accessed.
+    pub fn open(path: impl AsRef<Path>, options: &EmbeddedOptions) -> Result<Self, OpenError> {
+        Self::open_with(Arc::new(RealVfs), path, options)
+    }
+
+    /// [`open`](Self::open) with files and a clock other than the operating system's.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_with(
+        vfs: Arc<dyn Vfs>,
+        path: impl AsRef<Path>,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, OpenError> {
+        options.check()?;
+        let dir = path.as_ref().to_owned();
+        let lock = layout::lock(&*vfs, &dir)?;
+        let folder = Folder { vfs, dir: dir.clone(), cache: Cache::new(options.cache_bytes) };
+        let segments = folder.open()?;
+        let active = segments.last().map(Arc::clone).ok_or_else(|| OpenError::NotAStore {
+            path: dir.clone(),
+            reason: "it has no segment".into(),
+        })?;
+        let (sender, head) = watch::channel(active.end());
+        let (log, queue) = (Arc::new(Log::new(segments)), Arc::<Queue>::default());
+        let writer = Writer::new(folder, Arc::clone(&log), options.segment_bytes, sender, active);
+        let work = Arc::clone(&queue);
+        let thread = thread::Builder::new().name("event-store-writer".into());
+        let writer = thread
+            .spawn(move || queue::run(work, writer))
+            .map_err(OpenError::io("start the writer of", &dir))?;
+        let running = Mutex::new(Some(Running { writer, _lock: lock }));
+        let inner = Inner { log, queue, head, limits: options.limits, running };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Ends the store for all its handles: waits until what was asked for is durable, and gives
+    /// the folder free. Appends get [`AppendError::Stopped`] from then on, and tails end. Again,
+    /// it does nothing.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Why the store takes no appends any more; `None` while it does.
+    pub fn stopped(&self) -> Option<String> {
+        self.inner.queue.stopped()
+    }
+
+    /// What the store holds. Cheap enough to be asked often.
+    pub fn stats(&self) -> EmbeddedStats {
+        let segments = self.inner.log.segments();
+        let bytes = segments.iter().map(|segment| segment.bytes()).sum();
+        EmbeddedStats { events: *self.inner.head.borrow(), segments: segments.len(), bytes }
+    }
+
+    /// How many events are durable; the next position.
+    fn events(&self) -> u64 {
+        *self.inner.head.borrow()
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.queue.stop("it was closed");
+        let Some(running) = self.running.lock().take() else { return };
+        if running.writer.join().is_err() {
+            tracing::error!("the event store's writer panicked");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn next_position(after: Option<Position>) -> u64 {
+    after.map_or(0, |position| position.0.saturating_add(1))
+}
+
+/// One step of a read: from memory where it can be, else where it may wait for the disk.
+async fn step<C: Send + Clone + 'static>(
+    log: &Arc<Log>,
+    mut cursor: C,
+    read: fn(&Log, &mut C, Io) -> Result<Vec<Recorded>, Fault>,
+) -> Result<(Vec<Recorded>, C), ReadError> {
+    let result = match read(log, &mut cursor, Io::Never) {
+        Err(Fault::NotCached) => {
+            let log = Arc::clone(log);
+            blocking(move || read(&log, &mut cursor, Io::Allowed).map(|events| (events, cursor)))
+                .await
+        }
+        result => result.map(|events| (events, cursor)),
+    };
+    result.map_err(Fault::into_read_error)
+}
+
+fn flatten<T: Send>(
+    chunks: impl Stream<Item = Result<Vec<T>, ReadError>> + Send,
+) -> impl Stream<Item = Result<T, ReadError>> + Send {
+    chunks.map_ok(|chunk| stream::iter(chunk.into_iter().map(Ok))).try_flatten()
+}
+
+impl EventStore for EmbeddedStore {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let write = StreamWrite { stream: stream.clone(), expected, events };
+        let appended = self.append_all(vec![write]).await?;
+        Ok(appended[0])
+    }
+
+    fn read(
+        &self,
+        stream: &StreamId,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let (log, stream) = (Arc::clone(&self.inner.log), stream.clone());
+        let window = 0..self.events();
+        let scan = StreamScan { stream, from, direction, window, most: FIRST_CHUNK };
+        flatten(stream::try_unfold((log, scan), async |(log, scan)| {
+            let (events, scan) = step(&log, scan, Log::read).await?;
+            Ok((!events.is_empty()).then_some((events, (log, scan))))
+        }))
+    }
+
+    fn read_all(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let window = next_position(after)..self.events();
+        let scan = Scan { window, filter: Arc::new(filter) };
+        let state = (Arc::clone(&self.inner.log), scan);
+        flatten(stream::try_unfold(state, async |(log, scan)| {
+            if scan.window.is_empty() {
+                return Ok(None);
+            }
+            let (events, scan) = step(&log, scan, Log::scan).await?;
+            Ok(Some((events, (log, scan))))
+        }))
+    }
+
+    fn tail(
+        &self,
+        after: Option<Position>,
+        filter: Filter,
+    ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static {
+        // Without a handle of the store: the tail ends when the store does.
+        let (log, head) = (Arc::clone(&self.inner.log), self.inner.head.clone());
+        let next = next_position(after);
+        let scan = Scan { window: next..next, filter: Arc::new(filter) };
+        let state = (log, head, scan, false);
+        flatten(stream::try_unfold(state, async |(log, mut head, mut scan, told)| {
+            let next = scan.window.start;
+            // The first time, a tail that starts at the head says so at once.
+            let due = |&head: &u64| head > next || (!told && next > 0 && head == next);
+            let Ok(end) = head.wait_for(due).await.map(|head| *head) else { return Ok(None) };
+            scan.window.end = end;
+            let (events, scan) = if scan.window.is_empty() {
+                (Vec::new(), scan)
+            } else {
+                step(&log, scan, Log::scan).await?
+            };
+            let caught_up = (scan.window.is_empty() || events.is_empty())
+                .then(|| Tailed::CaughtUp(Position(scan.window.start - 1)));
+            let items = events.into_iter().map(Tailed::Event).chain(caught_up).collect();
+            Ok(Some((items, (log, head, scan, true))))
+        }))
+    }
+
+    async fn head(&self) -> Result<Option<Position>, ReadError> {
+        Ok(self.events().checked_sub(1).map(Position))
+    }
+}
+
+impl AtomicAppend for EmbeddedStore {
+    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
+        self.inner.limits.check(&writes)?;
+        self.inner.queue.append(writes).await
+    }
+}

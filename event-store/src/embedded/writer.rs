@@ -1,0 +1,300 @@
+use std::collections::HashMap;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::bytes::{narrow, size};
+use super::cache::Io;
+use super::error::{Fault, is_full};
+use super::format::{FRAME_HEADER, FrameHeader, encode_record};
+use super::heads::Heads;
+use super::index::Indexed;
+use super::log::Log;
+use super::open::{self, Folder};
+use super::segment::Segment;
+use crate::admission::{self, Admission, History, Place};
+use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId, StreamWrite};
+
+/// Turns appends into frames. There is one, on a thread of its own; everything that it does is
+/// done by [`commit`](Self::commit).
+#[derive(Debug)]
+pub(crate) struct Writer {
+    folder: Folder,
+    log: Arc<Log>,
+    segment_bytes: u64,
+    /// How many events are durable: what readers wait on.
+    head: watch::Sender<u64>,
+    active: Arc<Segment>,
+    /// The durable bytes of the active segment.
+    length: u64,
+    recorded_at: i64,
+    heads: Heads,
+    staged: Staged,
+    /// Whether the last frame has events, for which no later frame vouches yet.
+    unvouched: bool,
+    sealing: Option<JoinHandle<()>>,
+}
+
+/// What the next frame will hold.
+#[derive(Debug, Default)]
+struct Staged {
+    frame: Vec<u8>,
+    /// With their offsets in the frame.
+    events: Vec<(Recorded, usize)>,
+    heads: HashMap<StreamId, Revision>,
+    ids: HashMap<Uuid, Place>,
+}
+
+impl Staged {
+    fn clear(&mut self) {
+        self.frame.clear();
+        self.frame.resize(FRAME_HEADER, 0);
+        self.events.clear();
+        self.heads.clear();
+        self.ids.clear();
+    }
+}
+
+/// The result of each append of a commit.
+pub(crate) type Results = Vec<Result<Vec<Appended>, AppendError>>;
+
+impl Writer {
+    pub(crate) fn new(
+        folder: Folder,
+        log: Arc<Log>,
+        segment_bytes: u64,
+        head: watch::Sender<u64>,
+        active: Arc<Segment>,
+    ) -> Self {
+        let before = log.segments().iter().map(|segment| segment.recorded_at()).max();
+        Self {
+            folder,
+            log,
+            segment_bytes,
+            head,
+            length: active.length(),
+            active,
+            recorded_at: before.unwrap_or_default(),
+            heads: Heads::default(),
+            staged: Staged::default(),
+            unvouched: false,
+            sealing: None,
+        }
+    }
+
+    /// Judges appends one after another and makes those that are good durable, with one write and
+    /// one sync.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] where nothing was written, since the disk is full;
+    /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
+    /// every append: even a conflict may be with an event that was not written.
+    pub(crate) fn commit(
+        &mut self,
+        appends: Vec<Vec<StreamWrite>>,
+    ) -> Result<Results, AppendError> {
+        self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
+        self.staged.clear();
+        let results = appends.into_iter().map(|writes| self.stage(writes)).collect();
+        if !self.staged.events.is_empty() {
+            self.write()?;
+            self.publish();
+        }
+        Ok(results)
+    }
+
+    fn stage(&mut self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
+        match admission::admit(self, &writes)? {
+            Admission::Repeated(appended) => Ok(appended),
+            Admission::Fresh(last) => {
+                let writes = writes.into_iter().zip(last);
+                Ok(writes.map(|(write, last)| self.stage_write(write, last)).collect())
+            }
+        }
+    }
+
+    fn stage_write(&mut self, write: StreamWrite, last: Option<Revision>) -> Appended {
+        let StreamWrite { stream, events, .. } = write;
+        let first = last.map_or(0, |last| last.0 + 1);
+        let position = *self.head.borrow() + self.staged.events.len() as u64;
+        let end = Appended {
+            revision: Revision(first + events.len() as u64 - 1),
+            position: Position(position + events.len() as u64 - 1),
+        };
+        for (event, n) in events.into_iter().zip(0..) {
+            self.stage_event(&stream, event, Revision(first + n), Position(position + n));
+        }
+        self.staged.heads.insert(stream, end.revision);
+        end
+    }
+
+    fn stage_event(
+        &mut self,
+        stream: &StreamId,
+        event: NewEvent,
+        revision: Revision,
+        position: Position,
+    ) {
+        let (staged, recorded_at) = (&mut self.staged, self.recorded_at);
+        let offset = staged.frame.len();
+        let place = (position.0, revision);
+        encode_record(&mut staged.frame, (stream, &event), place, recorded_at);
+        let stream = stream.clone();
+        let NewEvent { id, kind, data, metadata } = event;
+        staged.ids.insert(id, Place { stream: stream.clone(), revision, position });
+        let event = Recorded { stream, revision, position, recorded_at, id, kind, data, metadata };
+        staged.events.push((event, offset));
+    }
+
+    /// Writes the frame and syncs it; the disk's being full takes it back.
+    fn write(&mut self) -> Result<(), AppendError> {
+        let header = FrameHeader {
+            body: self.staged.frame.len() - FRAME_HEADER,
+            count: self.staged.events.len(),
+            first: *self.head.borrow(),
+        };
+        let length = header.frame_len();
+        let fits = self.length + length as u64 <= self.segment_bytes;
+        if !fits && self.active.count() > 0 {
+            self.roll_over()?;
+        }
+        let frame = &mut self.staged.frame;
+        frame.resize(length, 0);
+        let encoded = header.encode(self.active.header.salt, self.length);
+        frame[..FRAME_HEADER].copy_from_slice(&encoded);
+        match self.active.file.write_all_at(frame, self.length) {
+            Err(error) if is_full(&error) => {
+                self.take_back().map_err(|error| stopped("cannot take a write back", &error))?;
+                Err(full(&error))
+            }
+            Err(error) => Err(stopped("a write failed", &error)),
+            // After a failed sync the pages may be gone, and the next sync would not tell.
+            Ok(()) => self.active.file.sync().map_err(|error| stopped("a sync failed", &error)),
+        }
+    }
+
+    /// Cuts off what a write left; durably, since the segment may be closed as it is.
+    fn take_back(&self) -> io::Result<()> {
+        self.active.file.set_len(self.length)?;
+        self.active.file.sync()
+    }
+
+    /// Closes the active segment and goes on in a new one. The old one is sealed in the
+    /// background.
+    fn roll_over(&mut self) -> Result<(), AppendError> {
+        let first = *self.head.borrow();
+        let segment = match self.folder.create(first) {
+            Ok(segment) => Arc::new(segment),
+            Err(error) if is_full(&error) => {
+                self.give_up(first).map_err(|error| stopped("cannot give a segment up", &error))?;
+                return Err(full(&error));
+            }
+            Err(error) => return Err(stopped("cannot begin a segment", &error)),
+        };
+        self.log.add(Arc::clone(&segment));
+        self.length = segment.length();
+        let closed = mem::replace(&mut self.active, segment);
+        closed.close();
+        self.seal(closed);
+        Ok(())
+    }
+
+    /// Removes a segment that could not be begun.
+    fn give_up(&self, first: u64) -> io::Result<()> {
+        match self.folder.remove(first) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn seal(&mut self, segment: Arc<Segment>) {
+        self.finish_sealing();
+        let folder = self.folder.clone();
+        let seal = move || {
+            // The index stays in memory then, and is made again when the store is opened.
+            if let Err(error) = segment.seal(&*folder.vfs, &folder.dir) {
+                tracing::warn!(%error, first = segment.first(), "cannot seal a segment");
+            }
+        };
+        match thread::Builder::new().name("event-store-seal".into()).spawn(seal) {
+            Ok(sealing) => self.sealing = Some(sealing),
+            Err(error) => tracing::warn!(%error, "cannot start sealing a segment"),
+        }
+    }
+
+    fn finish_sealing(&mut self) {
+        if self.sealing.take().is_some_and(|sealing| sealing.join().is_err()) {
+            tracing::error!("sealing a segment panicked");
+        }
+    }
+
+    /// Shows the frame to readers.
+    fn publish(&mut self) {
+        let start = size(self.length);
+        self.length += self.staged.frame.len() as u64;
+        let events = mem::take(&mut self.staged.events);
+        let head = *self.head.borrow() + events.len() as u64;
+        self.active.extend(self.length, |index| {
+            for (event, offset) in &events {
+                index.push(&Indexed {
+                    offset: narrow(start + offset),
+                    stream: &event.stream,
+                    revision: event.revision,
+                    id: event.id,
+                    kind: &event.kind,
+                    recorded_at: event.recorded_at,
+                });
+            }
+        });
+        for (stream, last) in self.staged.heads.drain() {
+            self.heads.set(stream, last);
+        }
+        self.log.remember(events.into_iter().map(|(event, _)| event));
+        self.unvouched = true;
+        self.head.send_replace(head);
+    }
+
+    /// Ends cleanly: a last empty frame vouches for those before it.
+    pub(crate) fn close(mut self) {
+        self.finish_sealing();
+        let (file, next) = (&self.active.file, *self.head.borrow());
+        if self.unvouched
+            && let Err(error) = open::close(file, self.active.header, self.length, next)
+        {
+            tracing::warn!(%error, "cannot write the end of the last segment");
+        }
+    }
+}
+
+impl History for Writer {
+    fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError> {
+        let known = self.staged.heads.get(stream).copied().or_else(|| self.heads.get(stream));
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.log.last_revision(stream, Io::Allowed).map_err(unreadable)
+    }
+
+    fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
+        match self.staged.ids.get(&id) {
+            Some(place) => Ok(Some(place.clone())),
+            None => self.log.find(id, Io::Allowed).map_err(unreadable),
+        }
+    }
+}
+
+fn full(error: &io::Error) -> AppendError {
+    AppendError::Unavailable { reason: format!("no space is left: {error}") }
+}
+
+fn stopped(what: &str, error: &io::Error) -> AppendError {
+    AppendError::Stopped { reason: format!("{what}: {error}") }
+}
+
+fn unreadable(fault: Fault) -> AppendError {
+    AppendError::Unavailable { reason: fault.into_read_error().to_string() }
+}
