@@ -15,8 +15,14 @@
 //! | nothing | `null`; a missing field reads the same |
 //!
 //! Field names are camelCase. A field that is not known is passed over, so that a later release
-//! may add optional fields without a new version; any other change is a new version, with an
-//! [`Upcast`] from the one before, a fixture and a schema.
+//! may add optional fields without a new version.
+//!
+//! # To change an event
+//!
+//! Any other change is a new version: put the new form and number into the table of its contract,
+//! add an [`Upcast`] from the version before and a payload in `fixtures/<type>.v<version>.json`,
+//! and run `UPDATE_SCHEMAS=1 cargo test -p daybook-event-schemas` to write its JSON Schema beside
+//! the earlier ones in `schemas/`. The tests fail where one of these was forgotten.
 
 mod business;
 mod catalogue;

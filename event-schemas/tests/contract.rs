@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+use daybook_domain::product::ProductEvent;
 use daybook_domain::stock::StockEvent;
-use daybook_domain::values::{OrderId, Quantity, Timestamp};
+use daybook_domain::values::{Money, OrderId, Quantity, Timestamp};
 use daybook_event_schemas::{Contract, DecodeError, DomainEvent};
+use proptest::prelude::*;
 
 fn reserved() -> StockEvent {
     StockEvent::Reserved {
@@ -43,4 +45,31 @@ fn a_type_of_another_contract_is_unknown() {
     let result = StockEvent::decode("OrderPlaced", 1, b"{}");
 
     assert!(matches!(result, Err(DecodeError::UnknownKind { kind }) if kind == "OrderPlaced"));
+}
+
+proptest! {
+    #[test]
+    fn texts_and_numbers_read_back_whatever_they_are(
+        delta: i64,
+        count in any::<String>(),
+        reason in any::<String>(),
+        micros in 0..=253_402_300_799_999_999_i64,
+    ) {
+        let at = Timestamp::from_micros(micros);
+        let event = StockEvent::Adjusted { delta, count, reason, at };
+
+        let wire = event.encode();
+
+        prop_assert_eq!(StockEvent::decode(wire.kind, wire.version, &wire.data)?, Some(event));
+    }
+
+    #[test]
+    fn money_reads_back_whatever_it_is(minor: i64, code in "GBP|EUR|JPY|KWD|XAU") {
+        let price = Money::new(minor, code.parse()?);
+        let event = ProductEvent::Repriced { price, at: Timestamp::from_micros(0) };
+
+        let wire = event.encode();
+
+        prop_assert_eq!(ProductEvent::decode(wire.kind, wire.version, &wire.data)?, Some(event));
+    }
 }
