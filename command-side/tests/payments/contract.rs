@@ -15,6 +15,12 @@ macro_rules! contract {
                 super::$case(crate::support::in_process()).await;
             })*
         }
+        mod simulated_on_disk {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(crate::support::on_disk()).await;
+            })*
+        }
         mod http {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {

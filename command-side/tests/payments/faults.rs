@@ -12,8 +12,9 @@ use axum::response::IntoResponse;
 use daybook_command_side::payments::{
     HttpOptions, HttpProvider, HttpProviderError, ProviderError, SimulatedProvider, server,
 };
-use daybook_event_store::Store;
+use daybook_event_store::{EmbeddedOptions, Store};
 use futures::stream;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -118,18 +119,23 @@ async fn nobody_there_is_unavailable() {
 
 #[tokio::test]
 async fn a_restarted_server_answers_from_its_ledger() {
-    let store = Store::memory();
+    let folder = TempDir::new().unwrap();
+    let open = || Store::embedded(folder.path(), &EmbeddedOptions::default()).unwrap();
+    let store = open();
     let first = Server::start(server::router(SimulatedProvider::new(store.clone()))).await;
     let (client, address) = (first.client(20), first.address);
-    let held = client.hold("a", gbp(100), "tok_approve").await.unwrap();
+    let held = client.hold("a", gbp(100), "tok_lost_answer").await.unwrap();
     drop(first);
+    store.close();
+    drop(store);
 
-    let truth = SimulatedProvider::new(store);
+    let truth = SimulatedProvider::new(open());
     let _second = Server::start_at(address, server::router(truth.clone())).await;
-    assert_eq!(client.hold("a", gbp(100), "tok_approve").await, Ok(held.clone()));
+    assert_eq!(client.hold("a", gbp(100), "tok_lost_answer").await, Ok(held.clone()));
     client.take("c", &held, gbp(100)).await.unwrap();
     let ledger = truth.ledger().await.unwrap();
-    assert_eq!((ledger.authorizations, ledger.captures, ledger.repeated), (1, 1, 1));
+    assert_eq!((ledger.authorizations, ledger.captures, ledger.captured["GBP"]), (1, 1, 100));
+    assert_eq!((ledger.overdrawn, ledger.charged_twice), (0, 0));
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use daybook_command_side::payments::{
     ProviderError, Receipt, RefundRequest, RequestKey, SimulatedProvider, VoidRequest, server,
 };
 use daybook_domain::values::{Money, PaymentId};
-use daybook_event_store::Store;
+use daybook_event_store::{EmbeddedOptions, Store};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
@@ -124,12 +126,20 @@ pub(crate) fn options(attempts: u32) -> HttpOptions {
 pub(crate) struct Subject {
     pub(crate) provider: Provider,
     pub(crate) truth: SimulatedProvider,
-    _server: Option<Server>,
+    /// What has to be there for as long as the provider is used.
+    _held: Box<dyn Any + Send>,
 }
 
 pub(crate) fn in_process() -> Subject {
     let truth = simulated();
-    Subject { provider: Provider::Simulated(truth.clone()), truth, _server: None }
+    Subject { provider: Provider::Simulated(truth.clone()), truth, _held: Box::new(()) }
+}
+
+pub(crate) fn on_disk() -> Subject {
+    let folder = TempDir::new().unwrap();
+    let store = Store::embedded(folder.path(), &EmbeddedOptions::default()).unwrap();
+    let truth = SimulatedProvider::new(store);
+    Subject { provider: Provider::Simulated(truth.clone()), truth, _held: Box::new(folder) }
 }
 
 /// Over HTTP, without retries, so that every answer is seen.
@@ -137,5 +147,6 @@ pub(crate) async fn over_http() -> Subject {
     let truth = simulated();
     let router = server::router_with_silence(truth.clone(), Duration::ZERO);
     let server = Server::start(router).await;
-    Subject { provider: Provider::Http(server.client(1)), truth, _server: Some(server) }
+    let provider = Provider::Http(server.client(1));
+    Subject { provider, truth, _held: Box::new(server) }
 }
