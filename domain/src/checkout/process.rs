@@ -219,9 +219,11 @@ fn failure(stage: &Stage, fact: &CheckoutFact) -> Option<CancelReason> {
         | (Stage::Authorizing, Refused { command: Authorize { .. }, reason })
         | (Stage::Capturing, Refused { command: Capture { .. }, reason }) => declined(reason),
         (Stage::Capturing, PaymentVoided) => declined("the authorization was voided"),
-        (Stage::Confirming, Refused { command: ConfirmOrder, reason })
-        | (Stage::MarkingPaid, Refused { command: MarkPaid { .. }, reason }) => {
-            CancelReason::Operator { note: reason.clone() }
+        (Stage::Confirming, Refused { command: ConfirmOrder, reason }) => {
+            CancelReason::Operator { note: format!("it could not be confirmed: {reason}") }
+        }
+        (Stage::MarkingPaid, Refused { command: MarkPaid { .. }, reason }) => {
+            CancelReason::Operator { note: format!("it could not be marked paid: {reason}") }
         }
         _ => return None,
     })

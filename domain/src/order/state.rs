@@ -62,7 +62,7 @@ impl fmt::Display for CancelReason {
             Self::PaymentDeclined { reason } => write!(f, "the payment was declined: {reason}"),
             Self::ReservationExpired => f.write_str("the reservation expired"),
             Self::CustomerRequest => f.write_str("the customer asked for it"),
-            Self::Operator { note } => write!(f, "an operator called it off: {note}"),
+            Self::Operator { note } => write!(f, "the shop called it off: {note}"),
         }
     }
 }
