@@ -16,6 +16,7 @@ mod sales;
 mod stock;
 pub mod time_travel;
 mod values;
+pub mod verify;
 
 pub use accounts::{Customer, Payment, Product};
 pub use error::QueryError;

@@ -4,3 +4,4 @@
 
 mod story;
 mod time_travel;
+mod verify;
