@@ -3,10 +3,12 @@
 mod command;
 mod decide;
 mod state;
+mod status;
 
 pub use command::OrderCommand;
 pub use decide::{MAX_LINES, Order, OrderRejection};
 pub use state::{
-    CancelReason, OrderEvent, OrderLine, OrderStage, OrderState, OrderStatus, Parcel,
-    PaymentStatus, PlacedOrder, RefundStatus, ShipmentStatus, ShippedItem, items,
+    CancelReason, OrderEvent, OrderLine, OrderStage, OrderState, Parcel, PlacedOrder, ShippedItem,
+    items,
 };
+pub use status::{OrderStatus, PaymentStatus, RefundStatus, ShipmentStatus};
