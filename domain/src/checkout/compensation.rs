@@ -7,7 +7,7 @@ use crate::values::{OrderId, Sku};
 
 /// A reservation that is not known to be gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+pub enum Hold {
     /// It was asked for, without an answer yet.
     Asked,
     /// Its release was asked for.
@@ -16,7 +16,7 @@ enum Hold {
 
 /// What is under way with the provider. At most one step is at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MoneyStep {
+pub enum MoneyStep {
     /// Nothing was ever held.
     Untouched,
     /// An authorization was asked for, without an answer yet.
@@ -117,6 +117,11 @@ impl Compensation {
     pub(super) fn is_over_after(&self, change: &Change<'_>) -> bool {
         let gone = matches!(change.hold, Some((_, None)));
         is_over(change.cancelled, self.holds.len() - usize::from(gone), change.step)
+    }
+
+    /// What is not undone yet: reservations, and a step with the provider.
+    pub fn outstanding(&self) -> (impl Iterator<Item = (&Sku, Hold)>, MoneyStep) {
+        (self.holds.iter().map(|(sku, hold)| (sku, *hold)), self.step)
     }
 
     fn money(&self, fact: &CheckoutFact, purse: Purse) -> (MoneyStep, Vec<CheckoutCommand>) {

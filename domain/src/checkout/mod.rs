@@ -9,7 +9,7 @@ mod message;
 mod process;
 mod state;
 
-pub use compensation::Compensation;
+pub use compensation::{Compensation, Hold, MoneyStep};
 pub use message::{CheckoutCommand, CheckoutFact, CheckoutInput, CheckoutTimeout};
 pub use process::{Checkout, RESERVATION_TTL, payment_id};
 pub use state::{Basket, CheckoutState, Purse, Stage};
