@@ -123,7 +123,8 @@ fn all_is_kept<P: CheckoutLike>(world: &World<P>, sale: &Sale) -> Result<(), Str
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 1_500, ..Config::default() })]
+    // Six times what PROPTEST_CASES says.
+    #![proptest_config(Config { cases: 6 * Config::default().cases, ..Config::default() })]
 
     #[test]
     fn every_checkout_ends_well(script in scripts()) {
