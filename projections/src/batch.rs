@@ -199,3 +199,88 @@ fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::stock::StockEvent;
+    use daybook_domain::values::{Quantity, Timestamp};
+    use daybook_event_schemas::{Actor, Metadata, seal};
+    use daybook_event_store::Revision;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::models::StockLevels;
+
+    const KEY: (&str, u32) = (StockLevels::NAME, StockLevels::VERSION);
+
+    fn received(position: u64) -> Recorded {
+        let metadata = Metadata {
+            schema_version: 1,
+            correlation_id: Uuid::nil(),
+            causation_id: Uuid::nil(),
+            actor: Actor("user:alice".into()),
+            traceparent: None,
+        };
+        let (quantity, at) = (Quantity::try_from(1).unwrap(), Timestamp::from_micros(0));
+        let event = StockEvent::Received { quantity, receipt: "r".into(), at };
+        let event = seal(Uuid::from_u128(position.into()), &event, &metadata);
+        Recorded {
+            stream: "stock-A".parse().unwrap(),
+            revision: Revision(position),
+            position: Position(position),
+            recorded_at: 0,
+            id: event.id,
+            kind: event.kind,
+            data: event.data,
+            metadata: event.metadata,
+        }
+    }
+
+    async fn take(database: &Database, owner: &str, now: i64) -> Option<Lease> {
+        registry::acquire(database, KEY, owner, now, now + 100).await.unwrap()
+    }
+
+    async fn write(database: &Database, lease: &Lease, position: u64) -> Result<Done, BatchError> {
+        let mut projection = StockLevels::new(StockLevels::VERSION);
+        let events = vec![received(position)];
+        let times = Times { now: 0, lease_until: 100 };
+        project(&mut projection, database, lease, events, Position(position), times).await
+    }
+
+    async fn on_hand(database: &Database) -> i64 {
+        let mut tx = database.begin().await.unwrap();
+        let on_hand = sqlx::query_scalar("SELECT on_hand FROM stock");
+        on_hand.fetch_one(tx.connection()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_taken_over_only_after_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path().join("a.db").to_str().unwrap()).await.unwrap();
+        registry::install::<StockLevels>(&database, 1).await.unwrap();
+
+        let first = take(&database, "first", 1_000).await.unwrap();
+        assert_eq!(take(&database, "second", 1_099).await, None);
+        let second = take(&database, "second", 1_100).await.unwrap();
+        assert!(second.token > first.token);
+        registry::release(&database, &second).await.unwrap();
+        assert!(take(&database, "first", 1_101).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_taken_over_can_write_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path().join("a.db").to_str().unwrap()).await.unwrap();
+        registry::install::<StockLevels>(&database, 1).await.unwrap();
+        let stale = take(&database, "first", 1_000).await.unwrap();
+        write(&database, &stale, 0).await.unwrap();
+        let fresh = take(&database, "second", 2_000).await.unwrap();
+        assert_eq!(fresh.position, Some(Position(0)));
+        write(&database, &fresh, 1).await.unwrap();
+
+        let refused = write(&database, &stale, 1).await;
+
+        assert!(matches!(refused, Err(BatchError::Fenced)), "{refused:?}");
+        assert_eq!(on_hand(&database).await, 2);
+    }
+}

@@ -83,6 +83,7 @@ impl Projections {
         start.worker::<models::Customers>().await?;
         start.worker::<models::Products>().await?;
         start.worker::<models::Sales>().await?;
+        start.worker::<models::Checkouts>().await?;
         Ok(start.running)
     }
 

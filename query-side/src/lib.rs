@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod catalog;
+mod checkouts;
 mod error;
 mod orders;
 mod page;
@@ -19,6 +20,7 @@ mod values;
 pub mod verify;
 
 pub use accounts::{Customer, Payment, Product};
+pub use checkouts::Checkout;
 pub use error::QueryError;
 pub use orders::{Cancellation, Line, Order, OrderDetails, Shipment, TimelineEntry};
 pub use page::{Cursor, InvalidCursor, InvalidLimit, Limit, Page};

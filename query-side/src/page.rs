@@ -101,9 +101,14 @@ impl TryFrom<i64> for Limit {
 }
 
 impl Limit {
+    /// The number itself.
+    pub(crate) fn get(self) -> i64 {
+        self.0.into()
+    }
+
     /// One more than asked for, which tells whether there is a next page.
     pub(crate) fn and_one(self) -> i64 {
-        i64::from(self.0) + 1
+        self.get() + 1
     }
 }
 

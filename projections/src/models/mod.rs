@@ -1,5 +1,6 @@
 //! The read models. Each file declares its rows and says how events change them.
 
+mod checkouts;
 mod customers;
 mod orders;
 mod payments;
@@ -7,6 +8,7 @@ mod products;
 mod sales;
 mod stock;
 
+pub(crate) use checkouts::Checkouts;
 pub(crate) use customers::Customers;
 pub(crate) use orders::Orders;
 pub(crate) use payments::Payments;

@@ -126,7 +126,7 @@ fn share(part: i64, whole: i64) -> Share {
 }
 
 /// The reason of a cancellation, and what else it says.
-fn cancellation(reason: &CancelReason) -> (Cancellation, Option<&str>) {
+pub(super) fn cancellation(reason: &CancelReason) -> (Cancellation, Option<&str>) {
     match reason {
         CancelReason::OutOfStock { sku } => (Cancellation::OutOfStock, Some(sku.as_str())),
         CancelReason::PaymentDeclined { reason } => (Cancellation::PaymentDeclined, Some(reason)),

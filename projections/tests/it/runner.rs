@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
-use daybook_domain::values::Quantity;
+use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
 use daybook_event_store::NewEvent;
 use daybook_projections::{ProjectionOptions, State};
 use uuid::Uuid;
 
-use crate::support::{World, at, metadata, options};
+use crate::support::{World, at, gbp, metadata, options};
 
 const FILE: &str = "read.db";
 
@@ -24,6 +25,27 @@ fn raw(kind: &str, data: &str) -> NewEvent {
         data: data.to_owned().into(),
         metadata: serde_json::to_vec(&metadata()).unwrap().into(),
     }
+}
+
+/// An order of one piece at a price, placed and paid.
+fn sale(order: OrderId, price: i64) -> [OrderEvent; 2] {
+    let line = OrderLine {
+        sku: "A".parse().unwrap(),
+        seller: "a".parse().unwrap(),
+        name: "Mug".parse().unwrap(),
+        quantity: Quantity::try_from(1).unwrap(),
+        unit_price: gbp(price),
+    };
+    let placed = OrderEvent::Placed {
+        order,
+        customer: CustomerId(Uuid::from_u128(7)),
+        lines: vec![line],
+        total: gbp(price),
+        method: "card-ok".parse().unwrap(),
+        at: at(0),
+    };
+    let payment = PaymentId(Uuid::from_u128(8));
+    [placed, OrderEvent::Paid { payment, amount: gbp(price), at: at(1) }]
 }
 
 #[tokio::test]
@@ -74,7 +96,7 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_others_go_on() {
 #[tokio::test]
 async fn an_event_that_cannot_be_applied_is_parked_and_its_effects_are_left_out() {
     let world = World::new();
-    let order = daybook_domain::values::OrderId(Uuid::from_u128(1));
+    let order = OrderId(Uuid::from_u128(1));
     let committed =
         StockEvent::Committed { order, quantity: Quantity::try_from(1).unwrap(), at: at(0) };
     world.given("stock", "A", &[received(5), committed, received(2)]).await;
@@ -128,4 +150,63 @@ async fn of_two_workers_one_projects_and_the_other_takes_over() {
 
     assert_eq!(world.columns(FILE, "stock", "on_hand, revision").await, ["3 2"]);
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_projection_that_is_killed_again_and_again_ends_up_like_a_fresh_one() {
+    let world = World::new();
+    for n in 0..400 {
+        world.given("stock", format!("SKU-{}", n % 7), &[received(1)]).await;
+    }
+    let small = || ProjectionOptions { batch: 16, lease: Duration::from_millis(50), ..options() };
+    for position in (0..400).step_by(57) {
+        let running = world.start(FILE, small()).await;
+        let mut stock = running.projections.progress()["stock"].clone();
+        let passed = stock.wait_for(|p| p.position.is_some_and(|reached| reached.0 >= position));
+        tokio::time::timeout(Duration::from_mins(1), passed).await.unwrap().unwrap();
+        drop(running);
+    }
+
+    world.project(FILE).await;
+    world.project("fresh.db").await;
+
+    assert_eq!(world.everything(FILE).await, world.everything("fresh.db").await);
+}
+
+#[tokio::test]
+async fn rows_that_the_database_refuses_are_traced_to_their_event() {
+    let world = World::new();
+    let sale = |n, amount| sale(OrderId(Uuid::from_u128(n)), amount);
+    let most = 8_000_000_000_000_000_000;
+    for (n, amount) in [(1, most), (2, 100)] {
+        world.given("order", Uuid::from_u128(n), &sale(n, amount)).await;
+    }
+    world.project(FILE).await;
+
+    // The sum of the day does not fit; the sales before and after it do.
+    for (n, amount) in [(3, 200), (4, most), (5, 400)] {
+        world.given("order", Uuid::from_u128(n), &sale(n, amount)).await;
+    }
+    world.project(FILE).await;
+
+    let day = world.columns(FILE, "sales_by_day", "day, orders, amount").await;
+    assert_eq!(day, [format!("2011-12-09 4 {}", most + 700)]);
+    let parked = world.columns(FILE, "parked_events", "projection, stream, kind").await;
+    assert_eq!(parked, [format!("sales order-{} OrderPaid", Uuid::from_u128(4))]);
+}
+
+#[tokio::test]
+async fn a_new_version_is_read_once_it_has_caught_up() {
+    let world = World::new();
+    world.given("stock", "A", &[received(1)]).await;
+    world.database(FILE).await.close().await;
+    world
+        .execute(FILE, "INSERT INTO projections (name, version, live) VALUES ('stock', 0, TRUE)")
+        .await;
+
+    world.project(FILE).await;
+
+    let live = world.columns(FILE, "projections WHERE name = 'stock'", "version, live").await;
+    assert_eq!(live, ["0 0", "1 1"]);
+    assert_eq!(world.columns(FILE, "stock", "on_hand").await, ["1"]);
 }

@@ -28,6 +28,7 @@ pub(crate) const TABLES: &[&str] = &[
     "sales_orders",
     "sales_by_day",
     "sales_by_product",
+    "checkouts",
 ];
 
 pub(crate) struct World {
@@ -93,13 +94,22 @@ impl World {
         rows
     }
 
-    /// The columns of all rows of a table, in the order of the key.
+    /// Some columns of all rows of a table, sorted as text.
     pub(crate) async fn columns(&self, file: &str, table: &str, columns: &str) -> Vec<String> {
         let options = SqliteConnectOptions::new().filename(self.path(file));
         let mut connection = options.connect().await.unwrap();
-        let sql = AssertSqlSafe(format!("SELECT {columns} FROM {table} ORDER BY 1, 2"));
+        let sql = AssertSqlSafe(format!("SELECT {columns} FROM {table}"));
         let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
-        rows.iter().map(values).map(|values| values.join(" ")).collect()
+        let mut rows: Vec<_> = rows.iter().map(values).map(|values| values.join(" ")).collect();
+        rows.sort();
+        rows
+    }
+
+    /// Changes the database behind the projections' back.
+    pub(crate) async fn execute(&self, file: &str, sql: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.path(file));
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
 
     /// Every table that queries read, as text.

@@ -1,0 +1,6 @@
+//! Questions asked of read models that the projections wrote.
+
+#[cfg(test)]
+mod questions;
+#[cfg(test)]
+mod shop;
