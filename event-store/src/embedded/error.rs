@@ -50,10 +50,16 @@ pub enum OpenError {
         reason: String,
     },
     /// An option is out of range.
-    #[error("segments of {segment_bytes} bytes: choose 4 KiB to 1 GiB")]
-    SegmentBytes {
+    #[error("{option} must be {min} to {max}, not {actual}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
         /// As given.
-        segment_bytes: u64,
+        actual: u64,
     },
     /// The operating system refused.
     #[error("cannot {action} {path}")]

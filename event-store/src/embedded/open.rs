@@ -26,7 +26,9 @@ impl Folder {
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
         layout::check_format(&*self.vfs, &self.dir, firsts.is_empty())?;
         let mut active = None;
-        while let (None, Some(first)) = (&active, firsts.pop()) {
+        while active.is_none()
+            && let Some(first) = firsts.pop()
+        {
             active = self.last(first)?;
         }
         let mut segments = Vec::with_capacity(firsts.len() + 1);

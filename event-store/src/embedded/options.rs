@@ -20,11 +20,18 @@ impl Default for EmbeddedOptions {
 }
 
 impl EmbeddedOptions {
+    /// Offsets within a segment have 32 bits; these bounds keep far below.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        let segment_bytes = self.segment_bytes;
-        if (4 << 10..=1 << 30).contains(&segment_bytes) {
-            return Ok(());
-        }
-        Err(OpenError::SegmentBytes { segment_bytes })
+        let within = |option, min, max, actual: u64| {
+            if (min..=max).contains(&actual) {
+                Ok(())
+            } else {
+                Err(OpenError::Option { option, min, max, actual })
+            }
+        };
+        let Limits { append_bytes, append_events, .. } = self.limits;
+        within("bytes of a segment", 4 << 10, 1 << 30, self.segment_bytes)?;
+        within("bytes of one append", 1, 1 << 30, append_bytes as u64)?;
+        within("the number of events in one append", 1, 1 << 20, append_events as u64)
     }
 }

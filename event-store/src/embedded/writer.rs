@@ -298,3 +298,67 @@ fn stopped(what: &str, error: &io::Error) -> AppendError {
 fn unreadable(fault: Fault) -> AppendError {
     AppendError::Unavailable { reason: fault.into_read_error().to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::cache::Cache;
+    use crate::embedded::vfs::RealVfs;
+    use crate::{Expected, Filter};
+
+    fn writer(dir: &std::path::Path) -> (Writer, Arc<Log>) {
+        let (vfs, cache) = (Arc::new(RealVfs), Cache::new(1 << 20));
+        let folder = Folder { vfs, dir: dir.to_owned(), cache };
+        let segments = folder.open().unwrap();
+        let active = Arc::clone(&segments[0]);
+        let log = Arc::new(Log::new(segments));
+        (Writer::new(folder, Arc::clone(&log), 1 << 20, watch::channel(0).0, active), log)
+    }
+
+    fn append(expected: Expected, ids: std::ops::Range<u128>) -> Vec<StreamWrite> {
+        let event = |id| NewEvent {
+            id: Uuid::from_u128(id),
+            kind: "Tested".into(),
+            data: "{}".into(),
+            metadata: "".into(),
+        };
+        let stream = StreamId::new("order", 1).unwrap();
+        vec![StreamWrite { stream, expected, events: ids.map(event).collect() }]
+    }
+
+    #[test]
+    fn appends_of_one_commit_see_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, log) = writer(dir.path());
+
+        let results = writer.commit(vec![
+            append(Expected::NoStream, 0..2),
+            append(Expected::NoStream, 0..2),
+            append(Expected::NoStream, 2..3),
+            append(Expected::At(Revision(1)), 2..3),
+            append(Expected::Any, 1..4),
+        ]);
+
+        let results = results.unwrap();
+        let end = |n| Ok(vec![Appended { revision: Revision(n), position: Position(n) }]);
+        assert_eq!(results[0], end(1));
+        assert_eq!(results[1], end(1), "a repeat of an append of the same commit");
+        assert!(matches!(results[2], Err(AppendError::Conflict { actual: Some(Revision(1)), .. })));
+        assert_eq!(results[3], end(2));
+        assert!(matches!(results[4], Err(AppendError::IdReused { .. })));
+        let mut scan = crate::embedded::log::Scan { window: 0..3, filter: Arc::new(Filter::all()) };
+        assert_eq!(log.scan(&mut scan, Io::Never).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_commit_of_nothing_new_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, log) = writer(dir.path());
+        writer.commit(vec![append(Expected::Any, 0..2)]).unwrap()[0].clone().unwrap();
+        let before = log.segments()[0].length();
+
+        writer.commit(vec![append(Expected::Any, 0..2), append(Expected::NoStream, 5..6)]).unwrap();
+
+        assert_eq!(log.segments()[0].length(), before);
+    }
+}

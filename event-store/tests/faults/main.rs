@@ -1,0 +1,12 @@
+//! The embedded engine on a disk that loses, tears, flips and refuses.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
+
+mod closing;
+mod crashes;
+mod damage;
+mod folder;
+mod given;
+mod model;
+mod refusals;
+mod sim;
