@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use daybook_event_store::Position;
 use serde::Serialize;
 use tantivy::collector::sort_key::{SortBySimilarityScore, SortByStaticFastValue, SortByString};
-use tantivy::collector::{Collector, Count, TopDocs};
-use tantivy::query::Query;
+use tantivy::collector::{Collector, Count, DocSetCollector, TopDocs};
+use tantivy::query::{AllQuery, Query};
 use tantivy::schema::{Field, Value};
 use tantivy::{DocAddress, Order, Searcher, TantivyDocument, TantivyError};
 use thiserror::Error;
@@ -120,6 +120,17 @@ impl Catalog {
         .await
     }
 
+    /// Every product, in no order, and the position up to which they are known.
+    pub(crate) async fn contents(
+        &self,
+    ) -> Result<(Vec<CatalogItem>, Option<Position>), SearchError> {
+        self.blocking(|snapshot| {
+            let found = snapshot.searcher.search(&AllQuery, &DocSetCollector)?;
+            Ok((snapshot.items(found)?, snapshot.position()))
+        })
+        .await
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot) -> Result<T, SearchError> + Send + 'static,
@@ -150,13 +161,18 @@ impl Snapshot {
         let matching = self.matching(query)?;
         let top = TopDocs::with_limit(limit).and_offset(offset);
         let (found, total) = find(&self.searcher, &matching, top, query.sort)?;
-        let items = found
-            .into_iter()
-            .map(|at| Ok(self.fields.item(&self.searcher.doc(at)?)))
-            .collect::<Result<Vec<_>, TantivyError>>()?;
+        let items = self.items(found)?;
         let end = offset + items.len();
         let next = if end < total { cursor(end) } else { None };
         Ok(CatalogPage { items, total, next })
+    }
+
+    fn items(
+        &self,
+        found: impl IntoIterator<Item = DocAddress>,
+    ) -> Result<Vec<CatalogItem>, TantivyError> {
+        let item = |at| Ok(self.fields.item(&self.searcher.doc(at)?));
+        found.into_iter().map(item).collect()
     }
 }
 

@@ -1,9 +1,9 @@
 use daybook_domain::checkout::Checkout;
-use daybook_domain::customer::{Customer, CustomerEvent};
+use daybook_domain::customer::Customer;
 use daybook_domain::fulfilment::Fulfilment;
 use daybook_domain::order::Order;
 use daybook_domain::payment::Payment;
-use daybook_domain::product::{Product, ProductEvent};
+use daybook_domain::product::Product;
 use daybook_domain::stock::Stock;
 use daybook_domain::values::InvalidValue;
 use daybook_domain::{Decider, ProcessManager};
@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::log::Log;
 use super::orders::OrderBook;
+use super::parties::PartyBook;
 use super::payments::PaymentBook;
 use super::processes::{CheckoutBook, ParkedBook};
 use super::stock::StockBook;
@@ -27,6 +28,7 @@ pub(super) struct Books {
     pub(super) orders: OrderBook,
     pub(super) payments: PaymentBook,
     pub(super) checkouts: CheckoutBook,
+    pub(super) parties: PartyBook,
     pub(super) parked: ParkedBook,
 }
 
@@ -49,13 +51,16 @@ impl Books {
 
     fn post(&mut self, event: &Recorded) -> Result<(), Unreadable> {
         match event.stream.category() {
-            Product::CATEGORY => read(event, |_: &Envelope<ProductEvent>| {}),
-            Customer::CATEGORY => read(event, |_: &Envelope<CustomerEvent>| {}),
+            Product::CATEGORY => read(event, |event| self.parties.apply_product(event)),
+            Customer::CATEGORY => {
+                let customer = event.stream.id().parse()?;
+                read(event, |event| self.parties.apply_customer(customer, event))
+            }
             Fulfilment::NAME => read(event, |_: &Envelope<Advanced<Fulfilment>>| {}),
             Stock::CATEGORY => read(event, |event| self.stock.apply(event)),
             Order::CATEGORY => {
                 let order = event.stream.id().parse()?;
-                read(event, |event| self.orders.apply(order, event))
+                read(event, |opened| self.orders.apply(order, &event.kind, opened))
             }
             Payment::CATEGORY => {
                 let payment = event.stream.id().parse()?;

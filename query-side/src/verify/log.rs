@@ -45,6 +45,11 @@ impl Log {
         self.unreadable.add(|| format!("{} at {}: {error}", event.stream, event.revision));
     }
 
+    /// The position up to which events were applied.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.last
+    }
+
     pub(super) fn checks(&self) -> Vec<Check> {
         let (events, streams) = (self.events, self.streams.len());
         let read = match self.foreign {

@@ -22,6 +22,8 @@ pub(super) struct PaymentEntry {
     pub(super) captured: i64,
     /// Minor units of the payment's currency.
     pub(super) refunded: i64,
+    /// The provider's name for the authorization, whatever came of it.
+    pub(super) reference: Option<String>,
     pub(super) requested_at: i64,
     pub(super) updated_at: i64,
     pub(super) revision: u64,
@@ -32,8 +34,10 @@ impl PaymentBook {
         let entry = self.payments.entry(id).or_default();
         entry.updated_at = event.recorded_at;
         entry.revision = event.revision.0;
-        if let PaymentEvent::Requested { at, .. } = &event.event {
-            entry.requested_at = at.as_micros();
+        match &event.event {
+            PaymentEvent::Requested { at, .. } => entry.requested_at = at.as_micros(),
+            PaymentEvent::Authorized { reference, .. } => entry.reference = Some(reference.clone()),
+            _ => {}
         }
         let stated = entry.add(&event.event);
         entry.state = Payment::evolve(std::mem::take(&mut entry.state), &event.event);

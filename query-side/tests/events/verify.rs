@@ -20,7 +20,7 @@ const NOW: Timestamp = Timestamp::from_micros(0);
 
 impl Story {
     async fn checks(&self, now: Timestamp) -> Vec<Check> {
-        verify(&self.store, now).await.unwrap()
+        verify(&self.store, None, now).await.unwrap()
     }
 
     /// The checks that are not passed.
