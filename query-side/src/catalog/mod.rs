@@ -8,4 +8,4 @@ mod search;
 mod snapshot;
 
 pub use query::{CatalogQuery, CatalogSort, InvalidQuery, PriceRange};
-pub use search::{Catalog, CatalogItem, CatalogPage, Price, SearchError};
+pub use search::{Catalog, CatalogItem, CatalogPage, SearchError};

@@ -10,10 +10,12 @@ use tantivy::query::{AllQuery, Query};
 use tantivy::schema::{Field, Value};
 use tantivy::{DocAddress, Order, Searcher, TantivyDocument, TantivyError};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::query::cursor;
 use super::snapshot::{Fields, Snapshot};
 use super::{CatalogQuery, CatalogSort, InvalidQuery};
+use crate::Money;
 
 /// Why a search has no answer.
 #[derive(Debug, Error)]
@@ -38,7 +40,7 @@ pub enum SearchError {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogPage {
     /// The products of this page.
@@ -51,7 +53,7 @@ pub struct CatalogPage {
 }
 
 /// A product that is for sale.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogItem {
     /// Stock keeping unit.
@@ -67,16 +69,7 @@ pub struct CatalogItem {
     /// Who makes it, where that is known.
     pub brand: Option<String>,
     /// Price of one.
-    pub price: Price,
-}
-
-/// A price, in the form in which money is written everywhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Price {
-    /// Minor units.
-    pub amount: i64,
-    /// ISO 4217 code.
-    pub currency: String,
+    pub price: Money,
 }
 
 /// The catalog's index, open for reading. Every search sees the last commit. Clones share what
@@ -221,7 +214,7 @@ impl Fields {
             description: required(self.description),
             category: required(self.category),
             brand: text(self.brand),
-            price: Price { amount: amount.unwrap_or_default(), currency: required(self.currency) },
+            price: Money { amount: amount.unwrap_or_default(), currency: required(self.currency) },
         }
     }
 }

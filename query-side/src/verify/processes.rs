@@ -19,7 +19,10 @@ pub(super) struct CheckoutBook {
 #[derive(Debug, Default)]
 pub(super) struct CheckoutEntry {
     pub(super) state: CheckoutState,
-    updated_at: i64,
+    /// When its first input happened.
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) updated_at: i64,
+    pub(super) revision: u64,
 }
 
 impl CheckoutBook {
@@ -27,7 +30,9 @@ impl CheckoutBook {
         let entry = self.checkouts.entry(id).or_default();
         let before = std::mem::take(&mut entry.state);
         entry.state = record.event.inputs.iter().fold(before, Checkout::evolve);
+        entry.started_at = entry.started_at.or(record.event.inputs.first().map(|input| input.at));
         entry.updated_at = record.recorded_at;
+        entry.revision = record.revision.0;
     }
 
     /// Whether an order's checkout has begun and has something to do yet.

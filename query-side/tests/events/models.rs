@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daybook_domain::checkout::CheckoutFact;
 use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::{CancelReason, OrderEvent};
 use daybook_domain::payment::PaymentEvent;
@@ -66,6 +67,11 @@ async fn cancel(story: &Story, n: u128) {
         let quantity = quantity(count);
         story.stock(sku, StockEvent::Released { order, quantity, reason, at: AT }).await;
     }
+    let reason = CancelReason::OutOfStock { sku: "CUP".parse().unwrap() };
+    let released = |sku: &str| CheckoutFact::Released { sku: sku.parse().unwrap() };
+    story.checkout(n, &[CheckoutFact::OrderCancelled { reason }, released("CUP")]).await;
+    let declined = CheckoutFact::PaymentDeclined { reason: "no".into() };
+    story.checkout(n, &[released("TIN"), declined]).await;
 }
 
 async fn refund(story: &Story, n: u128, minor: i64, total: i64) {
@@ -173,6 +179,7 @@ async fn read_models_that_say_what_the_events_say_pass() {
     assert_eq!(rows("payments"), "payments 5");
     assert_eq!(rows("customers"), "customers 1");
     assert_eq!(rows("products"), "products 2");
+    assert_eq!(rows("checkouts"), "checkouts 6");
     assert_eq!(rows("sales"), "sales_by_day 1, sales_by_product 2");
     assert_eq!(detail("catalog"), "1 products for sale");
 }
@@ -201,6 +208,7 @@ async fn every_table_is_compared() {
         ("sales", "UPDATE sales_by_day_v1 SET amount = amount + 1".to_owned()),
         ("sales", "UPDATE sales_by_product_v1 SET orders = 9 WHERE sku = 'CUP'".to_owned()),
         ("sales", "DELETE FROM sales_by_day_v1".to_owned()),
+        ("checkouts", format!("UPDATE checkouts_v1 SET stage = 'settled' WHERE order_id = '{id}'")),
     ];
     for (model, sql) in spoilt {
         let posted = Posted::of(eventful().await).await;
@@ -276,7 +284,7 @@ async fn a_projection_that_is_behind_fails_until_it_has_caught_up() {
     posted.story.reserve(7).await;
 
     let failing = posted.failing().await;
-    assert_eq!(failing.len(), 7, "{failing:#?}");
+    assert_eq!(failing.len(), 8, "{failing:#?}");
     let behind = |check: &Check| check.detail.starts_with("it is behind: at ");
     assert!(failing.iter().all(behind), "{failing:#?}");
 
@@ -328,9 +336,9 @@ async fn read_models_that_are_not_there_fail_their_checks() {
     let checks = verify(&story.store, Some(&models), AT).await.unwrap();
 
     let failing: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
-    assert_eq!(failing.len(), 8, "{failing:#?}");
+    assert_eq!(failing.len(), 9, "{failing:#?}");
     assert!(failing[0].detail.contains("cannot be read now: "), "{failing:#?}");
-    assert!(failing[6].detail.contains("is not there yet"), "{failing:#?}");
+    assert!(failing[7].detail.contains("is not there yet"), "{failing:#?}");
 }
 
 #[tokio::test]

@@ -10,8 +10,10 @@ use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{
     CustomerId, Money, OrderId, PaymentId, Quantity, SellerId, Sku, Timestamp,
 };
-use daybook_event_schemas::{Actor, Advanced, Contract, Metadata, ProcessForm, seal};
-use daybook_event_store::{Appended, EventStore, Expected, NewEvent, Store, StreamId};
+use daybook_event_schemas::{Actor, Advanced, Contract, Metadata, ProcessForm, open, seal};
+use daybook_event_store::Direction::Forward;
+use daybook_event_store::{Appended, EventStore, Expected, NewEvent, Revision, Store, StreamId};
+use futures::TryStreamExt;
 use uuid::Uuid;
 
 /// The business time of everything that happens: 2011-12-09T12:50:00Z.
@@ -162,9 +164,19 @@ impl Story {
     }
 
     async fn advance<P: ProcessForm>(&self, n: u128, inputs: Vec<P::Input>) -> Appended {
+        let stream = format!("{}-{}", P::NAME, order_id(n));
+        let records = self.store.read(&stream.parse().unwrap(), Revision::START, Forward);
+        let records: Vec<_> = records.try_collect().await.unwrap();
+        let records = records.iter().map(|record| open::<Advanced<P>>(record).unwrap().unwrap());
+        let before = records.flat_map(|record| record.event.inputs);
+        let mut state = before.fold(P::State::default(), |state, input| P::evolve(state, &input));
+        let mut effects = vec![];
+        for input in &inputs {
+            effects.extend(P::react(&state, input));
+            state = P::evolve(state, input);
+        }
         let upto = self.store.head().await.unwrap().map_or(0, |position| position.0);
-        let record = Advanced::<P> { inputs, effects: vec![], upto };
-        self.tell(&format!("{}-{}", P::NAME, order_id(n)), record).await
+        self.tell(&stream, Advanced::<P> { inputs, effects, upto }).await
     }
 
     /// Products, stock and a customer.

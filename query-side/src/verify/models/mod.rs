@@ -5,6 +5,7 @@
 
 mod accounts;
 mod catalog;
+mod checkouts;
 mod orders;
 mod sales;
 mod stock;
@@ -26,13 +27,14 @@ use crate::{Queries, QueryError};
 /// How long to wait before looking again how far a projection has come.
 const PAUSE: Duration = Duration::from_millis(20);
 
-const MODELS: [&Model; 6] = [
+const MODELS: [&Model; 7] = [
     &orders::ORDERS,
     &stock::STOCK,
     &accounts::PAYMENTS,
     &accounts::CUSTOMERS,
     &accounts::PRODUCTS,
     &sales::SALES,
+    &checkouts::CHECKOUTS,
 ];
 
 /// Compares every read model with the events.
