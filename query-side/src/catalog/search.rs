@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use daybook_event_store::Position;
 use serde::Serialize;
@@ -10,12 +11,16 @@ use tantivy::query::{AllQuery, Query};
 use tantivy::schema::{Field, Value};
 use tantivy::{DocAddress, Order, Searcher, TantivyDocument, TantivyError};
 use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout_at};
 use utoipa::ToSchema;
 
 use super::query::cursor;
 use super::snapshot::{Fields, Snapshot};
 use super::{CatalogQuery, CatalogSort, InvalidQuery};
 use crate::Money;
+
+/// The pause between two looks at how far the index has come.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a search has no answer.
 #[derive(Debug, Error)]
@@ -122,6 +127,25 @@ impl Catalog {
             Ok((snapshot.items(found)?, snapshot.position()))
         })
         .await
+    }
+
+    /// Waits until every product can be found that was listed up to `position`. `false`: the index
+    /// did not come so far in time.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn wait_for(
+        &self,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<bool, SearchError> {
+        let until = Instant::now() + timeout;
+        while self.progress().await?.0.is_none_or(|reached| reached < position) {
+            if timeout_at(until, sleep(PAUSE)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn blocking<T: Send + 'static>(

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Which of its states to show.
@@ -30,7 +31,7 @@ pub enum Moment {
 }
 
 /// A stream up to some moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     /// The stream.
@@ -42,13 +43,14 @@ pub struct History {
     /// When the store took it: RFC 3339, UTC, microseconds.
     pub recorded_at: String,
     /// What the events add up to.
+    #[schema(value_type = Object)]
     pub state: Value,
     /// The events, oldest first.
     pub events: Vec<HistoryEvent>,
 }
 
 /// An event that led to the state.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEvent {
     /// Its place in the stream.
@@ -70,6 +72,7 @@ pub struct HistoryEvent {
     /// On whose behalf.
     pub actor: String,
     /// The payload as it was written.
+    #[schema(value_type = Object)]
     pub data: Box<RawValue>,
 }
 
