@@ -8,6 +8,7 @@ pub mod idempotency;
 mod metrics;
 pub mod orders;
 pub mod payments;
+pub mod refunds;
 
 pub use commands::{
     CommandContext, CommandError, CommandOptions, Commands, Handled, LoadError, Loaded, StoreError,
