@@ -5,6 +5,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
+use daybook_command_side::Commands;
+use daybook_command_side::idempotency::Idempotency;
+use daybook_command_side::payments::Provider;
+use daybook_query_side::Queries;
+use daybook_query_side::catalog::Catalog;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -13,11 +18,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{Error, panicked};
 use crate::server::{GatewayOptions, serve};
-use crate::{ReadinessCheck, observe, openapi};
+use crate::{ReadinessCheck, observe, openapi, routes};
 
 /// What the edge needs of the rest of the platform.
 #[derive(Clone)]
 pub struct Gateway {
+    /// Carries out commands.
+    pub commands: Commands,
+    /// Makes repeated commands take effect once.
+    pub idempotency: Idempotency,
+    /// Asks the payment provider.
+    pub provider: Provider,
+    /// Asks the read models.
+    pub queries: Queries,
+    /// Searches the catalog.
+    pub catalog: Catalog,
     /// Renders every metric of the process in Prometheus' text format.
     pub metrics: fn() -> String,
     /// What `/health/ready` asks, beside whether the event store can be read.
@@ -68,7 +83,7 @@ impl App {
     }
 
     fn router(self) -> Router {
-        let v1 = openapi::v1().layer(from_fn_with_state(self.clone(), observe::limit));
+        let v1 = routes::v1().layer(from_fn_with_state(self.clone(), observe::limit));
         let (router, _) = openapi::about().merge(v1).split_for_parts();
         router
             .fallback(async || Error::UnknownRoute)

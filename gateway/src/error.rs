@@ -1,17 +1,16 @@
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
+use daybook_command_side::idempotency::Outcome;
 use thiserror::Error;
 
+use crate::command::respond;
 use crate::problem::{self, FieldError, Kind, Problem};
 
 /// Why a request failed. What a variant displays is the detail that the client reads; what only
 /// the operator may read is logged where the variant is made.
 #[derive(Debug, Error)]
-#[expect(dead_code, reason = "the routes that fail in these ways follow")]
 pub(crate) enum Error {
     #[error("the body is not JSON: {detail}")]
     MalformedJson { detail: String },
@@ -21,8 +20,8 @@ pub(crate) enum Error {
     InvalidParameter { detail: String },
     #[error("{header}: {detail}")]
     InvalidHeader { header: &'static str, detail: String },
-    #[error("there is no such {what}")]
-    NotFound { what: &'static str },
+    #[error("{detail}")]
+    NotFound { detail: String },
     #[error("there is no route for this path")]
     UnknownRoute,
     #[error("this route does not have the method {method}")]
@@ -34,7 +33,7 @@ pub(crate) enum Error {
     #[error("a request with this Idempotency-Key is being worked on")]
     InProgress,
     #[error("expected revision {expected}, but {}", found(.actual.as_ref()))]
-    Stale { expected: String, actual: Option<u64> },
+    Stale { expected: u64, actual: Option<u64> },
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error("the body must be application/json")]
@@ -92,14 +91,12 @@ impl Error {
         }
     }
 
-    #[expect(dead_code, reason = "the routes that fail in these ways follow")]
     /// Logs what the client must not see, and is what it sees instead.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
         Self::Internal
     }
 
-    #[expect(dead_code, reason = "the routes that fail in these ways follow")]
     /// Logs why something is down, and says to the client only that it is.
     pub(crate) fn unavailable(
         what: &'static str,
@@ -146,17 +143,20 @@ impl Error {
 /// The media type of problems.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
+impl Error {
+    /// The answer to the request, in a form that can be kept.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let mut headers = vec![(CONTENT_TYPE.to_string(), PROBLEM_JSON.to_owned())];
+        let retry = self.retry_after().map(|seconds| (RETRY_AFTER.to_string(), seconds.to_owned()));
+        headers.extend(retry);
+        let body = serde_json::to_string(&self.problem()).unwrap_or_default();
+        Outcome { status: self.kind().status.as_u16(), headers, body }
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.kind().status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if let Some(seconds) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
-        }
-        response
+        respond(self.outcome())
     }
 }
 

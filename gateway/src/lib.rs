@@ -5,12 +5,18 @@
 //! [`Queries`](daybook_query_side::Queries).
 
 mod app;
+mod command;
 mod error;
+mod extract;
+mod headers;
 mod health;
 mod observe;
 mod openapi;
 mod problem;
+mod read;
+mod routes;
 mod server;
+mod values;
 
 pub use app::Gateway;
 pub use health::ReadinessCheck;

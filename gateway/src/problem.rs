@@ -167,5 +167,6 @@ pub(crate) async fn list() -> Json<Vec<KindPage>> {
     responses((status = 200, body = KindPage)))]
 pub(crate) async fn show(Path(name): Path<String>) -> Result<Json<KindPage>, Error> {
     let kind = ALL.iter().find(|kind| kind.name == name);
-    kind.map(|&kind| Json(kind.into())).ok_or(Error::NotFound { what: "problem" })
+    kind.map(|&kind| Json(kind.into()))
+        .ok_or_else(|| Error::NotFound { detail: "there is no such problem".into() })
 }

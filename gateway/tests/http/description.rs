@@ -1,0 +1,84 @@
+//! The description of the API, and what else the server says about itself.
+
+use std::{env, fs};
+
+use daybook_gateway::openapi;
+use serde_json::Value;
+
+use crate::api::Api;
+
+#[test]
+fn the_committed_description_is_the_generated_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    let generated = openapi().to_pretty_json().expect("JSON") + "\n";
+    if env::var_os("DAYBOOK_UPDATE_OPENAPI").is_some() {
+        fs::write(path, &generated).expect("openapi.json can be written");
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "gateway/openapi.json has drifted from the routes; \
+         set DAYBOOK_UPDATE_OPENAPI=1, run this test and commit the file"
+    );
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_every_described_route_exists() {
+    let api = Api::new();
+    let document = api.get("/openapi.json").await.is(200);
+    assert_eq!(document.body["openapi"], "3.1.0");
+    for path in document.body["paths"].as_object().expect("paths").keys() {
+        let path = path.replace(['{', '}'], "");
+        let answer = api.json("PATCH", &path, &[], &Value::Null).await;
+        answer.problem(405, "method-not-allowed");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_promises_problems_and_has_an_id_of_its_own() {
+    let document = serde_json::to_value(openapi()).expect("JSON");
+    let mut ids = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            ids.push(operation["operationId"].as_str().expect("an id").to_owned());
+            let fails = &operation["responses"]["default"]["$ref"];
+            let v1 = path.starts_with("/v1/");
+            assert_eq!(fails == "#/components/responses/Problem", v1, "{method} {path}");
+        }
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere() {
+    let page = Api::new().get("/docs").await.is(200);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let html = page.body.as_str().expect("HTML");
+    assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+}
+
+#[tokio::test]
+async fn every_kind_of_problem_is_documented_where_its_type_points() {
+    let api = Api::new();
+    let kinds = api.get("/problems").await.is(200).body;
+    let kinds = kinds.as_array().expect("kinds");
+    assert!(kinds.len() > 20);
+    for kind in kinds {
+        let page = api.get(kind["type"].as_str().expect("a path")).await.is(200);
+        assert_eq!(&page.body, kind);
+    }
+    api.get("/problems/none").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn the_process_is_alive_and_shows_its_metrics() {
+    let api = Api::new();
+    api.get("/health/live").await.is(204);
+    api.get("/health/ready").await.is(200);
+    let metrics = api.get("/metrics").await.is(200);
+    assert_eq!(metrics.body, "daybook_test 1\n");
+}
