@@ -164,25 +164,19 @@ impl<D: Decider> Batch<D> {
         }
     }
 
-    /// Where the aggregate stands once the events are durable; `None` says that there were none.
-    pub(super) fn loaded(&self, appended: Option<Appended>) -> Loaded<D> {
+    /// Where the aggregate stands now that the events are durable; `None`: there were none.
+    pub(super) fn publish(&mut self, appended: Option<Appended>) -> Loaded<D> {
         Loaded {
-            state: Arc::clone(&self.state),
+            state: mem::take(&mut self.state),
             revision: self.revision,
             position: appended.map(|appended| appended.position).or(self.position),
         }
     }
 
-    /// Answers everybody: the events are durable.
-    pub(super) fn answer(self, loaded: &Loaded<D>, metrics: &CommandMetrics) {
-        drop(self.state);
+    /// Answers everybody.
+    pub(super) fn answer(self, position: Option<Position>, metrics: &CommandMetrics) {
         for (pending, verdict) in self.decided {
-            let handled = verdict.map(|(events, revision)| Handled {
-                state: Arc::clone(&loaded.state),
-                revision,
-                position: loaded.position,
-                events,
-            });
+            let handled = verdict.map(|(events, revision)| Handled { revision, position, events });
             pending.answer(handled, metrics);
         }
     }

@@ -79,8 +79,7 @@ where
         stream: &StreamId,
         command_id: Uuid,
     ) -> Result<Option<Handled<D>>, LoadError> {
-        let current = self.load(stream).await?;
-        history::recall(&self.store, stream, command_id, &current).await
+        history::recall::<D>(&self.store, stream, command_id).await
     }
 
     /// Decides and appends until every command of the queue is answered.
@@ -127,9 +126,10 @@ where
                 Err(error) => return Err((error, batch)),
             },
         };
-        let loaded = batch.loaded(appended);
-        *self.slot(stream).lock() = Some(loaded.clone());
-        batch.answer(&loaded, &self.metrics);
+        let loaded = batch.publish(appended);
+        let position = loaded.position;
+        *self.slot(stream).lock() = Some(loaded);
+        batch.answer(position, &self.metrics);
         Ok(())
     }
 
@@ -275,6 +275,5 @@ impl<D: Decider> Drop for Opened<D> {
 async fn pause(backoff: Duration, tried: u32) {
     let Some(doublings) = tried.checked_sub(2) else { return };
     let longest = backoff * 2_u32.pow(doublings.min(6));
-    let chance = (Uuid::now_v7().as_u128() & 0xFF) as u32;
-    tokio::time::sleep(longest * (256 + chance) / 512).await;
+    tokio::time::sleep(longest.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
 }

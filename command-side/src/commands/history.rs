@@ -34,32 +34,30 @@ where
     Ok(Loaded { state: Arc::new(state), ..loaded })
 }
 
-/// Looks a command's events up in a stream; `current` is where the stream stands.
+/// Looks a command's events up in a stream.
 pub(super) async fn recall<D: Decider>(
     store: &Store,
     stream: &StreamId,
     command_id: Uuid,
-    current: &Loaded<D>,
 ) -> Result<Option<Handled<D>>, LoadError>
 where
     D::Event: Contract,
 {
     let mut recorded = store.read(stream, Revision::START, Direction::Forward);
-    let (mut count, mut events, mut revision) = (0, Vec::new(), None);
+    let (mut count, mut events, mut last) = (0, Vec::new(), None);
     // A command's events are one append, so they stand together.
     while let Some(next) = recorded.try_next().await? {
         if next.id == event_id(command_id, count) {
             count += 1;
-            revision = Some(next.revision);
+            last = Some((next.revision, next.position));
             events.extend(decode(&next)?);
         } else if count > 0 {
             break;
         }
     }
-    Ok((count > 0).then(|| Handled {
-        state: Arc::clone(&current.state),
-        revision,
-        position: current.position,
+    Ok(last.map(|(revision, position)| Handled {
+        revision: Some(revision),
+        position: Some(position),
         events,
     }))
 }

@@ -117,13 +117,12 @@ impl<D: Decider> Default for Loaded<D> {
     }
 }
 
-/// What a command did. All of it is durable.
+/// What a command did. All of it is durable. The state that it led to is not part of it, so that
+/// it can evolve in place; [`Commands::load`] it where it is needed.
 pub struct Handled<D: Decider> {
-    /// The state that it led to. What others did to the aggregate at the same time may be in it.
-    pub state: Arc<D::State>,
     /// The aggregate's revision after the command; `None` where nothing has happened yet.
     pub revision: Option<Revision>,
-    /// A position by which all of `state` is in the store.
+    /// A position by which all of it is in the store; `None` where nothing has happened yet.
     pub position: Option<Position>,
     /// What the command made happen; empty where its effect was there already.
     pub events: Vec<D::Event>,
@@ -135,7 +134,7 @@ impl<D: Decider> fmt::Debug for Handled<D> {
             .field("revision", &self.revision)
             .field("position", &self.position)
             .field("events", &self.events.len())
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 
