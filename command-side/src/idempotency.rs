@@ -9,14 +9,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use daybook_event_schemas::{Actor, Contract, DecodeError, Wire, open, seal};
+use daybook_event_schemas::runtime::CommandRecord;
+use daybook_event_schemas::{Actor, DecodeError, open, seal};
 use daybook_event_store::{
     AppendError, Direction, EventStore, Expected, InvalidStreamId, ReadError, Revision, Store,
     StreamId,
 };
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
@@ -57,8 +57,7 @@ impl fmt::Display for IdempotencyKey {
 }
 
 /// Tells requests apart: SHA-256 over everything that makes a request what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
@@ -77,7 +76,7 @@ impl Fingerprint {
 }
 
 /// The answer to a request, to be given again word for word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// HTTP status.
     pub status: u16,
@@ -125,44 +124,6 @@ pub enum IdempotencyError {
 struct Claim {
     fingerprint: Fingerprint,
     outcome: Option<Outcome>,
-}
-
-/// What happens to a key.
-enum ClaimEvent {
-    /// A request came with it.
-    Claimed(Fingerprint),
-    /// The request was settled.
-    Completed(Outcome),
-}
-
-#[derive(Serialize, Deserialize)]
-struct Claimed {
-    fingerprint: Fingerprint,
-}
-
-impl Contract for ClaimEvent {
-    const KINDS: &'static [&'static str] = &["CommandClaimed", "CommandCompleted"];
-
-    fn encode(&self) -> Wire {
-        let (kind, data) = match self {
-            Self::Claimed(fingerprint) => {
-                (Self::KINDS[0], serde_json::to_vec(&Claimed { fingerprint: fingerprint.clone() }))
-            }
-            Self::Completed(outcome) => (Self::KINDS[1], serde_json::to_vec(outcome)),
-        };
-        Wire { kind, version: 1, data: data.unwrap_or_default() }
-    }
-
-    fn decode(kind: &str, version: u16, data: &[u8]) -> Result<Option<Self>, DecodeError> {
-        let event = match kind {
-            "CommandClaimed" => serde_json::from_slice(data)
-                .map(|Claimed { fingerprint }| Self::Claimed(fingerprint)),
-            "CommandCompleted" => serde_json::from_slice(data).map(Self::Completed),
-            _ => return Err(DecodeError::UnknownKind { kind: kind.into() }),
-        };
-        let malformed = |source| DecodeError::Malformed { kind: kind.into(), version, source };
-        event.map(Some).map_err(malformed)
-    }
 }
 
 /// Carries requests out under their idempotency keys. Clones share what is in progress.
@@ -216,7 +177,7 @@ impl Idempotency {
         actor: &Actor,
         fingerprint: &Fingerprint,
     ) -> Result<bool, IdempotencyError> {
-        let claimed = ClaimEvent::Claimed(fingerprint.clone());
+        let claimed = CommandRecord::Claimed { fingerprint: fingerprint.0.clone() };
         if self.append(stream, Expected::NoStream, actor, &claimed).await? {
             return Ok(true);
         }
@@ -233,7 +194,8 @@ impl Idempotency {
         actor: &Actor,
         outcome: Outcome,
     ) -> Result<Outcome, IdempotencyError> {
-        let completed = ClaimEvent::Completed(outcome.clone());
+        let Outcome { status, headers, body } = outcome.clone();
+        let completed = CommandRecord::Completed { status, headers, body };
         if self.append(stream, Expected::At(Revision::START), actor, &completed).await? {
             return Ok(outcome);
         }
@@ -248,7 +210,7 @@ impl Idempotency {
         stream: &StreamId,
         expected: Expected,
         actor: &Actor,
-        event: &ClaimEvent,
+        event: &CommandRecord,
     ) -> Result<bool, IdempotencyError> {
         let id = Uuid::now_v7();
         let metadata = CommandContext::new(actor.clone()).metadata();
@@ -265,11 +227,11 @@ impl Idempotency {
         while let Some(recorded) = events.try_next().await? {
             let event = open(&recorded)?.map(|envelope| envelope.event);
             match (event, &mut known) {
-                (Some(ClaimEvent::Claimed(fingerprint)), None) => {
-                    known = Some(Claim { fingerprint, outcome: None });
+                (Some(CommandRecord::Claimed { fingerprint }), None) => {
+                    known = Some(Claim { fingerprint: Fingerprint(fingerprint), outcome: None });
                 }
-                (Some(ClaimEvent::Completed(outcome)), Some(claim)) => {
-                    claim.outcome.get_or_insert(outcome);
+                (Some(CommandRecord::Completed { status, headers, body }), Some(claim)) => {
+                    claim.outcome.get_or_insert(Outcome { status, headers, body });
                 }
                 _ => {}
             }
