@@ -8,6 +8,7 @@ pub mod idempotency;
 mod metrics;
 pub mod orders;
 pub mod payments;
+pub mod processes;
 pub mod refunds;
 
 pub use commands::{

@@ -4,3 +4,5 @@
 mod commands;
 mod hall;
 mod idempotency;
+mod processes;
+mod shop;
