@@ -25,12 +25,28 @@ pub enum DatabaseError {
         /// What is wrong with it.
         source: sqlx::Error,
     },
-    /// It was written by a later release, or its own record of migrations is damaged.
-    #[error("the database's tables are not those of this release")]
-    Migration(#[from] MigrateError),
-    /// The database failed.
-    #[error("the database failed")]
-    Sql(#[from] sqlx::Error),
+    /// It was written by another release, or its own record of migrations is damaged.
+    #[error(
+        "the read models in {address:?} are of another release: use that release, or move the \
+         file away and let this one build them again"
+    )]
+    Release {
+        /// Which database.
+        address: String,
+        /// What does not fit.
+        source: MigrateError,
+    },
+    /// It is not a database, its folder cannot be used, or it failed.
+    #[error(
+        "the database of the read models at {address:?} cannot be used: check its folder; a \
+         damaged file may be moved away, since the read models can be built again"
+    )]
+    Unusable {
+        /// Which database.
+        address: String,
+        /// What failed.
+        source: sqlx::Error,
+    },
 }
 
 /// The database that holds the read models and their checkpoints.
@@ -65,8 +81,10 @@ impl Database {
             .acquire_timeout(Duration::from_mins(1))
             .test_before_acquire(false)
             .connect_with(options)
-            .await?;
-        migrator().run(&writer).await?;
+            .await
+            .map_err(|source| DatabaseError::Unusable { address: address.to_owned(), source })?;
+        let migrated = migrator().run(&writer).await;
+        migrated.map_err(|source| migration_error(address.to_owned(), source))?;
         Ok(Self { writer })
     }
 
@@ -87,6 +105,15 @@ fn connect_options(address: &str) -> Result<SqliteConnectOptions, DatabaseError>
     }
     SqliteConnectOptions::from_str(address)
         .map_err(|source| DatabaseError::Address { address: address.to_owned(), source })
+}
+
+fn migration_error(address: String, error: MigrateError) -> DatabaseError {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            DatabaseError::Unusable { address, source }
+        }
+        source => DatabaseError::Release { address, source },
+    }
 }
 
 fn migrator() -> Migrator {

@@ -36,7 +36,7 @@ pub enum State {
     Live,
     /// The database or the store failed; it will try again.
     Interrupted,
-    /// It was shut down.
+    /// It was shut down, or died of a defect that the log tells.
     Stopped,
 }
 

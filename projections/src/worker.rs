@@ -17,6 +17,12 @@ use crate::projection::Projection;
 use crate::registry::{self, Lease};
 use crate::{Database, Progress, ProjectionOptions, State};
 
+/// Most events taken from the store in one go.
+const CHUNK: usize = 256;
+
+/// Bytes of payload at which a batch is full, however few its events.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// How long a batch that is not full waits for more from a store that has more to deliver.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -48,11 +54,19 @@ pub(crate) struct Worker<P> {
 #[derive(Debug, Default)]
 struct Gathered {
     events: Vec<Recorded>,
+    bytes: usize,
     upto: Option<Position>,
     caught_up: bool,
 }
 
 type Chunks<'a> = Pin<&'a mut (dyn Stream<Item = Vec<Result<Tailed, ReadError>>> + Send)>;
+
+/// Whether it was shut down or panicked, it says that it works no more.
+impl<P> Drop for Worker<P> {
+    fn drop(&mut self) {
+        self.progress.send_modify(|progress| progress.state = State::Stopped);
+    }
+}
 
 impl<P: Projection> Worker<P> {
     /// Works until it is shut down. Failures of the database or the store are waited out; no
@@ -75,7 +89,6 @@ impl<P: Projection> Worker<P> {
             let _ = timeout(pause, shutdown.cancelled()).await;
             pause = (pause * 2).min(self.options.lease);
         }
-        self.set_state(State::Stopped);
     }
 
     /// Holds the lease and follows the store, until shut down or interrupted.
@@ -111,7 +124,7 @@ impl<P: Projection> Worker<P> {
 
     async fn follow(&mut self, lease: &Lease) -> Result<(), Interrupted> {
         let tail = self.store.tail(lease.position, P::filter());
-        let mut tail = std::pin::pin!(tail.ready_chunks(self.options.batch));
+        let mut tail = std::pin::pin!(tail.ready_chunks(CHUNK));
         let shutdown = self.shutdown.clone();
         let mut renewal = interval(self.options.lease / 4);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -127,9 +140,9 @@ impl<P: Projection> Worker<P> {
                 ready = gathered.fill(tail.as_mut(), self.options.batch) => ready?,
             }
             let begun = Instant::now();
-            let full = gathered.events.len() >= self.options.batch;
+            let is_full = gathered.is_full(self.options.batch);
             self.project(lease, std::mem::take(&mut gathered)).await?;
-            if !full {
+            if !is_full {
                 tokio::select! {
                     () = sleep_until(begun + self.options.interval) => {}
                     () = shutdown.cancelled() => {}
@@ -203,7 +216,7 @@ impl Gathered {
             for item in chunk.ok_or(Interrupted::Closed)? {
                 self.take(item?);
             }
-            if self.caught_up || self.events.len() >= most {
+            if self.caught_up || self.is_full(most) {
                 return Ok(());
             }
         }
@@ -215,8 +228,13 @@ impl Gathered {
             Tailed::CaughtUp(position) => self.upto = Some(position),
             Tailed::Event(event) => {
                 self.upto = Some(event.position);
+                self.bytes += event.data.len();
                 self.events.push(event);
             }
         }
+    }
+
+    fn is_full(&self, most: usize) -> bool {
+        self.events.len() >= most || self.bytes >= BATCH_BYTES
     }
 }

@@ -6,9 +6,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use tokio::time::{Instant as Moment, sleep, timeout_at};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::row::{Columns, FromRow, many};
-use crate::{Instant, Queries, QueryError};
+use crate::{Instant, Limit, Queries, QueryError};
 
 /// The first and the longest pause between two looks at a checkpoint.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
@@ -49,7 +50,60 @@ impl FromRow for ProjectionStatus {
     }
 }
 
+/// An event that a projection could not read or apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParkedEvent {
+    /// The projection whose rows lack it.
+    pub projection: String,
+    /// The projection's version.
+    pub version: u64,
+    /// Where the event stands in the store.
+    pub position: u64,
+    /// Its stream.
+    pub stream: String,
+    /// Its place in the stream.
+    pub revision: u64,
+    /// Its id.
+    pub event_id: Uuid,
+    /// Its type.
+    pub kind: String,
+    /// What is wrong with it.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u64,
+    /// When it was last tried.
+    pub parked_at: Instant,
+}
+
+impl FromRow for ParkedEvent {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            projection: row.text("projection")?,
+            version: row.count("version")?,
+            position: row.count("position")?,
+            stream: row.text("stream")?,
+            revision: row.count("revision")?,
+            event_id: row.id("event_id")?,
+            kind: row.text("kind")?,
+            error: row.text("error")?,
+            attempts: row.count("attempts")?,
+            parked_at: row.instant("parked_at")?,
+        })
+    }
+}
+
 impl Queries {
+    /// Events that projections could not read or apply, the newest first.
+    ///
+    /// # Errors
+    /// The read models cannot be read.
+    pub async fn parked_events(&self, limit: Limit) -> Result<Vec<ParkedEvent>, QueryError> {
+        let parked = "SELECT * FROM parked_events \
+                      ORDER BY position DESC, projection, version LIMIT $1";
+        many(&self.pool, sqlx::query(parked).bind(limit.get())).await
+    }
+
     /// Every version of every projection.
     ///
     /// # Errors

@@ -127,29 +127,27 @@ impl Sales {
         sign: i64,
     ) -> Result<(), ApplyError> {
         let Some(lines) = &share.lines else { return Ok(()) };
-        let mut whole = DayRow {
-            day: day.clone(),
-            currency: currency.clone(),
-            orders: sign,
-            lines: 0,
-            quantity: 0,
-            amount: 0,
-        };
         let mut skus = HashSet::new();
-        for (sku, quantity, amount) in lines {
-            whole.lines += sign;
-            whole.quantity += sign * quantity;
-            whole.amount += sign * amount;
+        for (n, (sku, quantity, amount)) in lines.iter().enumerate() {
+            let (quantity, amount) = (sign * quantity, sign * amount);
+            self.days.add(&DayRow {
+                day: day.clone(),
+                currency: currency.clone(),
+                orders: if n == 0 { sign } else { 0 },
+                lines: sign,
+                quantity,
+                amount,
+            })?;
             self.products.add(&ProductRow {
                 sku: sku.clone(),
                 currency: currency.clone(),
                 orders: if skus.insert(sku) { sign } else { 0 },
                 lines: sign,
-                quantity: sign * quantity,
-                amount: sign * amount,
+                quantity,
+                amount,
             })?;
         }
-        self.days.add(&whole)
+        Ok(())
     }
 }
 

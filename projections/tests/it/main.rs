@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod checkouts;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod measure;
 #[cfg(test)]
 mod models;

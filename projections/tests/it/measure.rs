@@ -164,22 +164,51 @@ async fn trade(world: &World) -> u32 {
 #[ignore = "a measurement, not a test"]
 async fn measure_a_retailers_trade() {
     let world = World::new();
+    let trading = Measured::begin();
     let events = trade(&world).await;
-    let (cpu, begun) = (cpu_time(), Instant::now());
+    let trading = trading.end();
 
-    let running = world.start("read.db", options()).await;
+    let past = Measured::begin();
+    let running = world.start("past.db", options()).await;
     running.caught_up(&world.store).await;
-
-    let (time, cpu) = (begun.elapsed(), cpu_time().saturating_sub(cpu));
+    past.end().print("from the past", events);
     running.stop().await;
-    let size = std::fs::metadata(world.path("read.db")).unwrap().len();
-    let rate = f64::from(events) / time.as_secs_f64();
-    let each = cpu / events;
-    println!(
-        "{events} events in {time:.2?} ({rate:.0}/s), {cpu:.2?} of CPU ({each:.2?} each), {} MiB",
-        size >> 20
-    );
-    assert_eq!(world.rows("read.db", "parked_events").await, [""; 0]);
+
+    let world = World::new();
+    let live = Measured::begin();
+    let running = world.start("live.db", options()).await;
+    let events = trade(&world).await;
+    running.caught_up(&world.store).await;
+    live.end().print("live, with the trade itself", events);
+    running.stop().await;
+    trading.print("the trade itself", events);
+    assert_eq!(world.rows("live.db", "parked_events").await, [""; 0]);
+}
+
+/// Time that something took, by the clock and of the CPU.
+#[derive(Clone, Copy)]
+struct Measured {
+    begun: Instant,
+    time: Duration,
+    cpu: Duration,
+}
+
+impl Measured {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), time: Duration::ZERO, cpu: cpu_time() }
+    }
+
+    fn end(self) -> Self {
+        Self { time: self.begun.elapsed(), cpu: cpu_time().saturating_sub(self.cpu), ..self }
+    }
+
+    fn print(self, what: &str, events: u32) {
+        let Self { time, cpu, .. } = self;
+        let (rate, each) = (f64::from(events) / time.as_secs_f64(), cpu / events);
+        println!(
+            "{what}: {events} events in {time:.2?} ({rate:.0}/s), {cpu:.2?} of CPU ({each:.2?} each)"
+        );
+    }
 }
 
 /// CPU time of this process so far, in the clock ticks of Linux; zero elsewhere.

@@ -210,3 +210,57 @@ async fn a_new_version_is_read_once_it_has_caught_up() {
     assert_eq!(live, ["0 0", "1 1"]);
     assert_eq!(world.columns(FILE, "stock", "on_hand").await, ["1"]);
 }
+
+#[tokio::test]
+async fn a_database_that_fails_is_waited_out() {
+    let world = World::new();
+    world.given("stock", "A", &[received(1)]).await;
+    world.project(FILE).await;
+    world.execute(FILE, "ALTER TABLE stock_v1 RENAME TO elsewhere").await;
+
+    let backoff = Duration::from_millis(5);
+    let running = world.start(FILE, ProjectionOptions { backoff, ..options() }).await;
+    world.given("stock", "A", &[received(2)]).await;
+    let mut stock = running.projections.progress()["stock"].clone();
+    stock.wait_for(|progress| progress.state == State::Interrupted).await.unwrap();
+    world.execute(FILE, "ALTER TABLE elsewhere RENAME TO stock_v1").await;
+
+    running.caught_up(&world.store).await;
+    assert_eq!(world.columns(FILE, "stock", "on_hand").await, ["3"]);
+    assert_eq!(world.rows(FILE, "parked_events").await, [""; 0]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_projection_says_so() {
+    let world = World::new();
+    let running = world.start(FILE, options()).await;
+    let progress = running.projections.progress()["stock"].clone();
+
+    running.stop().await;
+
+    assert_eq!(progress.borrow().state, State::Stopped);
+}
+
+#[tokio::test]
+async fn what_is_projected_is_counted() {
+    let world = World::new();
+    world.given("stock", "A", &[received(1), received(2)]).await;
+    world.append("stock", "A", raw("StockReceived", "{}")).await;
+    let options = options();
+    let metrics = options.metrics.clone();
+
+    let running = world.start(FILE, options).await;
+    running.caught_up(&world.store).await;
+    running.stop().await;
+
+    let text = prometheus::TextEncoder::new().encode_to_string(&metrics.gather()).unwrap();
+    for line in [
+        "daybook_projection_events_total{projection=\"stock\"} 2",
+        "daybook_projection_parked_total{projection=\"stock\"} 1",
+        "daybook_projection_lag_seconds{projection=\"stock\"} 0",
+        "daybook_projection_batch_seconds_count{projection=\"stock\"} 1",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
+    }
+}

@@ -3,6 +3,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use daybook_domain::checkout::{Checkout, CheckoutFact, CheckoutInput};
 use daybook_domain::order::OrderEvent;
+use daybook_domain::stock::StockEvent;
 use daybook_domain::values::OrderId;
 use daybook_event_schemas::Advanced;
 use daybook_event_store::Position;
@@ -195,11 +196,7 @@ fn a_page_has_from_1_to_100_entries() {
 #[tokio::test]
 async fn stock_tells_what_is_available_and_for_whom_the_rest_is_held() {
     let shop = Shop::open().await;
-    let committed = daybook_domain::stock::StockEvent::Committed {
-        order: OrderId(id(1)),
-        quantity: many(2),
-        at: at(1),
-    };
+    let committed = StockEvent::Committed { order: OrderId(id(1)), quantity: many(2), at: at(1) };
     let events = [received(10), reserved(1, 2), reserved(2, 3), reserved(3, 1), committed];
     shop.given("stock", "stock", "A", &events).await;
 
@@ -347,6 +344,22 @@ async fn projections_tell_how_far_they_are() {
     assert_eq!((stock.version, stock.live, stock.parked), (1, true, 0));
     assert_eq!(stock.position, Some(position.0));
     assert!(stock.owner.is_some());
+}
+
+#[tokio::test]
+async fn parked_events_are_shown_with_the_reason() {
+    let shop = Shop::open().await;
+    let committed = StockEvent::Committed { order: OrderId(id(1)), quantity: many(2), at: at(1) };
+    let position = shop.given("stock", "stock", "A", &[received(1), committed]).await;
+
+    let parked = shop.queries.parked_events(limit(5)).await.unwrap();
+
+    assert_eq!(parked.len(), 1);
+    assert_eq!((&*parked[0].projection, parked[0].position), ("stock", position.0));
+    assert_eq!((&*parked[0].stream, parked[0].revision), ("stock-A", 1));
+    assert_eq!(parked[0].error, "the stock on hand is out of range");
+    let status = shop.queries.projections().await.unwrap();
+    assert_eq!(status.iter().map(|status| status.parked).sum::<u64>(), 1);
 }
 
 #[tokio::test]
