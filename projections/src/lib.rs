@@ -14,6 +14,7 @@ mod models;
 mod options;
 mod projection;
 mod registry;
+mod row;
 mod rows;
 mod runner;
 mod sql;

@@ -126,6 +126,7 @@ impl Start {
             progress,
             metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
+            past: None,
         };
         self.running.workers.spawn(worker.run());
         Ok(())

@@ -48,6 +48,8 @@ pub(crate) struct Worker<P> {
     pub(crate) progress: Arc<watch::Sender<Progress>>,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
+    /// The end of the store when this worker began to follow it.
+    pub(crate) past: Option<Position>,
 }
 
 /// What a tail has delivered and is not projected yet.
@@ -123,6 +125,7 @@ impl<P: Projection> Worker<P> {
     }
 
     async fn follow(&mut self, lease: &Lease) -> Result<(), Interrupted> {
+        self.past = self.store.head().await?;
         let tail = self.store.tail(lease.position, P::filter());
         let mut tail = std::pin::pin!(tail.ready_chunks(CHUNK));
         let shutdown = self.shutdown.clone();
@@ -169,7 +172,10 @@ impl<P: Projection> Worker<P> {
         let Self { projection, database, .. } = self;
         let done = project(projection, database, lease, batch.events, upto, times).await?;
         measured.observe_duration();
-        if batch.caught_up && self.progress.borrow().state != State::Live {
+        let was_live = self.progress.borrow().state == State::Live;
+        let past_is_in = self.past.is_none_or(|past| past <= upto);
+        let is_live = was_live || (batch.caught_up && past_is_in);
+        if is_live && !was_live {
             registry::publish::<P>(&self.database, self.version).await?;
         }
         self.metrics.events.with_label_values(&[P::NAME]).inc_by(done.applied as u64);
@@ -182,7 +188,7 @@ impl<P: Projection> Worker<P> {
             progress.applied += done.applied as u64;
             progress.parked += done.parked as u64;
             progress.lag = lag;
-            progress.state = if batch.caught_up { State::Live } else { progress.state };
+            progress.state = if is_live { State::Live } else { progress.state };
         });
         Ok(())
     }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::orders::{Cancellation, cancellation};
 use super::{KEEP, id, revision};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, row, words};
+use crate::row::{row, words};
+use crate::rows::{Buffer, Rows};
 
 row! {
     /// Where the checkout of an order stands.

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{KEEP, id, revision};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, row, words};
+use crate::row::{row, words};
+use crate::rows::{Buffer, Rows};
 
 row! {
     /// A payment as it stands.

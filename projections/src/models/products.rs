@@ -6,7 +6,8 @@ use daybook_event_schemas::Envelope;
 
 use super::{KEEP, revision};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, row, words};
+use crate::row::{row, words};
+use crate::rows::{Buffer, Rows};
 
 row! {
     /// A product as it is, or was last, offered.

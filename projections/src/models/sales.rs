@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{KEEP, id};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, Sums, row, words};
+use crate::row::{row, words};
+use crate::rows::{Buffer, Rows, Sums};
 
 row! {
     /// What an order adds to the sums.
@@ -60,7 +61,7 @@ pub(crate) struct Sales {
 }
 
 /// A line as it is kept: SKU, quantity, amount.
-type Line<'a> = (&'a str, i64, i64);
+type Line = (String, i64, i64);
 
 impl Projection for Sales {
     const NAME: &'static str = "sales";
@@ -161,29 +162,27 @@ impl Share {
         if order.stage != Stage::Paid {
             return Ok(Self { lines: None });
         }
-        let lines: Vec<Line<'_>> = serde_json::from_str(&order.lines)
+        let lines: Vec<Line> = serde_json::from_str(&order.lines)
             .map_err(|_| ApplyError::Range { what: "the stored form of an order's lines" })?;
         let total = lines.iter().map(|line| i128::from(line.2)).sum();
-        if i128::from(order.refunded) >= total {
+        if order.refunded > 0 && i128::from(order.refunded) >= total {
             return Ok(Self { lines: None });
         }
-        let refunds = spread(order.refunded, lines.iter().map(|line| line.2), total);
-        let left = lines.iter().zip(refunds);
-        let left =
-            left.map(|(&(sku, quantity, amount), back)| (sku.into(), quantity, amount - back));
+        let amounts: Vec<_> = lines.iter().map(|line| line.2).collect();
+        let refunds = spread(order.refunded, amounts, total);
+        let left = lines
+            .into_iter()
+            .zip(refunds)
+            .map(|((sku, quantity, amount), back)| (sku.into(), quantity, amount - back));
         Ok(Self { lines: Some(left.collect()) })
     }
 }
 
 /// Spreads a refund over amounts by their share of the total, to the penny: the parts add up to
 /// the refund, whatever is rounded.
-fn spread(
-    refund: i64,
-    amounts: impl Iterator<Item = i64>,
-    total: i128,
-) -> impl Iterator<Item = i64> {
+fn spread(refund: i64, amounts: Vec<i64>, total: i128) -> impl Iterator<Item = i64> {
     let upto = move |sum: i128| i64::try_from(i128::from(refund) * sum / total.max(1)).unwrap_or(0);
-    amounts.scan(0_i128, move |sum, amount| {
+    amounts.into_iter().scan(0_i128, move |sum, amount| {
         let before = upto(*sum);
         *sum += i128::from(amount);
         Some(upto(*sum) - before)
@@ -191,11 +190,11 @@ fn spread(
 }
 
 fn to_json(lines: &[OrderLine]) -> Result<String, ApplyError> {
-    let line = |line: &OrderLine| {
+    let line = |line: &OrderLine| -> Result<Line, ApplyError> {
         let amount = line.unit_price.times(line.quantity);
         let amount = amount.map_err(|_| ApplyError::Range { what: "the amount of a line" })?;
         Ok((line.sku.to_string(), i64::from(line.quantity), amount.minor))
     };
-    let lines = lines.iter().map(line).collect::<Result<Vec<_>, ApplyError>>()?;
+    let lines = lines.iter().map(line).collect::<Result<Vec<_>, _>>()?;
     Ok(serde_json::to_string(&lines).unwrap_or_default())
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{KEEP, revision};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, row, words};
+use crate::row::{row, words};
+use crate::rows::{Buffer, Rows};
 
 row! {
     /// What there is of a SKU.

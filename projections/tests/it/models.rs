@@ -350,3 +350,22 @@ async fn an_order_that_is_cancelled_after_payment_does_not_count() {
     let day = then(&world, "sales_by_day", "day, orders, lines, quantity, amount").await;
     assert_eq!(day, ["2011-12-09 0 0 0 0"]);
 }
+
+#[tokio::test]
+async fn an_order_that_costs_nothing_counts_all_the_same() {
+    let world = World::new();
+    world.given("order", ORDER, &[placed(vec![line("A", "a", 2, 0)]), paid(0)]).await;
+
+    let day = then(&world, "sales_by_day", "day, orders, lines, quantity, amount").await;
+    assert_eq!(day, ["2011-12-09 1 1 2 0"]);
+}
+
+#[tokio::test]
+async fn a_sku_may_have_quotes_and_backslashes() {
+    let world = World::new();
+    let sku = r#"A"\'B"#;
+    world.given("order", ORDER, &[placed(vec![line(sku, "a", 2, 5)]), paid(10)]).await;
+
+    let product = then(&world, "sales_by_product", "sku, quantity, amount").await;
+    assert_eq!(product, [format!("{sku} 2 10")]);
+}

@@ -1,120 +1,19 @@
+mod rows;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use daybook_domain::order::{CancelReason, OrderEvent, OrderLine};
+use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::values::Timestamp;
 use daybook_event_schemas::Envelope;
 use uuid::Uuid;
 
+pub(super) use rows::{Cancellation, cancellation};
+
 use super::{KEEP, id, revision};
 use crate::projection::{ApplyError, Projection};
-use crate::rows::{Buffer, Rows, row, words};
-
-row! {
-    /// An order as it stands.
-    OrderRow in "orders" {
-        key { id: Uuid }
-        customer_id: Uuid,
-        status: Status,
-        cancel_reason: Option<Cancellation>,
-        cancel_detail: Option<Arc<str>>,
-        payment: PaymentAxis,
-        payment_id: Option<Uuid>,
-        shipment: Share,
-        sellers: i64,
-        shipped: i64,
-        refund: Share,
-        currency: Arc<str>,
-        total: i64,
-        refunded: i64,
-        method: Arc<str>,
-        placed_at: i64,
-        recorded_at: i64,
-        updated_at: i64,
-        revision: i64,
-    }
-}
-
-row! {
-    /// A line of an order.
-    LineRow in "order_lines" {
-        key { order_id: Uuid, line: i64 }
-        sku: Arc<str>,
-        seller: Arc<str>,
-        name: Arc<str>,
-        quantity: i64,
-        unit_price: i64,
-    }
-}
-
-row! {
-    /// A seller's share of an order.
-    ShipmentRow in "order_shipments" {
-        key { order_id: Uuid, seller: Arc<str> }
-        tracking: Option<Arc<str>>,
-        shipped_at: Option<i64>,
-        fulfilled_at: Option<i64>,
-    }
-}
-
-row! {
-    /// An event of an order.
-    TimelineRow in "order_timeline" {
-        key { order_id: Uuid, revision: i64 }
-        kind: Kind,
-        detail: Option<Arc<str>>,
-        actor: Arc<str>,
-        at: i64,
-        recorded_at: i64,
-    }
-}
-
-words! {
-    /// Where an order stands as a whole.
-    Status {
-        Pending = "pending",
-        Confirmed = "confirmed",
-        Paid = "paid",
-        PartiallyFulfilled = "partiallyFulfilled",
-        Fulfilled = "fulfilled",
-        Cancelled = "cancelled",
-    }
-}
-
-words! {
-    /// Why an order was called off.
-    Cancellation {
-        OutOfStock = "outOfStock",
-        PaymentDeclined = "paymentDeclined",
-        ReservationExpired = "reservationExpired",
-        CustomerRequest = "customerRequest",
-        Operator = "operator",
-    }
-}
-
-words! {
-    /// Where an order's payment stands.
-    PaymentAxis { None = "none", Captured = "captured" }
-}
-
-words! {
-    /// How much of an order was shipped, or refunded.
-    Share { None = "none", Partial = "partial", Full = "full" }
-}
-
-words! {
-    /// An event's type.
-    Kind {
-        Placed = "OrderPlaced",
-        Confirmed = "OrderConfirmed",
-        Paid = "OrderPaid",
-        Shipped = "OrderShipped",
-        PartiallyFulfilled = "OrderPartiallyFulfilled",
-        Fulfilled = "OrderFulfilled",
-        Cancelled = "OrderCancelled",
-        Refunded = "OrderRefunded",
-    }
-}
+use crate::rows::{Buffer, Rows};
+use rows::{Kind, LineRow, OrderRow, PaymentAxis, Share, ShipmentRow, Status, TimelineRow};
 
 /// How much of a whole there is.
 fn share(part: i64, whole: i64) -> Share {
@@ -122,17 +21,6 @@ fn share(part: i64, whole: i64) -> Share {
         0 => Share::None,
         _ if part < whole => Share::Partial,
         _ => Share::Full,
-    }
-}
-
-/// The reason of a cancellation, and what else it says.
-pub(super) fn cancellation(reason: &CancelReason) -> (Cancellation, Option<&str>) {
-    match reason {
-        CancelReason::OutOfStock { sku } => (Cancellation::OutOfStock, Some(sku.as_str())),
-        CancelReason::PaymentDeclined { reason } => (Cancellation::PaymentDeclined, Some(reason)),
-        CancelReason::ReservationExpired => (Cancellation::ReservationExpired, None),
-        CancelReason::CustomerRequest => (Cancellation::CustomerRequest, None),
-        CancelReason::Operator { note } => (Cancellation::Operator, Some(note)),
     }
 }
 
@@ -182,7 +70,7 @@ pub(crate) struct Orders {
 impl Projection for Orders {
     const NAME: &'static str = "orders";
     const VERSION: u32 = 1;
-    const SCHEMA: &'static str = include_str!("../../migrations/models/orders.sql");
+    const SCHEMA: &'static str = include_str!("../../../migrations/models/orders.sql");
     const TABLES: &'static [&'static str] =
         &["orders", "order_lines", "order_shipments", "order_timeline"];
     type Event = OrderEvent;
