@@ -269,6 +269,18 @@ async fn a_search_sees_what_was_committed_before_it() {
 }
 
 #[tokio::test]
+async fn a_reader_can_wait_for_what_was_written() {
+    let shop = Shop::open().await;
+    let delisted = ProductEvent::Delisted { reason: String::new(), at: AT };
+    let position = shop.append("71053", &delisted).await;
+
+    assert!(shop.catalog.wait_for(position, Duration::from_mins(1)).await.unwrap());
+    assert_eq!(shop.finds(words("lantern")).await, [""; 0]);
+    let later = Position(position.0 + 1);
+    assert!(!shop.catalog.wait_for(later, Duration::ZERO).await.unwrap());
+}
+
+#[tokio::test]
 async fn before_the_projection_has_started_the_catalog_is_not_ready() {
     let folder = TempDir::new().unwrap();
 

@@ -6,6 +6,7 @@ use daybook_domain::order::{
 };
 use daybook_domain::values::{Money, OrderId, PaymentId, SellerId, Sku, Timestamp};
 use daybook_event_schemas::Envelope;
+use daybook_event_store::Position;
 
 use super::row::Digest;
 
@@ -22,6 +23,8 @@ pub(super) struct OrderEntry {
     state: OrderState,
     /// By which payment it was ever paid, and how much.
     pub(super) paid: Option<(PaymentId, Money)>,
+    /// The position of its cancellation.
+    pub(super) cancelled_at: Option<Position>,
     pub(super) sold: Vec<SoldLine>,
     pub(super) shipments: BTreeMap<SellerId, Shipment>,
     pub(super) lines: Digest,
@@ -91,9 +94,8 @@ impl OrderBook {
             | OrderEvent::Fulfilled { seller, at } => {
                 entry.shipments.entry(seller.clone()).or_default().fulfilled_at = Some(*at);
             }
-            OrderEvent::Confirmed { .. }
-            | OrderEvent::Cancelled { .. }
-            | OrderEvent::Refunded { .. } => {}
+            OrderEvent::Cancelled { .. } => entry.cancelled_at = Some(event.position),
+            OrderEvent::Confirmed { .. } | OrderEvent::Refunded { .. } => {}
         }
     }
 

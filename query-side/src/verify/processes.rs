@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Check;
 use super::findings::Findings;
+use super::orders::OrderEntry;
 
 /// Every checkout.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct CheckoutEntry {
     pub(super) started_at: Option<Timestamp>,
     pub(super) updated_at: i64,
     pub(super) revision: u64,
+    /// Everything in the store up to this position was taken in.
+    upto: u64,
 }
 
 impl CheckoutBook {
@@ -33,15 +36,23 @@ impl CheckoutBook {
         entry.started_at = entry.started_at.or(record.event.inputs.first().map(|input| input.at));
         entry.updated_at = record.recorded_at;
         entry.revision = record.revision.0;
+        entry.upto = record.event.upto;
     }
 
     /// Whether an order's checkout has begun and has something to do yet.
-    pub(super) fn is_at_work(&self, order: OrderId) -> bool {
-        self.checkouts.get(&order).is_some_and(|checkout| !checkout.state.is_complete())
+    pub(super) fn is_at_work(&self, id: OrderId, order: Option<&OrderEntry>) -> bool {
+        self.checkouts.get(&id).is_some_and(|checkout| {
+            !checkout.state.is_complete() || order.is_some_and(|order| checkout.is_behind(order))
+        })
     }
 }
 
 impl CheckoutEntry {
+    /// Whether the order was cancelled and the checkout has not come to know.
+    pub(super) fn is_behind(&self, order: &OrderEntry) -> bool {
+        order.cancelled_at.is_some_and(|position| self.upto < position.0)
+    }
+
     /// By when it should have come further.
     pub(super) fn deadline(&self) -> Timestamp {
         match &self.state {

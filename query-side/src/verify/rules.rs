@@ -17,17 +17,17 @@ use super::processes::soon_after;
 pub(super) fn reserved_for_open_orders(books: &Books) -> Check {
     let mut findings = Findings::default();
     let mut held = 0;
-    for (stream, order) in books.stock.held() {
+    for (stream, id) in books.stock.held() {
         held += 1;
-        let placed = books.orders.orders.get(&order).and_then(OrderEntry::placed);
-        let wrong = match placed.map(PlacedOrder::status) {
+        let order = books.orders.orders.get(&id);
+        let wrong = match order.and_then(OrderEntry::placed).map(PlacedOrder::status) {
             None => Some("was never placed"),
             Some(OrderStatus::Fulfilled) => Some("is fulfilled"),
             Some(OrderStatus::Cancelled(_)) => Some("is cancelled"),
             Some(_) => None,
         };
-        if let Some(wrong) = wrong.filter(|_| !books.checkouts.is_at_work(order)) {
-            findings.add(|| format!("{stream} is held for order {order}, which {wrong}"));
+        if let Some(wrong) = wrong.filter(|_| !books.checkouts.is_at_work(id, order)) {
+            findings.add(|| format!("{stream} is held for order {id}, which {wrong}"));
         }
     }
     findings.check("nothing is reserved for closed orders", format!("{held} reservations held"))
@@ -60,11 +60,12 @@ pub(super) fn paid_is_captured(books: &Books) -> Check {
 
 /// What is wrong with a payment of which something was taken, seen from its order.
 fn unmatched(books: &Books, payment: &PaymentEntry) -> Option<&'static str> {
-    let order = payment.state.request()?.order;
-    if payment.captured == 0 || books.checkouts.is_at_work(order) {
+    let id = payment.state.request()?.order;
+    let order = books.orders.orders.get(&id);
+    if payment.captured == 0 || books.checkouts.is_at_work(id, order) {
         return None;
     }
-    match books.orders.orders.get(&order) {
+    match order {
         None => Some("was captured for an order that is not there"),
         Some(order) if order.is_cancelled() && payment.kept() != 0 => {
             Some("was captured and is kept although its order is cancelled")
@@ -99,6 +100,9 @@ pub(super) fn checkouts_end(books: &Books, now: Timestamp) -> Check {
     let mut ends = Ends::at(now);
     for (id, order) in &books.orders.orders {
         let (stands, deadline) = match books.checkouts.checkouts.get(id) {
+            Some(checkout) if checkout.is_behind(order) => {
+                ("still to learn of the cancellation", soon_after(order.updated_at))
+            }
             Some(checkout) if checkout.state.is_complete() => {
                 ends.ended += 1;
                 continue;

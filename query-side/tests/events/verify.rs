@@ -212,6 +212,9 @@ async fn money_taken_for_an_order_that_is_cancelled_or_not_there_is_found() {
 
     let story = busy().await;
     story.order(1, cancelled()).await;
+    assert_eq!(story.failing_at(NOW).await, [], "the checkout does not know yet");
+    let gone = CheckoutFact::OrderCancelled { reason: CancelReason::CustomerRequest };
+    story.checkout(1, &[gone]).await;
     story.fails(rule, "is kept although its order is cancelled").await;
     story.payment(1, refunded(1, 1_300, 1_300)).await;
     assert_eq!(story.failing_at(NOW).await, []);
@@ -232,6 +235,12 @@ async fn a_second_charge_of_an_order_is_found() {
 async fn a_checkout_that_should_have_ended_is_found() {
     let story = busy().await;
     story.fails_at(LATER, "every checkout ends", "is authorizing").await;
+
+    let story = Story::opened().await;
+    story.sell(1).await;
+    story.order(1, cancelled()).await;
+    let told = "is still to learn of the cancellation";
+    story.fails_at(LATER, "every checkout ends", told).await;
 
     let story = Story::opened().await;
     story.order(1, placed(1)).await;
