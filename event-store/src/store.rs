@@ -33,6 +33,14 @@ impl Store {
         EmbeddedStore::open(path, options).map(Self::Embedded)
     }
 
+    /// Why the store takes no appends any more; `None` while it does.
+    pub fn stopped(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Embedded(store) => store.stopped(),
+        }
+    }
+
     /// Ends the store for all its handles, once what was asked for is durable.
     pub fn close(&self) {
         match self {
