@@ -35,7 +35,7 @@ pub struct Gateway {
     pub catalog: Catalog,
     /// Renders every metric of the process in Prometheus' text format.
     pub metrics: fn() -> String,
-    /// What `/health/ready` asks, beside whether the event store can be read.
+    /// What `/health/ready` asks beside its own checks of the event store and the read models.
     pub readiness: Vec<ReadinessCheck>,
 }
 
@@ -65,6 +65,8 @@ impl Gateway {
 pub(crate) struct App {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) options: Arc<GatewayOptions>,
+    /// What must hold for the server to be ready.
+    pub(crate) checks: Arc<[ReadinessCheck]>,
     /// One permit per request of `/v1` in progress.
     pub(crate) requests: Arc<Semaphore>,
     /// Commands in progress. They outlive their requests: a client that hangs up, or a deadline,
@@ -74,7 +76,10 @@ pub(crate) struct App {
 
 impl App {
     fn new(gateway: Gateway, options: GatewayOptions) -> Self {
+        let usual =
+            ReadinessCheck::usual(gateway.commands.store().clone(), gateway.queries.clone());
         Self {
+            checks: usual.into_iter().chain(gateway.readiness.iter().cloned()).collect(),
             gateway: Arc::new(gateway),
             requests: Arc::new(Semaphore::new(options.concurrent_requests)),
             options: Arc::new(options),

@@ -170,6 +170,8 @@ impl Call {
 pub(crate) enum Success {
     /// It is done.
     Ok,
+    /// It is done, and there is nothing to show.
+    NoContent,
     /// It made what is at this path.
     Created(String),
     /// It made what is at this path, and more will come of it.
@@ -180,7 +182,7 @@ pub(crate) enum Success {
 pub(crate) struct Done {
     success: Success,
     position: Option<Position>,
-    written: Written,
+    written: Option<Written>,
 }
 
 /// What a command did to its stream.
@@ -222,17 +224,26 @@ impl Done {
         let events = handled.events.iter().map(written).collect::<Result<_, _>>();
         let events = events.map_err(|error| Error::internal(&error))?;
         let revision = handled.revision.map(|revision| revision.0);
-        let written = Written { stream, revision, events };
+        let written = Some(Written { stream, revision, events });
         Ok(Self { success, position: handled.position, written })
     }
 
+    /// Something was done that has nothing to show.
+    pub(crate) fn nothing() -> Self {
+        Self { success: Success::NoContent, position: None, written: None }
+    }
+
     fn outcome(self) -> Result<Outcome, serde_json::Error> {
-        let body = serde_json::to_string(&self.written)?;
-        let mut headers = vec![header(&CONTENT_TYPE, "application/json")];
-        headers.extend(self.written.revision.map(|r| header(&ETAG, etag(Revision(r)))));
+        let (mut headers, mut body) = (Vec::new(), String::new());
+        if let Some(written) = self.written {
+            body = serde_json::to_string(&written)?;
+            headers.push(header(&CONTENT_TYPE, "application/json"));
+            headers.extend(written.revision.map(|r| header(&ETAG, etag(Revision(r)))));
+        }
         headers.extend(self.position.map(|p| header(&CONSISTENCY_TOKEN, consistency_token(p))));
         let (status, location) = match self.success {
             Success::Ok => (StatusCode::OK, None),
+            Success::NoContent => (StatusCode::NO_CONTENT, None),
             Success::Created(path) => (StatusCode::CREATED, Some(path)),
             Success::Accepted(path) => (StatusCode::ACCEPTED, Some(path)),
         };

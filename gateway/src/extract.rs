@@ -23,11 +23,32 @@ impl<T: FromStr<Err: Display>, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let invalid = |detail| Error::InvalidParameter { detail };
         let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         let path = path.map_err(|rejection| invalid(rejection.body_text()))?;
-        path.parse().map(Self).map_err(|error: T::Err| invalid(error.to_string()))
+        path.parse().map(Self).map_err(invalid)
     }
+}
+
+/// The values in a route's two path segments that vary.
+pub(crate) struct Paths<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A, B, S> FromRequestParts<S> for Paths<A, B>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let segments = axum::extract::Path::<(String, String)>::from_request_parts(parts, state);
+        let axum::extract::Path((a, b)) = segments.await.map_err(|r| invalid(r.body_text()))?;
+        Ok(Self(a.parse().map_err(invalid)?, b.parse().map_err(invalid)?))
+    }
+}
+
+fn invalid(detail: impl Display) -> Error {
+    Error::InvalidParameter { detail: detail.to_string() }
 }
 
 /// A route's query parameters.
@@ -38,7 +59,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let query = axum::extract::Query::try_from_uri(&parts.uri);
-        let query = query.map_err(|r| Error::InvalidParameter { detail: r.body_text() })?;
+        let query = query.map_err(|rejection| invalid(rejection.body_text()))?;
         Ok(Self(query.0))
     }
 }

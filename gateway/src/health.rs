@@ -1,13 +1,18 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use daybook_event_store::{EventStore, Position, Store};
+use daybook_query_side::{ProjectionStatus, Queries};
+use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::values::now;
 
 /// Something that must hold for the server to be of use.
 #[derive(Clone)]
@@ -26,9 +31,52 @@ impl ReadinessCheck {
         Self { name: name.into(), check: Arc::new(check) }
     }
 
+    /// The checks that every gateway makes: the store takes events, and what queries read is
+    /// there and follows.
+    pub(crate) fn usual(store: Store, queries: Queries) -> [Self; 2] {
+        let store = Arc::new(store);
+        let followed = Arc::clone(&store);
+        let events = Self::new("event-store", move || {
+            let store = Arc::clone(&store);
+            async move { check_store(&store).await.map(drop) }.boxed()
+        });
+        let models = Self::new("read-models", move || {
+            let (store, queries) = (Arc::clone(&followed), queries.clone());
+            async move { check_models(&store, &queries).await }.boxed()
+        });
+        [events, models]
+    }
+
     async fn run(&self) -> CheckResult {
         let failure = (self.check)().await.err();
         CheckResult { name: self.name.clone(), ok: failure.is_none(), detail: failure }
+    }
+}
+
+/// How long a read model may be behind without moving.
+const STALL: Duration = Duration::from_secs(15);
+
+async fn check_store(store: &Store) -> Result<Option<Position>, String> {
+    match store.stopped() {
+        Some(reason) => Err(format!("the store takes no more events: {reason}")),
+        None => store.head().await.map_err(|error| error.to_string()),
+    }
+}
+
+async fn check_models(store: &Store, queries: &Queries) -> Result<(), String> {
+    let head = check_store(store).await?.map(|position| position.0);
+    let models = queries.projections().await.map_err(|error| error.to_string())?;
+    if models.is_empty() {
+        return Err("no projection has started yet".into());
+    }
+    let moved = |model: &ProjectionStatus| model.updated_at.0.plus(STALL) >= now();
+    let stalled =
+        models.iter().filter(|model| model.live && model.position < head && !moved(model));
+    let stalled: Vec<_> = stalled.map(|model| model.name.as_str()).collect();
+    if stalled.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("behind and not moving: {}", stalled.join(", ")))
     }
 }
 
@@ -66,7 +114,7 @@ pub(crate) async fn live() -> StatusCode {
     (status = 503, description = "Some check fails; the body says which and why", body = Readiness),
 ))]
 pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
-    let checks = join_all(app.gateway.readiness.iter().map(ReadinessCheck::run)).await;
+    let checks = join_all(app.checks.iter().map(ReadinessCheck::run)).await;
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, checks }))

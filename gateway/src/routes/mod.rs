@@ -5,6 +5,7 @@ mod customers;
 mod operations;
 mod orders;
 mod payments;
+mod processes;
 mod products;
 mod sales;
 mod stock;
@@ -24,4 +25,5 @@ pub(crate) fn v1() -> OpenApiRouter<App> {
         .merge(catalog::routes())
         .merge(sales::routes())
         .merge(operations::routes())
+        .merge(processes::routes())
 }

@@ -3,8 +3,8 @@ use daybook_command_side::orders::{PlaceOrder, RequestedLine, place_order};
 use daybook_domain::Decider;
 use daybook_domain::order::{CancelReason, Order, OrderCommand};
 use daybook_domain::values::{CustomerId, Label, OrderId, PaymentMethod, SellerId, Sku, Timestamp};
-use daybook_query_side::OrderDetails;
-use serde::Deserialize;
+use daybook_query_side::{Checkout, OrderDetails};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -90,13 +90,25 @@ async fn place(Command { body, call }: Command<NewOrder>) -> Result<Response, Er
     .await
 }
 
-/// An order with its lines, shipments and timeline.
+/// An order and where its checkout stands.
+#[derive(Serialize, ToSchema)]
+struct OrderAndCheckout {
+    #[serde(flatten)]
+    order: OrderDetails,
+    /// Its checkout, once that has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkout: Option<Checkout>,
+}
+
+/// An order with its lines, shipments, timeline and checkout.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders", operation_id = "getOrder",
     params(("id" = Uuid, Path, description = "The order's id")),
-    responses((status = 200, description = "The order", body = OrderDetails)))]
+    responses((status = 200, description = "The order", body = OrderAndCheckout)))]
 async fn show(Path(id): Path<OrderId>, read: Read) -> Result<Response, Error> {
     let order = read.of("orders").await?.order(id.0).await?;
-    resource("order", order, |details| details.order.revision)
+    let checkout = read.of("checkouts").await?.checkout(id.0).await?;
+    let found = order.map(|order| OrderAndCheckout { order, checkout });
+    resource("order", found, |found| found.order.order.revision)
 }
 
 /// The instant of something that has happened: now, unless the field says when.

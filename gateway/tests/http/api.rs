@@ -22,7 +22,8 @@ use tower::ServiceExt;
 pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) store: Store,
-    data: TempDir,
+    pub(crate) gateway: Gateway,
+    pub(crate) data: TempDir,
 }
 
 fn database(data: &Path) -> String {
@@ -62,7 +63,8 @@ impl Api {
 
     pub(crate) fn with(options: GatewayOptions) -> Self {
         let (store, data) = (Store::memory(), TempDir::new().expect("a folder"));
-        Self { router: gateway(&store, data.path()).router(options), store, data }
+        let gateway = gateway(&store, data.path());
+        Self { router: gateway.clone().router(options), store, gateway, data }
     }
 
     /// Posts the read models from now on, until the guard is dropped.

@@ -4,6 +4,8 @@ mod api;
 mod bad_input;
 mod commands;
 mod description;
+mod failures;
 mod headers;
 mod reads;
 mod server;
+mod story;

@@ -46,6 +46,10 @@ async fn a_client_reads_its_own_writes() {
     let registered = api.post("/v1/customers", &json!({ "name": "Ada" })).await.is(201);
     let answer = api.get_after(&registered, registered.header("location")).await.is(200);
     assert_eq!(answer.body["name"], "Ada");
+
+    // A token serves with every read, whatever was written.
+    api.get_after(&registered, listed.header("location")).await.is(200);
+    api.get_after(&registered, "/v1/catalog/search").await.is(200);
 }
 
 #[tokio::test]
