@@ -26,6 +26,8 @@ const QUIET: Duration = Duration::from_micros(250);
 
 fn main() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let (probe, median) = probe(dir.path());
     println!("probe: {probe:.0} writes of 1 KiB with fdatasync per second, median {median:?}");
@@ -33,41 +35,60 @@ fn main() {
         println!("the machine is not quiet: do not quote this run");
     }
     runtime.block_on(async {
-        for writers in [1, 8, 64] {
-            report(
-                &format!("append, {writers} writers"),
-                append(dir.path(), writers, 1).await,
-                probe,
-            );
+        if wants("append") {
+            for (writers, batch) in [(1, 1), (8, 1), (64, 1), (1, 100), (8, 100)] {
+                append(dir.path(), writers, batch, probe).await;
+            }
         }
-        report("append, 1 writer, batches of 100", append(dir.path(), 1, 100).await, probe);
-        report("append, 8 writers, batches of 100", append(dir.path(), 8, 100).await, probe);
-        read(dir.path(), probe).await;
+        if wants("read") {
+            read(dir.path()).await;
+        }
     });
 }
 
-fn report(what: &str, per_second: f64, probe: f64) {
-    println!("{what}: {per_second:.0} per second, {:.2} of the probe", per_second / probe);
+/// A stretch of work: its time, and the processor time of all threads.
+struct Measured {
+    start: Instant,
+    cpu: Duration,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are small")]
-fn rate(count: usize, since: Instant) -> f64 {
-    count as f64 / since.elapsed().as_secs_f64()
+impl Measured {
+    fn start() -> Self {
+        Self { start: Instant::now(), cpu: cpu() }
+    }
+
+    /// Prints so many things per second, and returns that.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are small")]
+    fn report(self, what: &str, count: usize) -> f64 {
+        let cpu = cpu().saturating_sub(self.cpu).as_secs_f64() * 1e6 / count as f64;
+        let rate = count as f64 / self.start.elapsed().as_secs_f64();
+        println!("{what}: {rate:.0} per second, {cpu:.2} µs of CPU each");
+        rate
+    }
+}
+
+/// The processor time of this process so far; nothing where the system does not tell.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // User and system time, in hundredths of a second.
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Writes of an event's size, each with a sync, one after another: per second, and their median.
 fn probe(dir: &Path) -> (f64, Duration) {
     let file = File::create(dir.join("probe")).unwrap();
     let bytes = [7; PAYLOAD];
-    let (start, mut times, mut offset) = (Instant::now(), Vec::new(), 0);
-    while start.elapsed() < RUN {
+    let (run, mut times, mut offset) = (Measured::start(), Vec::new(), 0);
+    while run.start.elapsed() < RUN {
         let before = Instant::now();
         file.write_all_at(&bytes, offset).unwrap();
         file.sync_data().unwrap();
         times.push(before.elapsed());
         offset += PAYLOAD as u64;
     }
-    let rate = rate(times.len(), start);
+    let rate = run.report("write and fdatasync", times.len());
     times.sort_unstable();
     (rate, times[times.len() / 2])
 }
@@ -82,14 +103,16 @@ fn events(count: usize) -> Vec<NewEvent> {
     (0..count).map(event).collect()
 }
 
-fn open(dir: &Path) -> EmbeddedStore {
-    EmbeddedStore::open(dir, &EmbeddedOptions::default()).unwrap()
+fn open(dir: &Path, cache_bytes: u64) -> EmbeddedStore {
+    let options = EmbeddedOptions { cache_bytes, ..EmbeddedOptions::default() };
+    EmbeddedStore::open(dir, &options).unwrap()
 }
 
-/// Events per second of so many writers, each with streams of its own.
-async fn append(dir: &Path, writers: usize, batch: usize) -> f64 {
-    let store = open(&dir.join(format!("append-{writers}-{batch}")));
-    let start = Instant::now();
+/// So many writers, each with streams of its own.
+async fn append(dir: &Path, writers: usize, batch: usize, probe: f64) {
+    let store = open(&dir.join(format!("append-{writers}-{batch}")), 1 << 20);
+    let run = Measured::start();
+    let start = run.start;
     let write = |writer: usize| {
         let store = store.clone();
         async move {
@@ -103,18 +126,19 @@ async fn append(dir: &Path, writers: usize, batch: usize) -> f64 {
         }
     };
     let writers: Vec<_> = (0..writers).map(|writer| tokio::spawn(write(writer))).collect();
-    let mut count = 0;
+    let (mut count, number) = (0, writers.len());
     for writer in writers {
         count += writer.await.unwrap();
     }
-    rate(count, start)
+    let rate = run.report(&format!("append, {number} writers, batches of {batch}"), count);
+    println!("  {:.2} of the probe", rate / probe);
 }
 
 /// Reads of a store of 200,000 events in 4,000 streams of 50, written side by side.
-async fn read(dir: &Path, probe: f64) {
+async fn read(dir: &Path) {
     let (streams, length) = (4_000, 50);
     let dir = dir.join("read");
-    let store = open(&dir);
+    let store = open(&dir, 1 << 20);
     for _ in 0..length {
         let appends = (0..streams).map(|n| {
             let store = store.clone();
@@ -126,33 +150,46 @@ async fn read(dir: &Path, probe: f64) {
         futures::stream::iter(appends).buffer_unordered(256).for_each(async |_| {}).await;
     }
     drop(store);
-    let start = Instant::now();
-    let store = open(&dir);
-    println!("open {:?}: {:?}", store.stats(), start.elapsed());
-    for round in ["first", "second"] {
+    for (what, cache_bytes) in [("all of it", 1 << 30), ("a tenth of it", 20 << 20)] {
         let start = Instant::now();
-        let mut all = std::pin::pin!(store.read_all(None, Filter::all()));
-        let mut count = 0;
-        while let Some(event) = all.next().await {
-            count += usize::from(!event.unwrap().data.is_empty());
+        let store = open(&dir, cache_bytes);
+        println!("opened in {:?}: {:?}; {what} fits the cache", start.elapsed(), store.stats());
+        for round in ["first", "second"] {
+            read_all(&store, round).await;
         }
-        report(&format!("read all, {round} time, events"), rate(count, start), probe);
-    }
-    for round in ["first", "second"] {
-        let (start, tasks) = (Instant::now(), 2);
-        let task = |task: usize| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                for n in 0..streams / tasks {
-                    let stream = StreamId::new("bench", n * tasks + task).unwrap();
-                    let events = store.read(&stream, Revision::START, Direction::Forward);
-                    assert_eq!(events.count().await, length);
-                }
-            })
-        };
-        for task in (0..tasks).map(task).collect::<Vec<_>>() {
-            task.await.unwrap();
+        for round in ["first", "second"] {
+            read_streams(&store, &format!("{round} time"), streams, length).await;
         }
-        report(&format!("streams of 50, {round} time"), rate(streams, start), probe);
+        read_streams(&store, "a hundred of them", 100, length).await;
     }
+}
+
+async fn read_all(store: &EmbeddedStore, round: &str) {
+    let run = Measured::start();
+    let mut all = std::pin::pin!(store.read_all(None, Filter::all()));
+    let mut count = 0;
+    while let Some(event) = all.next().await {
+        count += usize::from(!event.unwrap().data.is_empty());
+    }
+    run.report(&format!("read all, {round} time, events"), count);
+}
+
+async fn read_streams(store: &EmbeddedStore, what: &str, streams: usize, length: usize) {
+    let (run, tasks, reads) = (Measured::start(), 2, 40_000);
+    let task = |task: usize| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for n in 0..reads / tasks {
+                // In no order that the disk knows.
+                let stream = (n * tasks + task) * 1_877 % streams;
+                let stream = StreamId::new("bench", stream).unwrap();
+                let events = store.read(&stream, Revision::START, Direction::Forward);
+                assert_eq!(events.count().await, length);
+            }
+        })
+    };
+    for task in (0..tasks).map(task).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    run.report(&format!("streams of {length}, {what}"), reads);
 }

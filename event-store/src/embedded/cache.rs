@@ -2,13 +2,29 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quick_cache::Weighter;
 
+use super::bytes::size;
 use super::error::Fault;
+
+/// What an entry takes beside its bytes, roughly.
+const ENTRY: u64 = 100;
+/// The bytes of a typical entry.
+const TYPICAL: u64 = 16 << 10;
 
 /// What was read from disk and may be read again: blocks of segments and parts of their indexes,
 /// up to a number of bytes, the least used leave first.
 #[derive(Debug, Clone)]
-pub(crate) struct Cache(moka::sync::Cache<Key, Bytes>);
+pub(crate) struct Cache(Arc<quick_cache::sync::Cache<Key, Bytes, ByLength>>);
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<Key, Bytes> for ByLength {
+    fn weight(&self, _: &Key, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + ENTRY
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -36,8 +52,8 @@ pub(crate) enum Io {
 
 impl Cache {
     pub(crate) fn new(bytes: u64) -> Self {
-        let weigh = |_: &Key, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        Self(moka::sync::Cache::builder().weigher(weigh).max_capacity(bytes).build())
+        let entries = size(bytes / TYPICAL).max(1);
+        Self(Arc::new(quick_cache::sync::Cache::with_weighter(entries, bytes, ByLength)))
     }
 
     /// What is cached, or what `load` reads.

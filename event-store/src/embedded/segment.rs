@@ -12,15 +12,15 @@ use super::bytes::{narrow, size};
 use super::cache::{Cache, Io, Key, Part};
 use super::error::Fault;
 use super::format::{Record, SegmentHeader};
-use super::index::{MemoryIndex, SealedIndex, Wanted, encode};
+use super::index::{Located, MemoryIndex, SealedIndex, Wanted, encode};
 use super::layout;
 use super::vfs::{Vfs, VfsFile};
 use crate::{Filter, Revision, StreamId};
 
 /// What the cache holds of a segment's bytes.
-const BLOCK: u64 = 64 << 10;
+const BLOCK: u64 = 16 << 10;
 /// Records over more blocks than this are read by themselves.
-const MOST_BLOCKS: u64 = 4;
+const MOST_BLOCKS: u64 = 16;
 
 /// A stretch of the log: its file, and the index of what is durable in it.
 #[derive(Debug)]
@@ -174,24 +174,15 @@ impl Segment {
         wanted: &Wanted,
         io: Io,
     ) -> Result<Vec<(u64, Extent)>, Fault> {
-        if let Some(index) = self.index() {
-            let numbers = index.numbers(stream, wanted, io)?;
-            let mut places = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                places.push(self.place(number, &index.offsets(number..number + 1, io)?));
-            }
-            return Ok(places);
-        }
-        let places = |index: &MemoryIndex| {
-            let numbers = index.numbers(stream, wanted).into_iter();
-            numbers.map(|n| self.place(n, &index.offsets(n..n + 1))).collect()
+        let located = match self.index() {
+            Some(index) => index.locate(stream, wanted, io)?,
+            None => self.in_memory(|index| index.locate(stream, wanted)).unwrap_or_default(),
         };
-        Ok(self.in_memory(places).unwrap_or_default())
-    }
-
-    fn place(&self, number: u32, offsets: &[u32]) -> (u64, Extent) {
-        let end = offsets.get(1).map_or_else(|| self.length(), |&end| end.into());
-        (self.first() + u64::from(number), u64::from(offsets[0])..end)
+        let place = |Located { number, offset, next }: Located| {
+            let end = next.map_or_else(|| self.length(), u64::from);
+            (self.first() + u64::from(number), u64::from(offset)..end)
+        };
+        Ok(located.into_iter().map(place).collect())
     }
 
     /// Where each of a range of positions begins, and where the last of them ends.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Wanted;
+use super::{Located, Wanted};
 use crate::embedded::bytes::narrow;
 use crate::{Filter, Revision, StreamId};
 
@@ -73,9 +73,16 @@ impl MemoryIndex {
         Some(Revision(stream.first_revision + stream.numbers.len() as u64 - 1))
     }
 
-    pub(crate) fn numbers(&self, stream: &StreamId, wanted: &Wanted) -> Vec<u32> {
+    pub(crate) fn locate(&self, stream: &StreamId, wanted: &Wanted) -> Vec<Located> {
         let Some(stream) = self.streams.get(stream) else { return Vec::new() };
-        wanted.pick(stream.first_revision, stream.numbers.len(), |n| stream.numbers[n])
+        let numbers =
+            wanted.pick(stream.first_revision, stream.numbers.len(), |n| stream.numbers[n]);
+        let located = |number: u32| Located {
+            number,
+            offset: self.offsets[number as usize],
+            next: self.offsets.get(number as usize + 1).copied(),
+        };
+        numbers.into_iter().map(located).collect()
     }
 
     pub(crate) fn id(&self, id: Uuid) -> Option<u32> {

@@ -13,6 +13,15 @@ use std::ops::Range;
 
 use crate::Direction;
 
+/// An event in the segment, and where its record is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Located {
+    pub(crate) number: u32,
+    pub(crate) offset: u32,
+    /// The offset of the next event's record, if there is one.
+    pub(crate) next: Option<u32>,
+}
+
 /// Which events of a stream to look for in a segment.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crc32c::crc32c;
 use uuid::Uuid;
 
-use super::{MemoryIndex, Wanted, partition_point};
+use super::{Located, MemoryIndex, Wanted, partition_point};
 use crate::embedded::bytes::{hash_id, hash_name, narrow, nth_u32, size, u32_at, u64_at};
 use crate::embedded::cache::{Cache, Io, Key, Part};
 use crate::embedded::error::Fault;
@@ -251,17 +251,25 @@ impl SealedIndex {
         Ok(entry.map(|entry| Revision(entry.first_revision + u64::from(entry.count) - 1)))
     }
 
-    pub(crate) fn numbers(
+    pub(crate) fn locate(
         &self,
         stream: &StreamId,
         wanted: &Wanted,
         io: Io,
-    ) -> Result<Vec<u32>, Fault> {
+    ) -> Result<Vec<Located>, Fault> {
         let Some(entry) = self.stream(stream, io)? else { return Ok(Vec::new()) };
-        let numbers = self.section(NUMBERS, io)?;
-        let start = entry.start as usize;
-        let number = |n: usize| nth_u32(&numbers, start + n);
-        Ok(wanted.pick(entry.first_revision, entry.count as usize, number))
+        let (numbers, offsets) = (self.section(NUMBERS, io)?, self.section(OFFSETS, io)?);
+        let number = |n: usize| nth_u32(&numbers, entry.start as usize + n);
+        let picked = wanted.pick(entry.first_revision, entry.count as usize, number);
+        let located = |number: u32| {
+            let next = number as usize + 1;
+            Located {
+                number,
+                offset: nth_u32(&offsets, number as usize),
+                next: (next < offsets.len() / 4).then(|| nth_u32(&offsets, next)),
+            }
+        };
+        Ok(picked.into_iter().map(located).collect())
     }
 
     /// The events that may have an id: those whose ids' hashes begin alike.
