@@ -60,7 +60,7 @@ async fn requests_are_counted_by_route_and_status() {
     let count = |route: &str, status: &str| {
         let families = prometheus::gather();
         let family = families.iter().find(|f| f.name() == "daybook_gateway_request_seconds");
-        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+        let metrics = family.map(prometheus::proto::MetricFamily::get_metric).unwrap_or_default();
         let labels = |metric: &prometheus::proto::Metric, name: &str| {
             let label = metric.get_label().iter().find(|label| label.name() == name);
             label.map(|label| label.value().to_owned()).unwrap_or_default()

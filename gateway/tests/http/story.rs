@@ -41,7 +41,7 @@ async fn until(api: &Api, path: &str, holds: impl Fn(&Value) -> bool) -> Answer 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), asked).await.expect(path)
+    tokio::time::timeout(Duration::from_mins(1), asked).await.expect(path)
 }
 
 /// Lists and stocks a product, registers a customer and orders two. Gives the order's path.
