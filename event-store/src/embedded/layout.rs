@@ -23,17 +23,32 @@ pub(crate) fn index(first: u64) -> String {
     format!("{first:020}.idx")
 }
 
-/// The first positions of the segments in a folder, in order; removes what was left half-made.
+/// The first positions of the segments in a folder, in order.
 pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
-    for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
+    let first = |name: &String| first(name, segment, ".log");
+    let mut segments: Vec<_> = names.iter().filter_map(first).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Removes the indexes of a store that were left half-written.
+pub(crate) fn tidy(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
+    let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
+    let half = |name: &&String| {
+        name.strip_suffix(TEMPORARY).is_some_and(|name| first(name, index, ".idx").is_some())
+    };
+    for name in names.iter().filter(half) {
         let path = dir.join(name);
         vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
     }
-    let first = |name: &String| name.strip_suffix(".log")?.parse().ok();
-    let mut segments: Vec<u64> = names.iter().filter_map(first).collect();
-    segments.sort_unstable();
-    Ok(segments)
+    Ok(())
+}
+
+/// The first position in a file's name, if the file has exactly the name of that position.
+fn first(name: &str, name_of: fn(u64) -> String, suffix: &str) -> Option<u64> {
+    let first = name.strip_suffix(suffix)?.parse().ok()?;
+    (name_of(first) == name).then_some(first)
 }
 
 /// Writes a file whole and durably, in place of what had its name: either is there after a crash.

@@ -25,6 +25,7 @@ impl Folder {
     pub(crate) fn open(&self) -> Result<Vec<Arc<Segment>>, OpenError> {
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
         layout::check_format(&*self.vfs, &self.dir, firsts.is_empty())?;
+        layout::tidy(&*self.vfs, &self.dir)?;
         let mut active = None;
         while active.is_none()
             && let Some(first) = firsts.pop()

@@ -70,6 +70,24 @@ fn a_folder_of_something_else_is_refused() {
     assert!(matches!(try_open(&sim), Err(OpenError::NotAStore { .. })));
 }
 
+#[tokio::test]
+async fn files_of_others_are_left_alone() {
+    let sim = Sim::default();
+    let others = ["notes.tmp", "12.log", "00000000000000000012 copy.log", "x.idx.tmp"];
+    let others = others.map(|name| Path::new(DIR).join(name));
+    for other in &others {
+        sim.overwrite(other, "theirs".into());
+    }
+    let half_written = Path::new(DIR).join("00000000000000000012.idx.tmp");
+    sim.overwrite(&half_written, "ours".into());
+
+    history(&open(&sim), 0..30).await;
+    holds(&open(&sim), 30).await;
+
+    assert!(others.iter().all(|other| sim.contents(other) == b"theirs"));
+    assert!(!sim.exists(&half_written));
+}
+
 #[test]
 fn an_unwritable_folder_is_refused_with_its_name() {
     let dir = tempfile::tempdir().unwrap();

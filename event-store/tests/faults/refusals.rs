@@ -38,6 +38,37 @@ async fn what_a_failed_sync_left_in_the_page_cache_is_made_durable_on_opening() 
 }
 
 #[tokio::test]
+async fn a_failed_sync_at_every_moment_loses_nothing() {
+    for others in 0..60 {
+        let sim = Sim::default();
+        let store = open(&sim);
+        sim.fail_sync_after(others);
+        let mut acknowledged = 0;
+        for n in 0..40 {
+            let result = store.append(&stream(n % 3), Expected::Any, vec![event(n)]).await;
+            if result.is_ok() {
+                acknowledged = n + 1;
+            }
+        }
+        assert_eq!(store.stopped().is_some(), acknowledged < 40);
+        holds(&store, acknowledged).await;
+
+        // After a loss of power, and where the same system goes on.
+        for seed in 0..3 {
+            let store = open(&sim.crashed(seed));
+            let count = usize::try_from(store.stats().events).unwrap();
+            assert!((acknowledged..=acknowledged + 1).contains(&count), "{others}: {count} events");
+            holds(&store, count).await;
+        }
+        drop(store);
+        let store = open(&sim);
+        let count = usize::try_from(store.stats().events).unwrap();
+        holds(&store, count).await;
+        holds(&open(&sim.crashed(7)), count).await;
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_and_heals() {
     let sim = Sim::default();
     let store = open(&sim);

@@ -158,6 +158,10 @@ impl Sim {
         disk.entries.keys().filter(with).cloned().collect()
     }
 
+    pub(crate) fn exists(&self, path: &Path) -> bool {
+        self.0.lock().entries.contains_key(path)
+    }
+
     pub(crate) fn contents(&self, path: &Path) -> Vec<u8> {
         let disk = self.0.lock();
         disk.inodes[disk.entries[path]].current.clone()
