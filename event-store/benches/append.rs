@@ -1,5 +1,6 @@
 //! The embedded engine's ceilings, beside what the disk itself does in the same run:
-//! `cargo bench -p daybook-event-store`.
+//! `cargo bench -p daybook-event-store --bench append [append|read]`. The environment's `BENCH_DIR`
+//! chooses the disk.
 //!
 //! A run on a machine that is busy with something else says little: the time of a sync jumps from
 //! a tenth of a millisecond to four. The probe's median tells.
@@ -25,7 +26,8 @@ const RUN: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_micros(250);
 
 fn main() {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = std::env::var("BENCH_DIR").unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+    let dir = tempfile::tempdir_in(disk).unwrap();
     let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
