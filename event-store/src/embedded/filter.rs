@@ -1,11 +1,13 @@
 use super::bytes::{mix, narrow, size, u64_at};
 
 const BLOCK: usize = 64;
-const BITS_PER_KEY: usize = 12;
-const PROBES: u32 = 6;
+/// Rather more than usual: the writer asks every segment's filter about every new id, and pays
+/// for a wrong answer with a look into the index.
+const BITS_PER_KEY: usize = 16;
+const PROBES: u32 = 7;
 
-/// A Bloom filter in blocks of one cache line: says of about one key in a hundred that is not
-/// there that it may be, and never of one that is there that it is not.
+/// A Bloom filter in blocks of one cache line: says of about one key in a thousand that is
+/// not there that it may be, and never of one that is there that it is not.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyFilter(Box<[u8]>);
 
@@ -67,7 +69,7 @@ mod tests {
 
         assert!(keys(0..10_000).all(|key| filter.may_contain(key)));
         let wrong = keys(10_000..110_000).filter(|&key| filter.may_contain(key)).count();
-        assert!(wrong < 3_000, "{wrong} of 100000 absent keys pass");
+        assert!(wrong < 300, "{wrong} of 100000 absent keys pass");
     }
 
     #[test]

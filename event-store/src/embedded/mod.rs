@@ -14,7 +14,7 @@
 //!
 //! # Memory
 //! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
-//! filters (3 bytes per event of the store and a few per stream and segment), the cache
+//! filters (2 bytes per event of the store, and 2 per stream and segment), the cache
 //! ([`EmbeddedOptions::cache_bytes`]), the last revisions of up to 131,072 streams, the last 8,192
 //! events (at most 8 MiB), and what waits to be written (at most 256 MiB).
 //!
