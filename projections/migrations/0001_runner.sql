@@ -4,6 +4,7 @@
 CREATE TABLE projections (
     name        TEXT    NOT NULL,
     version     BIGINT  NOT NULL,
+    declaration TEXT    NOT NULL,               -- of its tables, as they were made
     live        BOOLEAN NOT NULL DEFAULT FALSE, -- whether queries read this version's tables
     position    BIGINT,                         -- every matching event up to here is in the rows
     updated_at  BIGINT  NOT NULL DEFAULT 0,     -- of the checkpoint; microseconds since 1970

@@ -1,8 +1,18 @@
-//! Projections: read models in SQL, posted from the events.
+//! Projections: read models in SQL, posted from the events, and the search index of the catalog.
 //!
-//! A [projection](projection) only says how an event changes rows. The runner does the rest: one
+//! A projection only says how an event changes rows. The runner does the rest: one
 //! worker per projection, held by a lease, follows the store and writes the rows of a batch and
-//! the checkpoint in one transaction. The tables are documented in `projections/migrations`.
+//! the checkpoint in one transaction. So a crash at any point loses and repeats nothing, and a
+//! worker that was taken over while it slept cannot write any more.
+//!
+//! # Adding a read model
+//!
+//! 1. Declare its tables in `migrations/models`, each name ending in `_v{version}`; queries read
+//!    them through views without that ending.
+//! 2. Declare its rows and implement the projection in `src/models`, and start it in `src/runner.rs`.
+//!
+//! A change to either later means a new `VERSION`: its tables are filled beside the old ones, and
+//! the views turn to them once they have caught up.
 //!
 //! Nothing here answers questions; that is the query side's part.
 

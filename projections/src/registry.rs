@@ -20,30 +20,42 @@ pub(crate) struct Lease {
 }
 
 /// Makes the tables of a version. Where no version is live, this one is, even while it is empty.
+/// `false`: they were made before, and otherwise.
 pub(crate) async fn install<P: Projection>(
     database: &Database,
     version: u32,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
+    let declaration = declaration(P::SCHEMA, version);
     let mut tx = database.begin().await?;
-    let known = sqlx::query(
-        "INSERT INTO projections (name, version) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    )
-    .bind(P::NAME)
-    .bind(i64::from(version))
-    .execute(tx.connection())
-    .await?;
-    if known.rows_affected() == 0 {
-        return Ok(());
+    let made: Option<String> =
+        sqlx::query_scalar("SELECT declaration FROM projections WHERE name = $1 AND version = $2")
+            .bind(P::NAME)
+            .bind(i64::from(version))
+            .fetch_optional(tx.connection())
+            .await?;
+    if let Some(made) = made {
+        return Ok(made == declaration);
     }
-    tx.script(declaration(P::SCHEMA, version)).await?;
-    let live = sqlx::query("SELECT 1 FROM projections WHERE name = $1 AND live")
+    sqlx::query("INSERT INTO projections (name, version, declaration) VALUES ($1, $2, $3)")
         .bind(P::NAME)
-        .fetch_optional(tx.connection())
+        .bind(i64::from(version))
+        .bind(&declaration)
+        .execute(tx.connection())
         .await?;
-    if live.is_none() {
+    tx.script(declaration).await?;
+    if live(&mut tx, P::NAME).await?.is_none() {
         publish_in::<P>(&mut tx, version).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The version that queries read.
+async fn live(tx: &mut Tx, name: &str) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT version FROM projections WHERE name = $1 AND live")
+        .bind(name)
+        .fetch_optional(tx.connection())
+        .await
 }
 
 /// Has queries read this version, unless they do.
@@ -52,12 +64,7 @@ pub(crate) async fn publish<P: Projection>(
     version: u32,
 ) -> Result<(), sqlx::Error> {
     let mut tx = database.begin().await?;
-    let live = sqlx::query("SELECT 1 FROM projections WHERE name = $1 AND version = $2 AND live")
-        .bind(P::NAME)
-        .bind(i64::from(version))
-        .fetch_optional(tx.connection())
-        .await?;
-    if live.is_none() {
+    if live(&mut tx, P::NAME).await? != Some(i64::from(version)) {
         publish_in::<P>(&mut tx, version).await?;
         tx.commit().await?;
     }

@@ -19,6 +19,17 @@ pub enum StartError {
     /// The read models' tables could not be made.
     #[error("the tables of the read models could not be made")]
     Tables(#[from] sqlx::Error),
+    /// The tables of this version were made by a release that declared them otherwise.
+    #[error(
+        "the tables of projection {name} were made otherwise under the same version {version}: \
+         move the database away, and the read models are built again"
+    )]
+    Changed {
+        /// The projection.
+        name: &'static str,
+        /// The version.
+        version: u32,
+    },
     /// The metrics could not be registered.
     #[error("the metrics of the projections could not be registered")]
     Metrics(#[from] prometheus::Error),
@@ -67,7 +78,7 @@ impl Projections {
     /// They stop on `shutdown`, after the transaction they are in.
     ///
     /// # Errors
-    /// The database refuses the tables.
+    /// The database refuses the tables, or has others.
     pub async fn start(
         store: Store,
         database: Database,
@@ -113,8 +124,10 @@ struct Start {
 }
 
 impl Start {
-    async fn worker<P: Projection>(&mut self) -> Result<(), sqlx::Error> {
-        registry::install::<P>(&self.database, P::VERSION).await?;
+    async fn worker<P: Projection>(&mut self) -> Result<(), StartError> {
+        if !registry::install::<P>(&self.database, P::VERSION).await? {
+            return Err(StartError::Changed { name: P::NAME, version: P::VERSION });
+        }
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         self.running.progress.insert(P::NAME, progress.subscribe());
         let worker = Worker {

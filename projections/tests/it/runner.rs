@@ -6,7 +6,8 @@ use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
 use daybook_event_store::NewEvent;
-use daybook_projections::{ProjectionOptions, State};
+use daybook_projections::{ProjectionOptions, Projections, StartError, State};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::{World, at, gbp, metadata, options};
@@ -201,7 +202,11 @@ async fn a_new_version_is_read_once_it_has_caught_up() {
     world.given("stock", "A", &[received(1)]).await;
     world.database(FILE).await.close().await;
     world
-        .execute(FILE, "INSERT INTO projections (name, version, live) VALUES ('stock', 0, TRUE)")
+        .execute(
+            FILE,
+            "INSERT INTO projections (name, version, declaration, live) \
+             VALUES ('stock', 0, '', TRUE)",
+        )
         .await;
 
     world.project(FILE).await;
@@ -263,4 +268,17 @@ async fn what_is_projected_is_counted() {
     ] {
         assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn tables_that_changed_without_a_new_version_are_refused() {
+    let world = World::new();
+    world.project(FILE).await;
+    world.execute(FILE, "UPDATE projections SET declaration = 'x' WHERE name = 'stock'").await;
+
+    let (database, shutdown) = (world.database(FILE).await, CancellationToken::new());
+    let refused = Projections::start(world.store.clone(), database, options(), shutdown).await;
+
+    let error = refused.unwrap_err();
+    assert!(matches!(error, StartError::Changed { name: "stock", version: 1 }), "{error:?}");
 }
