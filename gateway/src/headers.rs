@@ -59,7 +59,9 @@ impl<S: Sync> FromRequestParts<S> for Identity {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        Self::parse(text(&parts.headers, Self::HEADER)?.unwrap_or(Self::DEVELOPER))
+        let identity = Self::parse(text(&parts.headers, Self::HEADER)?.unwrap_or(Self::DEVELOPER))?;
+        tracing::Span::current().record("actor", &*identity.0.0);
+        Ok(identity)
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use prometheus::{HistogramVec, IntGauge, register_histogram_vec, register_int_gauge};
-use tracing::Instrument;
+use tracing::{Instrument, field};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -88,7 +88,8 @@ pub(crate) async fn observe(
     let (method, route) = (method_label(request.method()), matched.as_ref());
     let route = route.map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("request", %method, route,
-        request_id = ?ids.request, correlation_id = %ids.correlation);
+        request_id = ?ids.request, correlation_id = %ids.correlation,
+        actor = field::Empty, command_id = field::Empty);
     request.extensions_mut().insert(ids.clone());
     IN_PROGRESS.inc();
     let answer = async {

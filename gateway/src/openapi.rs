@@ -56,7 +56,7 @@ pub fn openapi() -> OpenApi {
 }
 
 /// Headers of requests by the name of their component.
-const READ_HEADERS: [&str; 2] = ["ConsistencyToken", "RequestId"];
+const READ_HEADERS: [&str; 3] = ["ConsistencyToken", "Actor", "RequestId"];
 const WRITE_HEADERS: [&str; 5] =
     ["IdempotencyKey", "IfMatch", "Actor", "RequestId", "CorrelationId"];
 

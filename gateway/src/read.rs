@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::headers::{consistency_position, etag};
+use crate::headers::{Identity, consistency_position, etag};
 
 /// A question, and the means to answer it.
 pub(crate) struct Read {
@@ -29,6 +29,7 @@ impl FromRequestParts<App> for Read {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        Identity::from_request_parts(parts, app).await?;
         let position = consistency_position(&parts.headers)?;
         Ok(Self { app: app.clone(), uri: parts.uri.clone(), position })
     }

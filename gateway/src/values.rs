@@ -27,10 +27,9 @@ pub(crate) fn value<T>(field: Option<Parsed<T>>) -> Option<T> {
     field.map(|Parsed(value)| value)
 }
 
-/// An amount of money in a body.
+/// An amount of money.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Money)]
 pub(crate) struct Amount {
     /// Minor units (pence, cents).
     #[schema(example = 1299)]

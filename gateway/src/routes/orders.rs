@@ -127,7 +127,7 @@ fn past(pointer: &str, field: Option<&Parsed<Instant>>) -> Result<Timestamp, Err
 /// Who calls an order off, and why.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, tag = "type", rename_all = "camelCase")]
-enum Cancellation {
+enum NewCancellation {
     /// The customer changed their mind.
     CustomerRequest,
     /// Somebody at the shop decided so.
@@ -138,11 +138,11 @@ enum Cancellation {
     },
 }
 
-impl From<Cancellation> for CancelReason {
-    fn from(cancellation: Cancellation) -> Self {
+impl From<NewCancellation> for CancelReason {
+    fn from(cancellation: NewCancellation) -> Self {
         match cancellation {
-            Cancellation::CustomerRequest => Self::CustomerRequest,
-            Cancellation::Operator { note } => Self::Operator { note: note.0.0 },
+            NewCancellation::CustomerRequest => Self::CustomerRequest,
+            NewCancellation::Operator { note } => Self::Operator { note: note.0.0 },
         }
     }
 }
@@ -151,11 +151,11 @@ impl From<Cancellation> for CancelReason {
 /// back afterwards.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancellation", tag = "orders",
     operation_id = "cancelOrder", params(("id" = Uuid, Path, description = "The order's id")),
-    request_body = Cancellation,
+    request_body = NewCancellation,
     responses((status = 202, description = "It is called off", body = Written)))]
 async fn cancel(
     Path(order): Path<OrderId>,
-    Command { body, call }: Command<Cancellation>,
+    Command { body, call }: Command<NewCancellation>,
 ) -> Result<Response, Error> {
     let command = OrderCommand::Cancel { reason: body.into(), at: now() };
     call.handle::<Order>(order, command, follow(order)).await

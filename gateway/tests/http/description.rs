@@ -52,6 +52,39 @@ async fn every_operation_promises_problems_and_has_an_id_of_its_own() {
     assert_eq!(ids.len(), all);
 }
 
+#[test]
+fn every_body_is_described_as_refusing_unknown_fields() {
+    let document = serde_json::to_value(openapi()).expect("JSON");
+    let items = document["paths"].as_object().expect("paths").iter();
+    let operations = items.flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| (path, method, operation))
+    });
+    for (path, method, operation) in operations {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let Some(reference) = schema["$ref"].as_str() else { continue };
+        let schema = document.pointer(&reference[1..]).expect(reference);
+        let closed = schema["additionalProperties"] == false || schema["oneOf"].is_array();
+        assert!(closed, "{method} {path}: {reference} {schema}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(document: &Value, node: &Value) {
+        if let Some(reference) = node["$ref"].as_str() {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        let members = node.as_object().into_iter().flat_map(|members| members.values());
+        let entries = node.as_array().into_iter().flatten();
+        members.chain(entries).for_each(|child| check(document, child));
+    }
+    let document = serde_json::to_value(openapi()).expect("JSON");
+    check(&document, &document);
+}
+
 #[tokio::test]
 async fn the_page_needs_nothing_from_elsewhere() {
     let page = Api::new().get("/docs").await.is(200);

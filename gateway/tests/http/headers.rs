@@ -74,6 +74,8 @@ async fn malformed_headers_are_named() {
         let answer = answer.problem(400, "invalid-header");
         assert!(answer.detail().starts_with(name), "{}", answer.detail());
     }
+    let read = request("GET", "/v1/products/A1", &[("x-daybook-actor", "alice")], Body::empty());
+    api.send(read).await.problem(400, "invalid-header");
     let twice = [("idempotency-key", "a"), ("idempotency-key", "b")];
     let answer = api.json("POST", "/v1/products", &twice, &product("A1")).await;
     answer.problem(400, "invalid-header");
