@@ -26,10 +26,10 @@ use crate::story::{
 };
 
 /// A story, and the folder of its read models.
-struct Posted {
-    story: Story,
+pub(crate) struct Posted {
+    pub(crate) story: Story,
     folder: TempDir,
-    models: ReadModels,
+    pub(crate) models: ReadModels,
 }
 
 /// Orders in every state there is.
@@ -91,7 +91,7 @@ async fn decline(story: &Story, n: u128) {
 
 impl Posted {
     /// Has the projections read a story to its end, and stops them.
-    async fn of(story: Story) -> Self {
+    pub(crate) async fn of(story: Story) -> Self {
         let folder = TempDir::new().unwrap();
         let database = folder.path().join("models.db");
         let database = database.to_str().unwrap();
@@ -122,7 +122,10 @@ impl Posted {
         catalog.join().await.unwrap();
     }
 
-    async fn start(&self, shutdown: &CancellationToken) -> (Projections, index::Catalog) {
+    pub(crate) async fn start(
+        &self,
+        shutdown: &CancellationToken,
+    ) -> (Projections, index::Catalog) {
         let database = self.folder.path().join("models.db");
         let database = Database::open(database.to_str().unwrap()).await.unwrap();
         let (store, options) = (self.story.store.clone(), ProjectionOptions::default());
