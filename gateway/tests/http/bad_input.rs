@@ -211,3 +211,43 @@ async fn unknown_routes_and_methods_are_problems_too() {
     let answer = answer.problem(405, "method-not-allowed");
     assert!(answer.header("allow").contains("POST"), "{:?}", answer.headers);
 }
+
+#[tokio::test]
+async fn orders_that_do_not_add_up_are_rejected() {
+    let api = Api::new();
+    api.post("/v1/products", &product("A1")).await.is(201);
+    let customer = json!({ "id": CUSTOMER, "name": "Ada" });
+    api.post("/v1/customers", &customer).await.is(201);
+    let line = |quantity: i64, amount: i64, currency: &str| {
+        let price = json!({ "amount": amount, "currency": currency });
+        json!({ "sku": "A1", "quantity": quantity, "agreedPrice": price })
+    };
+    for lines in [
+        json!([]),
+        json!([line(1, 100, "GBP"), line(1, 100, "EUR")]),
+        json!([line(1_000_000_000, i64::MAX, "GBP")]),
+        json!([line(1, i64::MAX, "GBP"), line(1, 1, "GBP")]),
+        json!([line(1_000_000_000, 1, "GBP"), line(1, 1, "GBP")]),
+        json!([line(1, -100, "GBP")]),
+    ] {
+        let mut body = order(&Value::Null);
+        body["lines"] = lines;
+        api.post(ORDER, &body).await.problem(422, "rejected");
+    }
+}
+
+#[tokio::test]
+async fn an_order_id_that_is_taken_is_rejected() {
+    let api = Api::new();
+    api.post("/v1/products", &product("A1")).await.is(201);
+    let customer = json!({ "id": CUSTOMER, "name": "Ada" });
+    api.post("/v1/customers", &customer).await.is(201);
+    let mut body = order(&json!({ "sku": "A1", "quantity": 1 }));
+    body["id"] = json!("0193f5c8-0000-7000-8000-000000000001");
+    body["placedAt"] = json!("2010-12-01T08:26:00Z");
+    api.post(ORDER, &body).await.is(202);
+    let again = api.post(ORDER, &body).await.is(202);
+    assert_eq!((&again.body["events"], again.header("etag")), (&json!([]), "\"0\""));
+    body["lines"][0]["quantity"] = json!(2);
+    api.post(ORDER, &body).await.problem(422, "rejected");
+}
