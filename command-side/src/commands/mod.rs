@@ -141,7 +141,8 @@ impl<D: Decider> fmt::Debug for Handled<D> {
 /// Carries out commands on the aggregates of one store. Clones share their caches.
 ///
 /// Commands for one stream are decided one after the other and appended together. The state they
-/// are decided on is kept in memory; the append checks that it is still the stream's.
+/// are decided on is kept in memory; the append checks that it is still the stream's. A refusal
+/// appends nothing, so where several processes write to one store it can be a moment out of date.
 #[derive(Clone)]
 pub struct Commands {
     store: Store,

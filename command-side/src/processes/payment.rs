@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::{ExecuteError, Task};
 use crate::commands::{CommandContext, CommandError};
 use crate::payments::{
-    AuthorizeRequest, CaptureRequest, PaymentProvider, Provider, ProviderError, RefundRequest,
-    RequestKey, VoidRequest,
+    AuthorizeRequest, CaptureRequest, PaymentProvider, Provider, ProviderError, RequestKey,
+    VoidRequest,
 };
+use crate::refunds::{RefundError, refund};
 
 /// The steps of one payment: the provider is asked first, under a key that never changes, and the
 /// payment records its answer.
@@ -72,12 +73,9 @@ impl<'a> PaymentTask<'a> {
 
     /// Has an amount given back. Each such command is a refund of its own, named after it.
     pub(super) async fn refund(&self, amount: Money) -> Result<(), ExecuteError> {
-        let refund = format!("refund-{}", self.task.context.command_id);
-        let request =
-            RefundRequest { key: self.key(&refund)?, reference: self.reference().await?, amount };
-        self.task.ports.refund(request).await.map_err(failed)?;
-        let command = PaymentCommand::Refund { refund, amount, at: self.task.at };
-        self.record("refund", command).await
+        let Task { commands, ports, context, at, .. } = self.task;
+        refund(commands, ports, (self.payment, amount, at), context).await?;
+        Ok(())
     }
 
     fn key(&self, step: impl Display) -> Result<RequestKey, ExecuteError> {
@@ -113,5 +111,15 @@ fn failed(error: ProviderError) -> ExecuteError {
             ExecuteError::Rejected(reason)
         }
         ProviderError::KeyReused => ExecuteError::Broken(error.to_string()),
+    }
+}
+
+impl From<RefundError> for ExecuteError {
+    fn from(error: RefundError) -> Self {
+        match error {
+            RefundError::Command(error) => error.into(),
+            RefundError::Declined { reason } => Self::Rejected(reason),
+            RefundError::Unavailable(error) => failed(error),
+        }
     }
 }

@@ -10,7 +10,7 @@ use daybook_event_store::{
     AppendError, Appended, EventStore, Expected, Filter, NewEvent, Position, ReadError, Recorded,
     Store, StreamId, Tailed,
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -22,7 +22,7 @@ use super::checkpoint::Checkpoint;
 use super::effect::{Done, Outgoing, Sender};
 use super::instance::{Arrival, Instance, Trace};
 use super::ledger::Ledger;
-use super::timers::Timers;
+use super::timers::{Due, Timers};
 use super::{Process, ProcessError, ProcessOptions, Progress};
 use crate::commands::Commands;
 use crate::metrics::ProcessMetrics;
@@ -76,12 +76,10 @@ impl<P: Process> ProcessRuntime<P> {
         let (progress, receiver) = watch::channel(Progress::default());
         let metrics = ProcessMetrics::of(P::NAME);
         let sender = Arc::new(Sender::<P> { commands, ports, options, shutdown, metrics });
-        let task = tokio::spawn(async move {
-            let worker = Worker::open(sender, progress).await?;
-            worker.run().await.inspect_err(|error| {
-                tracing::error!(process = P::NAME, %error, "process manager stopped");
-            })
-        });
+        let work = async { Worker::open(sender, progress).await?.run().await };
+        let task = tokio::spawn(work.inspect_err(|error| {
+            tracing::error!(process = P::NAME, %error, "process manager stopped");
+        }));
         ProcessHandle { progress: receiver, task, process: P::NAME }
     }
 }
@@ -247,7 +245,8 @@ impl<P: Process> Worker<P> {
                 }
             }
             if !waiting.is_empty() {
-                self.assert_in_charge().await?;
+                // Fails if it was another runtime that was faster.
+                self.save().await?;
             }
         }
         Ok(())
@@ -347,9 +346,8 @@ impl<P: Process> Worker<P> {
     async fn tick(&mut self) -> Result<(), ProcessError> {
         let now = self.sender.options.clock.now();
         let due: Vec<_> = self.timers.due(now).take(self.sender.options.batch_events).collect();
-        let arrival = |timer: &super::timers::Due<P::Timeout>| {
-            Arrival::timed_out(timer.instance, &timer.timeout, now)
-        };
+        let arrival =
+            |timer: &Due<P::Timeout>| Arrival::timed_out(timer.instance, &timer.timeout, now);
         self.advance(due.iter().map(arrival).collect()).await?;
         for timer in &due {
             self.timers.fired(timer);
@@ -386,11 +384,6 @@ impl<P: Process> Worker<P> {
             }
             saved => saved,
         }
-    }
-
-    /// Makes sure that no other runtime took over.
-    async fn assert_in_charge(&mut self) -> Result<(), ProcessError> {
-        self.save().await
     }
 
     /// Waits for the commands that are being carried out, then writes the last checkpoint.

@@ -113,3 +113,93 @@ impl<P: ProcessForm> Timers<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::checkout::CheckoutTimeout::ReservationExpiry;
+    use daybook_domain::checkout::{Checkout, CheckoutCommand, CheckoutTimeout};
+    use daybook_domain::{Effect, ProcessManager};
+    use uuid::Uuid;
+
+    use super::*;
+
+    type Effects = Vec<Effect<CheckoutCommand, CheckoutTimeout>>;
+
+    const A: OrderId = OrderId(Uuid::from_u128(1));
+    const B: OrderId = OrderId(Uuid::from_u128(2));
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn schedule(due: i64) -> Advanced<Checkout> {
+        let effects = vec![Effect::Schedule { timeout: ReservationExpiry, due: at(due) }];
+        Advanced { inputs: vec![], effects, upto: 0 }
+    }
+
+    fn timed_out(now: i64, effects: Effects) -> Advanced<Checkout> {
+        let inputs = vec![Checkout::timed_out(A, &ReservationExpiry, at(now))];
+        Advanced { inputs, effects, upto: 0 }
+    }
+
+    fn waiting(timers: &Timers<Checkout>) -> Vec<(OrderId, i64)> {
+        timers.all().map(|timer| (timer.instance, timer.at.as_micros())).collect()
+    }
+
+    #[test]
+    fn timers_are_due_in_order_and_not_before_their_time() {
+        let mut timers = Timers::default();
+        timers.learn(A, &schedule(20));
+        timers.learn(B, &schedule(10));
+
+        let due = |now| timers.due(at(now)).map(|timer| timer.instance).collect::<Vec<_>>();
+        assert_eq!((due(9), due(10), due(20)), (vec![], vec![B], vec![B, A]));
+    }
+
+    #[test]
+    fn an_equal_timeout_is_moved() {
+        let mut timers = Timers::default();
+        timers.learn(A, &schedule(20));
+        timers.learn(A, &schedule(30));
+        assert_eq!(waiting(&timers), [(A, 30)]);
+    }
+
+    #[test]
+    fn a_timer_that_fired_is_gone_unless_it_was_set_again() {
+        let mut timers = Timers::default();
+        timers.learn(A, &schedule(20));
+        let due: Vec<_> = timers.due(at(25)).collect();
+        timers.learn(A, &timed_out(25, schedule(50).effects));
+        timers.fired(&due[0]);
+        assert_eq!(waiting(&timers), [(A, 50)]);
+
+        timers.learn(A, &timed_out(60, vec![]));
+        assert_eq!(waiting(&timers), []);
+    }
+
+    #[test]
+    fn a_complete_instance_waits_for_nothing() {
+        let mut timers = Timers::default();
+        timers.learn(A, &schedule(20));
+        timers.learn(B, &schedule(20));
+        timers.learn(A, &Advanced { inputs: vec![], effects: vec![Effect::Complete], upto: 0 });
+        assert_eq!(waiting(&timers), [(B, 20)]);
+    }
+
+    #[test]
+    fn learning_again_leads_to_the_same_timers() {
+        let records = [
+            (A, schedule(20)),
+            (B, schedule(30)),
+            (A, timed_out(25, schedule(50).effects)),
+            (B, Advanced { inputs: vec![], effects: vec![Effect::Complete], upto: 0 }),
+        ];
+        for again in 0..records.len() {
+            let mut timers = Timers::default();
+            for (instance, record) in records.iter().chain(&records[again..]) {
+                timers.learn(*instance, record);
+            }
+            assert_eq!(waiting(&timers), [(A, 50)]);
+        }
+    }
+}

@@ -61,21 +61,23 @@ async fn an_order_of_something_sold_out_is_cancelled_and_the_rest_released() {
     assert_eq!(shop.ledger().await.authorizations, 0);
 }
 
-/// Every business event that two good orders and a declined one lead to.
+/// Every business event of two good orders, a declined one, and one that is paid and cancelled.
 const HISTORY: &[(&str, usize)] = &[
-    ("OrderCancelled", 1),
-    ("OrderConfirmed", 3),
+    ("OrderCancelled", 2),
+    ("OrderConfirmed", 4),
     ("OrderFulfilled", 2),
-    ("OrderPaid", 2),
-    ("OrderPlaced", 3),
+    ("OrderPaid", 3),
+    ("OrderPlaced", 4),
+    ("OrderRefunded", 1),
     ("OrderShipped", 2),
-    ("PaymentAuthorized", 2),
-    ("PaymentCaptured", 2),
+    ("PaymentAuthorized", 3),
+    ("PaymentCaptured", 3),
     ("PaymentDeclined", 1),
-    ("PaymentRequested", 3),
+    ("PaymentRefunded", 1),
+    ("PaymentRequested", 4),
     ("StockCommitted", 3),
-    ("StockReleased", 1),
-    ("StockReserved", 4),
+    ("StockReleased", 2),
+    ("StockReserved", 5),
 ];
 
 async fn history(shop: &Shop) -> BTreeMap<String, usize> {
@@ -87,12 +89,20 @@ async fn history(shop: &Shop) -> BTreeMap<String, usize> {
     counts
 }
 
-async fn given_three_orders() -> Shop {
+async fn given_four_orders() -> Shop {
     let shop = Shop::given(&[("mug", 10), ("jar", 10)]).await;
     shop.order(1, &["mug", "jar"], "tok_approve").await;
     shop.order(2, &["mug"], "tok_decline").await;
     shop.order(3, &["jar"], "tok_lost_answer").await;
+    shop.order(4, &["mug"], "tok_approve").await;
     shop
+}
+
+/// What people do about the orders once they are paid.
+async fn when_two_are_shipped_and_one_cancelled(shop: &Shop) {
+    shop.ship(1).await;
+    shop.ship(3).await;
+    shop.cancel(4).await;
 }
 
 async fn assert_nothing_lost_or_doubled(shop: &Shop) {
@@ -103,8 +113,9 @@ async fn assert_nothing_lost_or_doubled(shop: &Shop) {
     let (mug, jar) = (shop.stock("mug").await, shop.stock("jar").await);
     assert_eq!((mug.on_hand(), mug.reserved(), jar.on_hand(), jar.reserved()), (9, 0, 8, 0));
     let ledger = shop.ledger().await;
-    assert_eq!((ledger.authorizations, ledger.captures, ledger.refused), (2, 2, 1));
-    assert_eq!((ledger.captured["GBP"], ledger.charged_twice, ledger.refunds), (3 * PRICE, 0, 0));
+    assert_eq!((ledger.authorizations, ledger.captures, ledger.refused), (3, 3, 1));
+    assert_eq!((ledger.captured["GBP"], ledger.charged_twice), (4 * PRICE, 0));
+    assert_eq!((ledger.refunded["GBP"], ledger.refunds), (PRICE, 1));
     assert!(list(&shop.store, "checkout").await.unwrap().is_empty());
     assert!(list(&shop.store, "fulfilment").await.unwrap().is_empty());
 }
@@ -112,7 +123,7 @@ async fn assert_nothing_lost_or_doubled(shop: &Shop) {
 #[tokio::test]
 async fn a_crash_at_any_point_loses_and_doubles_nothing() {
     for steps in 0..160 {
-        let mut shop = given_three_orders().await;
+        let mut shop = given_four_orders().await;
         for steps in [steps, steps / 2, steps / 3] {
             let program = shop.start();
             for _ in 0..steps {
@@ -122,8 +133,7 @@ async fn a_crash_at_any_point_loses_and_doubles_nothing() {
         }
         let program = shop.start();
         program.idle(&shop).await;
-        shop.ship(1).await;
-        shop.ship(3).await;
+        when_two_are_shipped_and_one_cancelled(&shop).await;
         for _ in 0..steps {
             tokio::task::yield_now().await;
         }
@@ -139,17 +149,17 @@ async fn a_crash_at_any_point_loses_and_doubles_nothing() {
 
 #[tokio::test]
 async fn events_that_come_again_change_nothing() {
-    let mut shop = given_three_orders().await;
+    let mut shop = given_four_orders().await;
     (shop.options.checkpoint_interval, shop.options.checkpoint_events) = (Duration::MAX, u64::MAX);
     let program = shop.start();
     program.idle(&shop).await;
-    shop.ship(1).await;
-    shop.ship(3).await;
+    when_two_are_shipped_and_one_cancelled(&shop).await;
     program.idle(&shop).await;
     program.crash().await;
-    let head = shop.head().await;
+    let (head, asked_again) = (shop.head().await, shop.ledger().await.repeated);
 
-    // Without a checkpoint everything is read, and every command sent, from the beginning.
+    // Without a checkpoint everything is read, and every command sent, from the beginning: the
+    // provider is asked again, under the same keys.
     let program = shop.start();
     program.idle(&shop).await;
 
@@ -157,6 +167,7 @@ async fn events_that_come_again_change_nothing() {
     let records = shop.events(&["CheckoutAdvanced", "FulfilmentAdvanced"]).await;
     let news: Vec<_> = records.iter().filter(|record| record.position > head).collect();
     assert!(news.iter().all(|record| record.kind == "CheckoutAdvanced".into()));
+    assert!(shop.ledger().await.repeated > asked_again);
 }
 
 #[tokio::test]
@@ -201,8 +212,10 @@ async fn timeouts(shop: &Shop) -> usize {
 
 #[tokio::test]
 async fn a_timer_survives_stop_and_crash() {
-    for crash in [false, true] {
+    let (often, never) = (Duration::ZERO, Duration::MAX);
+    for (crash, checkpoints) in [(false, often), (true, often), (true, never)] {
         let mut shop = given_unanswered_payment().await;
+        shop.options.checkpoint_interval = checkpoints;
         let program = shop.start();
         program.idle(&shop).await;
         assert_eq!(shop.status(1).await, OrderStatus::Confirmed);

@@ -14,7 +14,7 @@ use daybook_command_side::{CommandContext, Commands};
 use daybook_domain::checkout::Checkout;
 use daybook_domain::customer::{Customer, CustomerCommand};
 use daybook_domain::fulfilment::Fulfilment;
-use daybook_domain::order::{Order, OrderCommand, OrderStatus};
+use daybook_domain::order::{CancelReason, Order, OrderCommand, OrderStatus};
 use daybook_domain::product::{Product, ProductCommand};
 use daybook_domain::stock::{ReleaseReason, Stock, StockCommand, StockState};
 use daybook_domain::values::{CustomerId, Money, OrderId, Quantity, Sku, Timestamp};
@@ -133,6 +133,11 @@ impl Shop {
         let (seller, tracking, at) = ("acme".parse().unwrap(), String::new(), self.now());
         let ship = OrderCommand::Ship { seller, tracking, at };
         self.commands.handle::<Order>(order(number), ship, &context()).await.unwrap();
+    }
+
+    pub(crate) async fn cancel(&self, number: u128) {
+        let cancel = OrderCommand::Cancel { reason: CancelReason::CustomerRequest, at: self.now() };
+        self.commands.handle::<Order>(order(number), cancel, &context()).await.unwrap();
     }
 
     /// Releases a paid order's reservation, as no process would.
