@@ -18,6 +18,7 @@ mod parking;
 mod payment;
 mod runtime;
 mod timers;
+mod worker;
 
 use std::error::Error;
 use std::fmt::Display;

@@ -14,6 +14,7 @@ use daybook_event_store::{
 };
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
+use prometheus::proto::LabelPair;
 use uuid::Uuid;
 
 type Answer = Result<Handled<Hall>, CommandError<HallRejection>>;
@@ -321,6 +322,24 @@ async fn a_hot_stream_is_never_oversold() {
     revisions.sort_unstable();
     assert!(revisions.into_iter().eq(1..=400));
     assert_eq!(guests(&store).await.len(), 400);
+}
+
+#[tokio::test]
+async fn commands_are_counted_by_outcome() {
+    let commands = given_hall(&Store::memory(), 1).await;
+    for _ in 0..2 {
+        drop(commands.handle::<Hall>("a", take("bob"), &context()).await);
+    }
+
+    let families = prometheus::gather();
+    let family = families.iter().find(|f| f.name() == "daybook_commands_total").unwrap();
+    for outcome in ["accepted", "rejected"] {
+        let counted = family.get_metric().iter().any(|metric| {
+            let labels = metric.get_label().iter().map(LabelPair::value);
+            labels.eq(["hall", outcome]) && metric.get_counter().get_value() > 0.0
+        });
+        assert!(counted, "no {outcome} commands");
+    }
 }
 
 /// Sends commands at the same time.

@@ -8,7 +8,7 @@ use daybook_command_side::processes::{ParkingError, ProcessError, discard, list,
 use daybook_domain::checkout::{Checkout, CheckoutFact};
 use daybook_domain::order::{CancelReason, OrderStatus};
 use daybook_event_schemas::{Advanced, open};
-use daybook_event_store::{EventStore, Expected, NewEvent, StreamId};
+use daybook_event_store::{EmbeddedOptions, EventStore, Expected, NewEvent, Store, StreamId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -145,6 +145,27 @@ async fn a_crash_at_any_point_loses_and_doubles_nothing() {
         assert_nothing_lost_or_doubled(&shop).await;
         assert!(program.stop().await.iter().all(Result::is_ok));
     }
+}
+
+#[tokio::test]
+async fn a_durable_store_that_is_closed_and_opened_again_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Store::embedded(folder.path(), &EmbeddedOptions::default()).unwrap();
+    let mut shop = Shop::over(open());
+    shop.stock_up(&[("mug", 5)]).await;
+    shop.order(1, &["mug"], "tok_approve").await;
+    let program = shop.start();
+    program.until(async || shop.status(1).await != OrderStatus::Pending).await;
+    assert!(program.stop().await.iter().all(Result::is_ok));
+    shop.store.close();
+
+    let mut reopened = Shop::over(open());
+    reopened.provider = shop.provider.clone();
+    let program = reopened.start();
+    program.idle(&reopened).await;
+
+    assert_eq!(reopened.status(1).await, OrderStatus::Paid);
+    assert_eq!(reopened.ledger().await.captures, 1);
 }
 
 #[tokio::test]

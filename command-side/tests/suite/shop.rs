@@ -66,14 +66,19 @@ impl Shop {
     /// A shop with a customer and so many of each of some SKUs.
     pub(crate) async fn given(stocked: &[(&str, i64)]) -> Self {
         let shop = Self::over(Store::memory());
-        let (name, at) = ("Alice".parse().unwrap(), shop.now());
+        shop.stock_up(stocked).await;
+        shop
+    }
+
+    /// Registers the customer and books the goods.
+    pub(crate) async fn stock_up(&self, stocked: &[(&str, i64)]) {
+        let (name, at) = ("Alice".parse().unwrap(), self.now());
         let customer = CustomerId(Uuid::nil());
         let register = CustomerCommand::Register { customer, name, email: None, country: None, at };
-        shop.commands.handle::<Customer>(customer, register, &context()).await.unwrap();
+        self.commands.handle::<Customer>(customer, register, &context()).await.unwrap();
         for &(name, available) in stocked {
-            shop.stocked(name, available).await;
+            self.stocked(name, available).await;
         }
-        shop
     }
 
     /// A shop over a store that is there already.
