@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ pub(super) struct Worker<P: Process> {
     instances: Cache<OrderId, Arc<Instance<P>>>,
     timers: Timers<P>,
     ledger: Ledger,
+    /// Records that were learnt of before the tail came to them.
+    known: BTreeSet<Position>,
     checkpoint: Checkpoint,
     saved_at: Instant,
     /// Whether there are records since the last checkpoint.
@@ -70,6 +72,7 @@ impl<P: Process> Worker<P> {
         Ok(Self {
             instances: Cache::new(sender.options.cached_instances),
             ledger: Ledger::from(checkpoint.position),
+            known: BTreeSet::new(),
             sender,
             store,
             actor,
@@ -118,14 +121,7 @@ impl<P: Process> Worker<P> {
     async fn send_again(&mut self) -> Result<(), ProcessError> {
         let mut records = self.store.read_all(self.checkpoint.position, Filter::kinds(&[P::KIND]));
         while let Some(recorded) = records.try_next().await? {
-            let Some(envelope) = open::<Advanced<P>>(&recorded)? else { continue };
-            let Ok(instance) = recorded.stream.id().parse() else { continue };
-            let at = Appended { revision: recorded.revision, position: recorded.position };
-            let (correlation_id, traceparent) =
-                (envelope.metadata.correlation_id, envelope.metadata.traceparent);
-            let trace = Trace { correlation_id, traceparent };
-            let record = Some((envelope.event, at, trace));
-            self.learn(Step { instance, arrivals: Vec::new(), record });
+            self.learn_again(&recorded)?;
             while self.under_way.len() >= self.sender.options.in_flight
                 && let Some(done) = self.under_way.join_next().await
             {
@@ -135,8 +131,21 @@ impl<P: Process> Worker<P> {
         Ok(())
     }
 
+    /// Takes a record into account that a runtime wrote before this one was in charge.
+    fn learn_again(&mut self, recorded: &Recorded) -> Result<(), ProcessError> {
+        let Some(envelope) = open::<Advanced<P>>(recorded)? else { return Ok(()) };
+        let Ok(instance) = recorded.stream.id().parse() else { return Ok(()) };
+        let at = Appended { revision: recorded.revision, position: recorded.position };
+        let (correlation_id, traceparent) =
+            (envelope.metadata.correlation_id, envelope.metadata.traceparent);
+        let record = Some((envelope.event, at, Trace { correlation_id, traceparent }));
+        self.learn(Step { instance, arrivals: Vec::new(), record });
+        Ok(())
+    }
+
     fn tail(&self) -> impl Stream<Item = Vec<Result<Tailed, ReadError>>> + Unpin + use<P> {
-        let events = self.store.tail(self.ledger.taken(), Filter::kinds(P::FOLLOWS));
+        let filter = Filter::kinds(&[P::FOLLOWS, &[P::KIND]].concat());
+        let events = self.store.tail(self.ledger.taken(), filter);
         events.ready_chunks(self.sender.options.batch_events).boxed()
     }
 
@@ -151,7 +160,13 @@ impl<P: Process> Worker<P> {
             match item {
                 Ok(Tailed::Event(recorded)) => {
                     (upto, behind_since) = (Some(recorded.position), Some(recorded.recorded_at));
-                    arrivals.extend(arrival(&recorded)?);
+                    if *recorded.kind != *P::KIND {
+                        arrivals.extend(arrival(&recorded)?);
+                    } else if !self.known.remove(&recorded.position) {
+                        // Of a runtime that was about to find out that it is not in charge.
+                        self.learn_again(&recorded)?;
+                        self.known.remove(&recorded.position);
+                    }
                 }
                 Ok(Tailed::CaughtUp(position)) => (upto, behind_since) = (Some(position), None),
                 Err(damaged @ ReadError::Damaged { .. }) => return Err(damaged.into()),
@@ -253,6 +268,7 @@ impl<P: Process> Worker<P> {
     fn learn(&mut self, step: Step<P>) {
         let Step { instance, arrivals, record } = step;
         if let Some((record, at, trace)) = record {
+            self.known.insert(at.position);
             self.timers.learn(instance, &record);
             for (index, effect) in record.effects.into_iter().enumerate() {
                 if let Effect::Dispatch(command) = effect {

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use daybook_command_side::payments::{Ledger, Provider};
 use daybook_command_side::processes::{ParkingError, ProcessError, discard, list, retry};
-use daybook_domain::checkout::{Checkout, CheckoutFact};
+use daybook_domain::Effect;
+use daybook_domain::checkout::{
+    Checkout, CheckoutCommand, CheckoutFact, CheckoutInput, RESERVATION_TTL,
+};
 use daybook_domain::order::{CancelReason, OrderStatus};
-use daybook_event_schemas::{Advanced, open};
+use daybook_event_schemas::{Advanced, Metadata, open, seal};
 use daybook_event_store::{EmbeddedOptions, EventStore, Expected, NewEvent, Store, StreamId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::shop::{PRICE, Shop, context, sku};
+use crate::shop::{PRICE, Shop, context, order, pence, sku};
 
 #[tokio::test]
 async fn an_order_is_reserved_paid_shipped_and_fulfilled() {
@@ -357,6 +360,40 @@ async fn the_runtime_that_started_last_is_in_charge() {
         assert_eq!(shop.status(number).await, OrderStatus::Paid);
     }
     assert_eq!(shop.ledger().await.captures, 4);
+}
+
+#[tokio::test]
+async fn what_a_superseded_runtime_left_behind_is_carried_out() {
+    let mut shop = Shop::given(&[("mug", 5)]).await;
+    let program = shop.start();
+    program.idle(&shop).await;
+
+    // Another runtime writes a record and stops before it sends the commands.
+    let (sku, quantity, at) = (sku("mug"), 2.try_into().unwrap(), shop.now());
+    let placed = CheckoutFact::OrderPlaced {
+        items: vec![(sku.clone(), quantity)],
+        total: pence(2 * PRICE),
+        method: "tok_approve".parse().unwrap(),
+    };
+    let expires_at = at.plus(RESERVATION_TTL);
+    let record = Advanced::<Checkout> {
+        inputs: vec![CheckoutInput { order: order(1), at, what: placed }],
+        effects: vec![Effect::Dispatch(CheckoutCommand::Reserve { sku, quantity, expires_at })],
+        upto: 0,
+    };
+    let stream = StreamId::new("checkout", order(1)).unwrap();
+    let id = Uuid::now_v7();
+    let metadata = Metadata {
+        schema_version: 0,
+        correlation_id: id,
+        causation_id: id,
+        actor: context().actor,
+        traceparent: None,
+    };
+    let event = seal(id, &record, &metadata);
+    shop.store.append(&stream, Expected::NoStream, vec![event]).await.unwrap();
+
+    program.until(async || !shop.events(&["StockReserved"]).await.is_empty()).await;
 }
 
 #[tokio::test]
