@@ -4,5 +4,6 @@
 mod commands;
 mod hall;
 mod idempotency;
+mod orders;
 mod processes;
 mod shop;

@@ -14,7 +14,7 @@ use daybook_command_side::{CommandContext, Commands};
 use daybook_domain::checkout::Checkout;
 use daybook_domain::customer::{Customer, CustomerCommand};
 use daybook_domain::fulfilment::Fulfilment;
-use daybook_domain::order::{CancelReason, Order, OrderCommand, OrderStatus};
+use daybook_domain::order::{CancelReason, Order, OrderCommand, OrderStatus, PlacedOrder};
 use daybook_domain::product::{Product, ProductCommand};
 use daybook_domain::stock::{ReleaseReason, Stock, StockCommand, StockState};
 use daybook_domain::values::{CustomerId, Money, OrderId, Quantity, Sku, Timestamp};
@@ -182,9 +182,13 @@ impl Shop {
         self.clock.fetch_add(minutes * 60_000_000, SeqCst);
     }
 
-    pub(crate) async fn status(&self, number: u128) -> OrderStatus {
+    pub(crate) async fn placed(&self, number: u128) -> PlacedOrder {
         let loaded = self.commands.load::<Order>(order(number)).await.unwrap();
-        loaded.state.placed().unwrap().status()
+        loaded.state.placed().unwrap().clone()
+    }
+
+    pub(crate) async fn status(&self, number: u128) -> OrderStatus {
+        self.placed(number).await.status()
     }
 
     pub(crate) async fn stock(&self, name: &str) -> Arc<StockState> {
