@@ -1,1 +1,82 @@
-fn main() {}
+//! The one binary: reads the command line and the configuration, and hands over.
+
+mod aggregate;
+mod bench;
+mod cli;
+mod config;
+mod demo;
+mod events;
+mod import;
+mod platform;
+mod processes;
+mod psp;
+mod serve;
+mod shutdown;
+mod verify;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use daybook_observability::LogOptions;
+
+use crate::cli::{Cli, Command, Import};
+use crate::config::{Config, LogFormat};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.settings.resolve(cli.config.as_deref())?;
+    daybook_observability::init(&log_options(&config))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(run(cli.command, &config))
+}
+
+async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(&args, config).await,
+        Command::Import(Import::OnlineRetail(args)) => import::online_retail(args, config).await,
+        Command::Aggregate(command) => aggregate::run(command, config).await,
+        Command::Events(command) => events::run(command, config).await,
+        Command::Processes(command) => processes::run(command, config).await,
+        Command::Verify(args) => verify::run(&args, config).await,
+        Command::Bench(command) => bench::run(command, config).await,
+        Command::Psp => psp::run(config).await,
+        Command::Completions { shell } => {
+            let name = env!("CARGO_PKG_NAME");
+            clap_complete::generate(shell, &mut Cli::command(), name, &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word to whoever called the program")]
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
+fn log_options(config: &Config) -> LogOptions {
+    let format = match config.log_format {
+        LogFormat::Text => daybook_observability::LogFormat::Text,
+        LogFormat::Json => daybook_observability::LogFormat::Json,
+    };
+    LogOptions { filter: config.log.clone().unwrap_or_else(|| "info".into()), format }
+}

@@ -1,0 +1,15 @@
+//! `daybook bench`: this machine's figures, beside what they are measured against.
+
+mod import;
+mod probe;
+
+use std::process::ExitCode;
+
+use crate::cli::Bench;
+use crate::config::Config;
+
+pub(crate) async fn run(command: Bench, config: &Config) -> anyhow::Result<ExitCode> {
+    match command {
+        Bench::Import(args) => import::run(args, config).await,
+    }
+}

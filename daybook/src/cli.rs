@@ -1,0 +1,241 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use uuid::Uuid;
+
+use crate::config::Settings;
+
+/// Daybook: an event-sourced order platform
+///
+/// Commands come in over REST, pure rules decide them, and what happened is written once, durably,
+/// in order. Everything else is posted from those events and can be rebuilt from them.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Configuration file [default: daybook.toml, if it is there]
+    #[arg(long, global = true, env = "DAYBOOK_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  daybook serve --demo                           a shop to try, on this machine alone
+  daybook aggregate show order-<id> --version 2  an order as it was after its third event
+  daybook verify                                 check the books
+
+Settings: flag, then environment (DAYBOOK_…), then daybook.toml, then default.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 behind or unhealthy, 130 interrupted.";
+
+/// How results are written to standard output; messages go to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON document a line
+    Jsonl,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArg {
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the platform: gateway, commands, processes, projections and store in one process
+    Serve(Serve),
+    /// Bring somebody else's data in as live orders
+    #[command(subcommand)]
+    Import(Import),
+    /// Look at an aggregate as it was at any time
+    #[command(subcommand)]
+    Aggregate(Aggregate),
+    /// Look at the events themselves
+    #[command(subcommand)]
+    Events(Events),
+    /// Look after process managers: what they could not carry out waits here
+    #[command(subcommand)]
+    Processes(Processes),
+    /// Check the business's invariants, and every read model against the events
+    #[command(after_help = "Exit codes: 0 every check holds, 3 some do not.")]
+    Verify(OutputArg),
+    /// Measure this machine's figures
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Run the simulated payment provider as an HTTP server
+    #[command(after_help = PSP_HELP)]
+    Psp,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  daybook completions bash > /etc/bash_completion.d/daybook")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  daybook serve                        data in ./daybook-data, API on http://127.0.0.1:8420
+  daybook serve --demo                 with a small catalogue, and what to try
+  daybook serve --data-dir /srv/daybook --listen 0.0.0.0:8420")]
+pub(crate) struct Serve {
+    /// List a small catalogue and print what to try
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// The UCI "Online Retail" file: a year of a real shop's invoices
+    ///
+    /// Each sale invoice of a known customer becomes a live order: placed, reserved, paid through
+    /// the payment provider, shipped and fulfilled. Killed at any point and started again, it goes
+    /// on where it was: nothing is doubled, nothing is missing.
+    OnlineRetail(OnlineRetail),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  daybook import online-retail online_retail.csv.gz --data-dir year
+  daybook import online-retail online_retail.csv.gz --url http://127.0.0.1:8420 --limit 100
+  daybook import online-retail online_retail.csv.gz --rejected rejected.csv -o json")]
+pub(crate) struct OnlineRetail {
+    /// The file, `.csv` or `.csv.gz`
+    pub(crate) file: PathBuf,
+    /// Drive a running server through its API instead of working in process
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Stop after this many orders
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Orders under way at a time
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) concurrency: u32,
+    /// Write the rows that are not imported, with their reasons, to this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejected: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Aggregate {
+    /// Show an aggregate's state and the events that led to it
+    #[command(after_help = "\
+Examples:
+  daybook aggregate show stock-WIDGET
+  daybook aggregate show order-0198c1f6-5a3e-7c55-9d9e-0d6f2b1c7e11 --version 2
+  daybook aggregate show stock-WIDGET --at 2026-01-31T12:00:00Z -o json")]
+    Show {
+        /// The stream: `product-<sku>`, `stock-<sku>`, `order-<id>`, `payment-<id>`,
+        /// `customer-<id>`, `checkout-<order id>` or `fulfilment-<order id>`
+        stream: String,
+        /// As it was after the event of this revision; the first is 0
+        #[arg(long, value_name = "N", conflicts_with = "at")]
+        version: Option<u64>,
+        /// As it was recorded at this instant (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Events {
+    /// Print events in the order in which they were recorded
+    #[command(after_help = "\
+Examples:
+  daybook events tail                                the last 20 events
+  daybook events tail --follow --category order      orders as they happen
+  daybook events tail --all --kind OrderPlaced -o jsonl")]
+    Tail {
+        /// Go on as events come, until interrupted
+        #[arg(short, long)]
+        follow: bool,
+        /// Start after this position instead of near the end
+        #[arg(long, value_name = "POSITION")]
+        after: Option<u64>,
+        /// Start with the first event of all
+        #[arg(long, conflicts_with_all = ["after", "last"])]
+        all: bool,
+        /// How many of the last events to start with
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+        last: u64,
+        /// Only streams of this category; may be repeated
+        #[arg(long, value_name = "CATEGORY")]
+        category: Vec<String>,
+        /// Only events of this type; may be repeated
+        #[arg(long, value_name = "TYPE")]
+        kind: Vec<String>,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Processes {
+    /// List what could not be carried out
+    Parked {
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Try a parked effect again
+    Retry {
+        /// Its id, as listed
+        id: Uuid,
+    },
+    /// Give a parked effect up
+    Discard {
+        /// Its id, as listed
+        id: Uuid,
+        /// Why, for the record
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// An import of the retailer's year, and the same events straight into the store
+    #[command(after_help = "\
+Works in a temporary folder inside the data folder.
+
+Example:
+  daybook bench import online_retail.csv.gz -o json")]
+    Import(OnlineRetail),
+}
+
+const PSP_HELP: &str = "\
+Payment methods it knows: tok_approve, tok_decline, tok_insufficient_funds, tok_timeout,
+tok_lost_answer. Its ledger is at /v1/ledger.
+
+Example:
+  daybook psp --data-dir psp-data &
+  daybook serve --payment-provider http://127.0.0.1:8421";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

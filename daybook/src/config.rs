@@ -1,0 +1,149 @@
+//! Settings: flag over environment (`DAYBOOK_…`) over `daybook.toml` over default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "daybook.toml";
+
+/// A configuration that cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read the configuration {path}", path = path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the configuration {path} is not valid", path = path.display())]
+    Invalid { path: PathBuf, source: Box<toml::de::Error> },
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings as given in one place: on the command line, in the environment or in the file. The
+/// field names are the keys of `daybook.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Settings (also in daybook.toml)")]
+pub(crate) struct Settings {
+    /// Folder that holds everything: events, read models, search index [default: daybook-data]
+    #[arg(long, global = true, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421]
+    #[arg(long, global = true, env = "DAYBOOK_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address of a payment provider's API; the simulated provider in the box if not given
+    #[arg(long, global = true, env = "DAYBOOK_PAYMENT_PROVIDER", value_name = "URL")]
+    payment_provider: Option<String>,
+    /// What to log, such as `debug` or `warn,daybook_command_side=debug` [default: info]
+    #[arg(long, global = true, env = "DAYBOOK_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, env = "DAYBOOK_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Seconds that a shutdown waits for what is under way [default: 30]
+    #[arg(long, global = true, env = "DAYBOOK_SHUTDOWN_SECONDS", value_name = "N")]
+    shutdown_seconds: Option<u64>,
+}
+
+/// Settings in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    /// The address to listen on, if it is not the command's own default.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) payment_provider: Option<String>,
+    pub(crate) log: Option<String>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) shutdown: Duration,
+}
+
+impl Settings {
+    /// Completes what flags and environment gave by the file and the defaults.
+    pub(crate) fn resolve(self, file: Option<&Path>) -> Result<Config, ConfigError> {
+        let file = match file {
+            Some(path) => Self::read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => Self::read(Path::new(DEFAULT_FILE))?,
+            None => Self::default(),
+        };
+        Ok(Config {
+            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| "daybook-data".into()),
+            listen: self.listen.or(file.listen),
+            payment_provider: self.payment_provider.or(file.payment_provider),
+            log: self.log.or(file.log),
+            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
+            shutdown: Duration::from_secs(
+                self.shutdown_seconds.or(file.shutdown_seconds).unwrap_or(30),
+            ),
+        })
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Invalid { path: path.into(), source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given_file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("daybook.toml");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let (_folder, path) = given_file("data_dir = \"from-file\"\nlisten = \"127.0.0.1:1\"\n");
+        let flags = Settings { data_dir: Some("from-flag".into()), ..Settings::default() };
+
+        let config = flags.resolve(Some(&path)).unwrap();
+
+        assert_eq!(config.data_dir, Path::new("from-flag"));
+        assert_eq!(config.listen.map(|address| address.port()), Some(1));
+        assert_eq!(config.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
+        let (_folder, path) = given_file("data_dri = \"x\"\n");
+
+        let error = anyhow::Error::from(Settings::default().resolve(Some(&path)).unwrap_err());
+
+        let told = format!("{error:#}");
+        assert!(told.contains("data_dri") && told.contains("data_dir"), "{told}");
+        assert!(told.contains("line 1"), "{told}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused() {
+        let (_folder, path) = given_file("listen = \"everywhere\"\n");
+
+        let error = Settings::default().resolve(Some(&path)).unwrap_err();
+
+        assert!(matches!(error, ConfigError::Invalid { .. }));
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let error = Settings::default().resolve(Some(Path::new("no-such.toml"))).unwrap_err();
+
+        assert!(matches!(error, ConfigError::Unreadable { .. }));
+    }
+}

@@ -1,0 +1,97 @@
+//! `daybook events`: the events themselves.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use chrono::{DateTime, SecondsFormat};
+use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
+use futures::StreamExt;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::cli::{Events, Output};
+use crate::config::Config;
+use crate::platform;
+
+pub(crate) async fn run(command: Events, config: &Config) -> anyhow::Result<ExitCode> {
+    let Events::Tail { follow, after, all, last, category, kind, output } = command;
+    let store = platform::open_store(config)?;
+    let filter = Filter {
+        categories: category.into_iter().map(Into::into).collect(),
+        kinds: kind.into_iter().map(Into::into).collect(),
+    };
+    let after = match after {
+        Some(position) => Some(Position(position)),
+        None if all => None,
+        None => before_last(&store, &filter, last).await?,
+    };
+    if follow {
+        let mut tail = Box::pin(store.tail(after, filter));
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        loop {
+            tokio::select! {
+                _ = &mut interrupted => return Ok(ExitCode::from(130)),
+                tailed = tail.next() => match tailed.transpose()? {
+                    Some(Tailed::Event(event)) => print(&event, output.output)?,
+                    Some(Tailed::CaughtUp(_)) => {}
+                    None => return Ok(ExitCode::SUCCESS),
+                },
+            }
+        }
+    }
+    let mut events = Box::pin(store.read_all(after, filter));
+    while let Some(event) = events.next().await.transpose()? {
+        print(&event, output.output)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The position after which the last `count` matching events stand. Looks back in growing steps.
+async fn before_last(
+    store: &Store,
+    filter: &Filter,
+    count: u64,
+) -> anyhow::Result<Option<Position>> {
+    let Some(Position(head)) = store.head().await? else { return Ok(None) };
+    let mut back = count;
+    loop {
+        let after = (head + 1).checked_sub(back).and_then(|first| first.checked_sub(1));
+        let after = after.map(Position);
+        let events = store.read_all(after, filter.clone()).map(|event| event.map(|e| e.position));
+        let positions: Vec<_> =
+            events.collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
+        let surplus = positions.len().checked_sub(usize::try_from(count)?);
+        match surplus {
+            Some(0) => return Ok(after),
+            Some(surplus) => return Ok(Some(positions[surplus - 1])),
+            None if after.is_none() => return Ok(None),
+            None => back = back.saturating_mul(8),
+        }
+    }
+}
+
+fn print(event: &Recorded, output: Output) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let at = DateTime::from_timestamp_micros(event.recorded_at).unwrap_or_default();
+    let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let Recorded { stream, revision, position, id, kind, .. } = event;
+    let data = String::from_utf8_lossy(&event.data);
+    if output == Output::Text {
+        writeln!(out, "{position:>9}  {at}  {stream}@{revision}  {kind}  {data}")?;
+        return Ok(());
+    }
+    let json = |bytes| serde_json::from_slice::<&RawValue>(bytes).ok();
+    let event = serde_json::json!({
+        "position": position.0,
+        "recordedAt": at,
+        "stream": stream.as_str(),
+        "revision": revision.0,
+        "id": id,
+        "type": kind.as_ref(),
+        "data": json(&event.data),
+        "metadata": json(&event.metadata),
+    });
+    writeln!(out, "{}", Value::to_string(&event))?;
+    Ok(())
+}

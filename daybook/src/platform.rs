@@ -1,0 +1,200 @@
+//! All roles of the platform in one process, on embedded engines in one folder.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use daybook_command_side::Commands;
+use daybook_command_side::payments::{HttpOptions, HttpProvider, Provider, SimulatedProvider};
+use daybook_event_store::{EmbeddedOptions, EmbeddedStore, EventStore, Position, Store};
+use daybook_gateway::ReadinessCheck;
+use daybook_projections::catalog::{Catalog, CatalogOptions};
+use daybook_projections::{Database, Progress, ProjectionOptions, Projections, State};
+use futures::future;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::processes::Processes;
+
+/// How long the read models may stand still before nobody waits for them any more.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How far a read model may be behind before the platform is not ready.
+const LATE: Duration = Duration::from_mins(1);
+
+/// Where things are in the data folder.
+pub(crate) struct Layout<'a>(pub(crate) &'a Config);
+
+impl Layout<'_> {
+    fn events(&self) -> PathBuf {
+        self.0.data_dir.join("events")
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.0.data_dir.join("simulated-provider")
+    }
+
+    pub(crate) fn read_models(&self) -> PathBuf {
+        self.0.data_dir.join("read-models.sqlite")
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.0.data_dir.join("catalog")
+    }
+}
+
+/// Opens the event store of the data folder, which no other process may be using.
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
+    open(&Layout(config).events())
+}
+
+/// Opens the books of the simulated payment provider.
+pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Store> {
+    open(&Layout(config).ledger())
+}
+
+fn open(folder: &Path) -> anyhow::Result<Store> {
+    let store = EmbeddedStore::open(folder, &EmbeddedOptions::default())
+        .with_context(|| format!("cannot open the event store in {}", folder.display()))?;
+    Ok(Store::Embedded(store))
+}
+
+/// The running platform.
+pub(crate) struct Platform {
+    pub(crate) store: Store,
+    pub(crate) commands: Commands,
+    pub(crate) provider: Provider,
+    processes: Processes,
+    projections: Projections,
+    catalog: Catalog,
+    database: Database,
+    /// Stops the process managers first, since what they still do is to be projected …
+    deciding: CancellationToken,
+    /// … and then the projections.
+    projecting: CancellationToken,
+    /// How long a stop waits for the read models.
+    patience: Duration,
+}
+
+impl Platform {
+    /// Starts every role on the data folder.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir).with_context(|| {
+            format!("cannot make the data folder {}", config.data_dir.display())
+        })?;
+        let layout = Layout(config);
+        let store = open_store(config)?;
+        let provider = provider(config)?;
+        let commands = Commands::new(store.clone());
+        let (deciding, projecting) = (CancellationToken::new(), CancellationToken::new());
+        let database = Database::open(&text(&layout.read_models())?).await?;
+        let projections = Projections::start(
+            store.clone(),
+            database.clone(),
+            // The store's lock admits one process to the folder: whatever lease a killed one left
+            // behind is this one's.
+            ProjectionOptions { owner: "embedded".into(), ..ProjectionOptions::default() },
+            projecting.clone(),
+        )
+        .await?;
+        let catalog = CatalogOptions::new(layout.catalog());
+        let catalog = Catalog::start(store.clone(), catalog, projecting.clone()).await?;
+        let processes = Processes::start(&commands, &provider, &deciding);
+        Ok(Self {
+            store,
+            commands,
+            provider,
+            processes,
+            projections,
+            catalog,
+            database,
+            deciding,
+            projecting,
+            patience: config.shutdown,
+        })
+    }
+
+    /// Waits until nothing is left to decide or to project.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        loop {
+            let Some(head) = self.store.head().await? else { return Ok(()) };
+            tokio::time::timeout(PATIENCE, self.reach(head)).await.map_err(|_| {
+                anyhow!("the read models or processes stay behind; the log says why")
+            })?;
+            if self.store.head().await? == Some(head) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn reach(&self, head: Position) {
+        self.processes.reach(head).await;
+        reach(&self.projections, &self.catalog, head).await;
+    }
+
+    /// What must hold for the platform to be of use.
+    pub(crate) fn readiness(&self) -> Vec<ReadinessCheck> {
+        let projections = self.projections.progress().iter().map(|(&name, progress)| {
+            let progress = progress.clone();
+            ReadinessCheck::new(format!("projection {name}"), move || {
+                let Progress { state, lag, .. } = *progress.borrow();
+                let verdict = match state {
+                    State::Interrupted | State::Stopped => Err(format!("{state:?}").to_lowercase()),
+                    _ if lag > LATE => Err(format!("{} s behind", lag.as_secs())),
+                    _ => Ok(()),
+                };
+                Box::pin(future::ready(verdict))
+            })
+        });
+        let processes = self.processes.progress().map(|(name, progress)| {
+            ReadinessCheck::new(format!("process {name}"), move || {
+                // The sender lives as long as the process.
+                let verdict = progress.has_changed().map(drop).map_err(|_| "stopped".to_owned());
+                Box::pin(future::ready(verdict))
+            })
+        });
+        projections.chain(processes).collect()
+    }
+
+    /// Stops every role: what is being decided is finished and projected first.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.deciding.cancel();
+        let decided = match tokio::time::timeout(self.patience, self.processes.join()).await {
+            Ok(decided) => decided,
+            Err(_) => Err(anyhow!("the process managers did not stop in time; nothing is lost")),
+        };
+        if let Some(head) = self.store.head().await? {
+            let projected = reach(&self.projections, &self.catalog, head);
+            if tokio::time::timeout(self.patience, projected).await.is_err() {
+                tracing::warn!("the read models stay behind and will catch up at the next start");
+            }
+        }
+        self.projecting.cancel();
+        self.projections.join().await;
+        self.catalog.join().await?;
+        self.database.close().await;
+        decided
+    }
+}
+
+/// Waits until the read models know everything up to a position.
+async fn reach(projections: &Projections, catalog: &Catalog, head: Position) {
+    for progress in projections.progress().values() {
+        // An error means that the worker has ended: nothing more will come.
+        let _ = progress.clone().wait_for(|progress| progress.position >= Some(head)).await;
+    }
+    let _ = catalog.progress().wait_for(|position| *position >= Some(head)).await;
+}
+
+pub(crate) fn provider(config: &Config) -> anyhow::Result<Provider> {
+    Ok(match &config.payment_provider {
+        Some(url) => Provider::Http(HttpProvider::new(url, HttpOptions::default())?),
+        None => Provider::Simulated(SimulatedProvider::new(open_ledger(config)?)),
+    })
+}
+
+/// A path as the text that databases are addressed by.
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(text.to_owned())
+}

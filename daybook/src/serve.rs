@@ -1,0 +1,59 @@
+//! `daybook serve`: the platform behind its gateway.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use daybook_command_side::idempotency::Idempotency;
+use daybook_domain::values::Timestamp;
+use daybook_gateway::{Gateway, GatewayOptions};
+use daybook_query_side::Queries;
+use daybook_query_side::catalog::Catalog;
+use tokio::net::TcpListener;
+
+use crate::cli::Serve;
+use crate::config::Config;
+use crate::platform::{Layout, Platform, text};
+use crate::{demo, shutdown};
+
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
+
+pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCode> {
+    let stopping = shutdown::on_signal();
+    let address = config.listen.unwrap_or(DEFAULT_ADDRESS);
+    // First, so that a port in use is told before anything is opened.
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; is it in use? choose another with --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let platform = Platform::start(config).await?;
+    if args.demo {
+        let now = Timestamp::from_micros(chrono::Utc::now().timestamp_micros());
+        demo::set_up(&platform.commands, now).await?;
+        tell(&demo::what_to_try(address));
+    }
+    tell(&format!("daybook serves on http://{address}, data in {}", config.data_dir.display()));
+    let options = GatewayOptions { drain_timeout: config.shutdown, ..GatewayOptions::default() };
+    gateway(&platform, config)?.serve(listener, options, stopping).await?;
+    platform.stop().await?;
+    tell("daybook has stopped; everything is on disk");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {
+    let layout = Layout(config);
+    Ok(Gateway {
+        commands: platform.commands.clone(),
+        idempotency: Idempotency::new(platform.store.clone()),
+        provider: platform.provider.clone(),
+        queries: Queries::open(&text(&layout.read_models())?)?,
+        catalog: Catalog::new(layout.catalog()),
+        metrics: daybook_observability::render,
+        readiness: platform.readiness(),
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a message to whoever started the server")]
+fn tell(message: &str) {
+    eprintln!("{message}");
+}

@@ -1,0 +1,52 @@
+//! The commands of the book do what the book says.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::Server;
+use tempfile::TempDir;
+
+/// The address that the book uses.
+const ADDRESS: &str = "http://127.0.0.1:8420";
+
+/// The `sh` blocks of a page, as one script.
+fn script(page: &str, url: &str) -> String {
+    let mut blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let first = blocks.next().expect("the page has commands").0.to_owned();
+    let all = blocks.fold(first, |all, (block, _)| all + block);
+    format!("set -euo pipefail\n{}", all.replace(ADDRESS, url))
+}
+
+#[track_caller]
+fn then_it_runs(script: &str, folder: &Path) -> String {
+    let bin = Path::new(env!("CARGO_BIN_EXE_daybook")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .args(["-x", "-c", script])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("DAYBOOK_DATA_DIR", folder.join("data"))
+        .env("DAYBOOK_LOG", "warn")
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    out.into_owned()
+}
+
+#[test]
+fn the_first_shop_can_be_followed_to_the_letter() {
+    let folder = TempDir::new().unwrap();
+    let page = include_str!("../../../docs/guide/first-shop.md");
+    let (with_server, after) =
+        page.split_once("## Afterwards").expect("the page says what to do afterwards");
+    let server = Server::start(folder.path(), &["serve", "--demo"]);
+
+    let out = then_it_runs(&script(with_server, &server.url), folder.path());
+
+    assert!(out.contains("\"fulfilled\""), "{out}");
+    assert!(server.stop());
+    let out = then_it_runs(&script(after, ""), folder.path());
+    assert!(out.contains("ok"), "{out}");
+}

@@ -1,0 +1,9 @@
+//! The program as its users meet it: run from the outside, on folders of its own.
+
+#![cfg(test)]
+
+mod cli;
+mod docs;
+mod import;
+mod retail_year;
+mod support;
