@@ -1,4 +1,4 @@
-//! The bytes of a segment: a header, then frames of records. `docs/src/event-store-format.md`
+//! The bytes of a segment: a header, then frames of records. `docs/event-store-format.md`
 //! describes them.
 
 use bytes::Bytes;

@@ -24,7 +24,7 @@
 //! and only opening it again tells. What is readable stays so. Damage is reported with its place;
 //! only an unfinished last frame is ever cut off.
 //!
-//! The format to the byte: `docs/src/event-store-format.md`.
+//! The format to the byte: `docs/event-store-format.md`.
 
 mod bytes;
 mod cache;
