@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     /// Address of a payment provider's API; the simulated provider in the box if not given
     #[arg(long, global = true, env = "DAYBOOK_PAYMENT_PROVIDER", value_name = "URL")]
     payment_provider: Option<String>,
-    /// What to log, such as `debug` or `warn,daybook_command_side=debug` [default: info]
+    /// What to log, such as `debug` or `warn,daybook_command_side=debug` [default: info for servers, warn for tools]
     #[arg(long, global = true, env = "DAYBOOK_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How log lines look

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.settings.resolve(cli.config.as_deref())?;
-    daybook_observability::init(&log_options(&config))?;
+    daybook_observability::init(&log_options(&config, &cli.command))?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(run(cli.command, &config))
 }
@@ -73,10 +73,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
 }
 
-fn log_options(config: &Config) -> LogOptions {
+/// Servers log what they do; a tool that says what it did only logs what is wrong.
+fn log_options(config: &Config, command: &Command) -> LogOptions {
     let format = match config.log_format {
         LogFormat::Text => daybook_observability::LogFormat::Text,
         LogFormat::Json => daybook_observability::LogFormat::Json,
     };
-    LogOptions { filter: config.log.clone().unwrap_or_else(|| "info".into()), format }
+    let usual = if matches!(command, Command::Serve(_) | Command::Psp) { "info" } else { "warn" };
+    LogOptions { filter: config.log.clone().unwrap_or_else(|| usual.into()), format }
 }

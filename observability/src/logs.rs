@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -72,7 +73,8 @@ pub enum InitError {
 pub fn init(options: &LogOptions) -> Result<(), InitError> {
     let filter = EnvFilter::try_new(&options.filter)
         .map_err(|source| InitError::Filter { filter: options.filter.clone(), source })?;
-    let records = fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let records = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let records = match options.format {
         LogFormat::Text => records.with_target(false).boxed(),
         LogFormat::Json => records.json().flatten_event(true).with_span_list(false).boxed(),
