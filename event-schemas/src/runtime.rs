@@ -49,10 +49,14 @@ pub enum ParkingRecord {
         /// Which.
         command_id: Uuid,
     },
-    /// An operator gave it up.
+    /// It was given up, and its process is told that it was refused.
     Discarded {
         /// Which.
         command_id: Uuid,
+        /// The process manager's instance.
+        instance: String,
+        /// The command, as it was parked.
+        command: Value,
         /// Why, for people.
         reason: String,
     },
@@ -126,10 +130,14 @@ contract! {
         command_id: Uuid,
     }
 
-    /// An operator gave a parked effect up.
+    /// A parked effect was given up, and its process is told that it was refused.
     EffectDiscarded 1 = Discarded {
         /// Which.
         command_id: Uuid,
+        /// The process manager's instance.
+        instance: String,
+        /// The command, as it was parked.
+        command: Value,
         /// Why, for people.
         reason: String,
     }

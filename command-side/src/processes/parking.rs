@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use daybook_domain::values::{InvalidValue, OrderId};
+use daybook_domain::values::{InvalidValue, OrderId, Timestamp};
 use daybook_event_schemas::runtime::ParkingRecord;
 use daybook_event_schemas::{Actor, DecodeError, open, seal};
 use daybook_event_store::{
-    AppendError, Direction, EventStore, Expected, InvalidStreamId, Position, ReadError, Revision,
-    Store, StreamId,
+    AppendError, Direction, EventStore, Expected, InvalidStreamId, Position, ReadError, Recorded,
+    Revision, Store, StreamId,
 };
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -131,7 +131,8 @@ pub async fn list(store: &Store, process: &str) -> Result<Vec<ParkedEffect>, Par
     Ok(parked.into_iter().map(|(_, effect)| effect).collect())
 }
 
-/// Carries a parked command out after all.
+/// Carries a parked command out after all. If a business rule refuses it now and its process has
+/// an answer to that, the process is told.
 ///
 /// # Errors
 /// It is not parked, or it fails again and stays parked.
@@ -151,11 +152,23 @@ pub async fn retry<P: Process>(
         ..CommandContext::new(actor.clone())
     };
     let at = Clock::system().now();
-    P::execute(Task { commands, ports, instance, context: &context, at }, &command).await?;
-    settle(commands.store(), P::NAME, &ParkingRecord::Resolved { command_id }, actor).await
+    let task = Task { commands, ports, instance, context: &context, at };
+    match P::execute(task, &command).await {
+        Ok(()) => {
+            let resolved = ParkingRecord::Resolved { command_id };
+            settle(commands.store(), P::NAME, &resolved, actor).await
+        }
+        // The process has an answer to a refusal, and learns of it as of a discarded command.
+        Err(ExecuteError::Rejected(reason))
+            if P::rejected(instance, &command, &reason, at).is_some() =>
+        {
+            settle(commands.store(), P::NAME, &discarded(parked, reason), actor).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Gives a parked command up.
+/// Gives a parked command up: its process goes on as if it had been refused.
 ///
 /// # Errors
 /// It is not parked.
@@ -166,9 +179,30 @@ pub async fn discard(
     reason: &str,
     actor: &Actor,
 ) -> Result<(), ParkingError> {
-    find(store, process, command_id).await?;
-    let reason = reason.to_owned();
-    settle(store, process, &ParkingRecord::Discarded { command_id, reason }, actor).await
+    let parked = find(store, process, command_id).await?;
+    settle(store, process, &discarded(parked, reason.to_owned()), actor).await
+}
+
+fn discarded(parked: ParkedEffect, reason: String) -> ParkingRecord {
+    let ParkedEffect { command_id, instance, command, .. } = parked;
+    ParkingRecord::Discarded { command_id, instance, command, reason }
+}
+
+/// What a recorded event of a process's parking stream means to the process: a command that was
+/// given up is a command that was refused.
+pub(super) fn refusal<P: Process>(
+    recorded: &Recorded,
+) -> Result<Option<(OrderId, P::Input)>, ParkingError> {
+    if recorded.stream != stream(P::NAME)? {
+        return Ok(None);
+    }
+    let Some(envelope) = open(recorded)? else { return Ok(None) };
+    let ParkingRecord::Discarded { instance, command, reason, .. } = envelope.event else {
+        return Ok(None);
+    };
+    let (instance, command) = (instance.parse()?, P::command_from_json(&command)?);
+    let at = Timestamp::from_micros(recorded.recorded_at);
+    Ok(P::rejected(instance, &command, &reason, at).map(|input| (instance, input)))
 }
 
 async fn find(

@@ -20,11 +20,15 @@ use super::checkpoint::Checkpoint;
 use super::effect::{Done, Outgoing, Sender};
 use super::instance::{Arrival, Instance, Trace};
 use super::ledger::Ledger;
+use super::parking::refusal;
 use super::timers::{Due, Timers};
-use super::{Process, ProcessError, ProcessOptions, Progress};
+use super::{Process, ProcessError, ProcessOptions, Progress, chain};
 
 /// Timers per checkpoint interval: many of them are written less often.
 const TIMERS_PER_INTERVAL: usize = 1_000;
+
+/// The event type of parked commands that were given up.
+const DISCARDED: &str = "EffectDiscarded";
 
 /// What became of some inputs of one instance.
 struct Step<P: ProcessManager> {
@@ -144,7 +148,7 @@ impl<P: Process> Worker<P> {
     }
 
     fn tail(&self) -> impl Stream<Item = Vec<Result<Tailed, ReadError>>> + Unpin + use<P> {
-        let filter = Filter::kinds(&[P::FOLLOWS, &[P::KIND]].concat());
+        let filter = Filter::kinds(&[P::FOLLOWS, &[P::KIND, DISCARDED]].concat());
         let events = self.store.tail(self.ledger.taken(), filter);
         events.ready_chunks(self.sender.options.batch_events).boxed()
     }
@@ -160,7 +164,9 @@ impl<P: Process> Worker<P> {
             match item {
                 Ok(Tailed::Event(recorded)) => {
                     (upto, behind_since) = (Some(recorded.position), Some(recorded.recorded_at));
-                    if *recorded.kind != *P::KIND {
+                    if *recorded.kind == *DISCARDED {
+                        arrivals.extend(refused(&recorded)?);
+                    } else if *recorded.kind != *P::KIND {
                         arrivals.extend(arrival(&recorded)?);
                     } else if !self.known.remove(&recorded.position) {
                         // Of a runtime that was about to find out that it is not in charge.
@@ -364,6 +370,15 @@ impl<P: Process> Worker<P> {
         self.sender.metrics.progress(&progress);
         self.progress.send_if_modified(|last| mem::replace(last, progress) != progress);
     }
+}
+
+/// What a discarded command means to a process, if it was one of its own.
+fn refused<P: Process>(recorded: &Recorded) -> Result<Option<Arrival<P>>, ProcessError> {
+    let refusal = refusal::<P>(recorded).map_err(|error| ProcessError::Undecodable(chain(&error)));
+    let Some((instance, input)) = refusal? else { return Ok(None) };
+    let trace = Trace { correlation_id: recorded.id, traceparent: None };
+    let (position, cause) = (Some(recorded.position), recorded.id);
+    Ok(Some(Arrival { instance, input, position, cause, trace, settles: None }))
 }
 
 /// What a recorded event means to a process, if anything.

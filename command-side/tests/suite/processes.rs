@@ -308,7 +308,7 @@ async fn a_command_that_keeps_failing_is_parked_and_an_operator_retries_it() {
 }
 
 #[tokio::test]
-async fn a_parked_command_that_fails_again_stays_until_it_is_discarded() {
+async fn a_parked_command_that_fails_again_stays_until_it_is_discarded_and_its_checkout_ends() {
     let mut shop = given_unanswered_payment().await;
     let program = shop.start();
     program.idle(&shop).await;
@@ -321,6 +321,9 @@ async fn a_parked_command_that_fails_again_stays_until_it_is_discarded() {
 
     discard(&shop.store, "checkout", parked.command_id, "gone for good", &actor).await.unwrap();
     assert!(list(&shop.store, "checkout").await.unwrap().is_empty());
+    program.idle(&shop).await;
+    let declined = CancelReason::PaymentDeclined { reason: "gone for good".into() };
+    assert_eq!(shop.status(1).await, OrderStatus::Cancelled(declined));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use daybook_domain::values::Timestamp;
 use daybook_event_schemas::runtime::ParkingRecord;
 use daybook_event_store::NewEvent;
 use daybook_query_side::verify::{Check, verify};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::story::{
@@ -279,7 +279,12 @@ async fn a_parked_effect_is_found_until_it_is_resolved_or_discarded() {
     let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
     story.tell("parked-checkout", ParkingRecord::Resolved { command_id: first }).await;
     story.fails("no effect is parked", "the store is full").await;
-    let discarded = ParkingRecord::Discarded { command_id: second, reason: String::new() };
+    let discarded = ParkingRecord::Discarded {
+        command_id: second,
+        instance: String::new(),
+        command: Value::Null,
+        reason: String::new(),
+    };
     story.tell("parked-checkout", discarded).await;
     assert_eq!(story.failing_at(NOW).await, []);
 }
