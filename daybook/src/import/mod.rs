@@ -146,17 +146,7 @@ async fn supply<S: Shop>(shop: &S, survey: &Survey, width: usize) -> anyhow::Res
             at: OPENING,
         })
     });
-    let mut progress = Progress::new("products", survey.products.len() as u64);
-    stream::iter(supplies)
-        .map_ok(|supply| shop.supply(supply))
-        .try_buffer_unordered(width)
-        .try_for_each(|()| {
-            progress.step();
-            future::ready(Ok(()))
-        })
-        .await?;
-    progress.finish();
-    Ok(())
+    each("products", supplies, width, |supply| shop.supply(supply)).await
 }
 
 async fn register<S: Shop>(shop: &S, survey: &Survey, width: usize) -> anyhow::Result<()> {
@@ -168,9 +158,19 @@ async fn register<S: Shop>(shop: &S, survey: &Survey, width: usize) -> anyhow::R
             at: OPENING,
         })
     });
-    let mut progress = Progress::new("customers", survey.customers.len() as u64);
-    stream::iter(people)
-        .map_ok(|person| shop.register(person))
+    each("customers", people, width, |person| shop.register(person)).await
+}
+
+/// Deals with some things, `width` at a time, and tells how far it is.
+async fn each<T, F: Future<Output = anyhow::Result<()>>>(
+    what: &'static str,
+    things: impl ExactSizeIterator<Item = anyhow::Result<T>>,
+    width: usize,
+    deal: impl Fn(T) -> F,
+) -> anyhow::Result<()> {
+    let mut progress = Progress::new(what, things.len() as u64);
+    stream::iter(things)
+        .map_ok(deal)
         .try_buffer_unordered(width)
         .try_for_each(|()| {
             progress.step();
