@@ -8,6 +8,7 @@ use daybook_command_side::payments::{SimulatedProvider, server};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
+use crate::serve::tell;
 use crate::{platform, shutdown};
 
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
@@ -18,7 +19,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let address = config.listen.unwrap_or(DEFAULT_ADDRESS);
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!("simulated payment provider on http://{}", listener.local_addr()?);
+    let (address, folder) = (listener.local_addr()?, config.data_dir.display());
+    tell(&format!("daybook psp serves on http://{address}, its books in {folder}"));
     axum::serve(listener, server::router(SimulatedProvider::new(ledger)))
         .with_graceful_shutdown(stopping.cancelled_owned())
         .await?;

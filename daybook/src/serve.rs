@@ -54,6 +54,6 @@ fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {
 }
 
 #[expect(clippy::print_stderr, reason = "a message to whoever started the server")]
-fn tell(message: &str) {
+pub(crate) fn tell(message: &str) {
     eprintln!("{message}");
 }

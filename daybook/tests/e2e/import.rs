@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{MadeUp, Server, daybook, last_json, run, run_and_kill, run_json, told};
+use tempfile::TempDir;
+
+use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_and_kill, run_json, told};
 
 const IMPORT: [&str; 3] = ["import", "online-retail", "made-up.csv"];
 
@@ -72,6 +74,23 @@ fn a_running_server_is_driven_through_its_api() {
     made.then_all_imported(&last_json(&output));
     assert!(server.stop(), "the server did not stop cleanly");
     then_the_books_are_right(&made);
+}
+
+#[test]
+fn a_payment_provider_of_its_own_is_charged_once_an_order() {
+    let (made, provider) = (MadeUp::new(25), TempDir::new().unwrap());
+    let provider = Server::start(provider.path(), &["psp"]);
+    let import = [&IMPORT[..], &["--payment-provider", &provider.url, "-o", "json"]].concat();
+    run_and_kill(made.path(), &import, Duration::from_millis(150));
+
+    let report = run_json(made.path(), &import);
+
+    made.then_all_imported(&report);
+    let ledger = get(&format!("{}/v1/ledger", provider.url));
+    assert_eq!(ledger["captures"], made.orders);
+    assert_eq!(ledger["captured"]["GBP"], made.pence);
+    assert_eq!(ledger["chargedTwice"], 0);
+    assert!(provider.stop());
 }
 
 #[test]

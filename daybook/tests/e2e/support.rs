@@ -84,8 +84,8 @@ impl Server {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
         let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let told = line.strip_prefix("daybook serves on ");
-            let url = told.and_then(|told| told.split(',').next()).map(str::to_owned);
+            let told = line.strip_prefix("daybook ").and_then(|told| told.split_once("serves on "));
+            let url = told.and_then(|(_, told)| told.split(',').next()).map(str::to_owned);
             seen.push(line);
             url
         });
@@ -114,6 +114,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Fetches a JSON document.
+#[track_caller]
+pub(crate) fn get(url: &str) -> Value {
+    let output = Command::new("curl").args(["-sS", "--fail-with-body", url]).output().unwrap();
+    assert!(output.status.success(), "{url}: {}", told(&output));
+    last_json(&output)
 }
 
 /// A made-up file in the form of the real one: `invoices` invoices of several lines, and rows that
