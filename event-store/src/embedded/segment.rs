@@ -151,20 +151,12 @@ impl Segment {
         stream: &StreamId,
         io: Io,
     ) -> Result<Option<Revision>, Fault> {
-        match self.index() {
-            Some(index) => index.last_revision(stream, io),
-            None => Ok(self.in_memory(|index| index.last_revision(stream)).flatten()),
-        }
+        self.ask(|index| index.last_revision(stream, io), |index| index.last_revision(stream))
     }
 
     /// The events that may have an id: numbers in the segment.
     pub(crate) fn id_candidates(&self, id: Uuid, io: Io) -> Result<Vec<u32>, Fault> {
-        match self.index() {
-            Some(index) => index.id_candidates(id, io),
-            None => {
-                Ok(self.in_memory(|index| index.id(id).into_iter().collect()).unwrap_or_default())
-            }
-        }
+        self.ask(|index| index.id_candidates(id, io), |index| index.id(id).into_iter().collect())
     }
 
     /// The events of a stream that are wanted: their positions, and where their records are.
@@ -174,10 +166,8 @@ impl Segment {
         wanted: &Wanted,
         io: Io,
     ) -> Result<Vec<(u64, Extent)>, Fault> {
-        let located = match self.index() {
-            Some(index) => index.locate(stream, wanted, io)?,
-            None => self.in_memory(|index| index.locate(stream, wanted)).unwrap_or_default(),
-        };
+        let located = self
+            .ask(|index| index.locate(stream, wanted, io), |index| index.locate(stream, wanted))?;
         let place = |Located { number, offset, next }: Located| {
             let end = next.map_or_else(|| self.length(), u64::from);
             (self.first() + u64::from(number), u64::from(offset)..end)
@@ -189,29 +179,28 @@ impl Segment {
     pub(crate) fn offsets(&self, positions: Range<u64>, io: Io) -> Result<Vec<u32>, Fault> {
         let number = |position: u64| narrow(size(position - self.first()));
         let numbers = number(positions.start)..number(positions.end);
-        let mut offsets = match self.index() {
-            Some(index) => index.offsets(numbers.clone(), io)?,
-            None => self.in_memory(|index| index.offsets(numbers.clone())).unwrap_or_default(),
-        };
+        let mut offsets = self.ask(
+            |index| index.offsets(numbers.clone(), io),
+            |index| index.offsets(numbers.clone()),
+        )?;
         if offsets.len() <= numbers.len() {
             offsets.push(narrow(size(self.length())));
         }
         Ok(offsets)
     }
 
-    /// The index file, if there is one.
-    fn index(&self) -> Option<Arc<SealedIndex>> {
-        match &*self.index.read() {
-            Index::Memory(_) => None,
-            Index::Sealed(index) => Some(Arc::clone(index)),
-        }
-    }
-
-    fn in_memory<T>(&self, ask: impl FnOnce(&MemoryIndex) -> T) -> Option<T> {
-        match &*self.index.read() {
-            Index::Memory(index) => Some(ask(index)),
-            Index::Sealed(_) => None,
-        }
+    /// Asks the index, in memory or in its file, whichever it is at this one look: it may be sealed
+    /// at any time. The file is read without the lock.
+    fn ask<T>(
+        &self,
+        sealed: impl FnOnce(&SealedIndex) -> Result<T, Fault>,
+        in_memory: impl FnOnce(&MemoryIndex) -> T,
+    ) -> Result<T, Fault> {
+        let index = match &*self.index.read() {
+            Index::Memory(index) => return Ok(in_memory(index)),
+            Index::Sealed(index) => Arc::clone(index),
+        };
+        sealed(&index)
     }
 
     /// The bytes of a record (and perhaps some after it), through the cache where they are final.
