@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use daybook_command_side::Commands;
 use daybook_command_side::payments::{HttpOptions, HttpProvider, Provider, SimulatedProvider};
-use daybook_event_store::{EmbeddedOptions, EmbeddedStore, EventStore, Position, Store};
+use daybook_event_store::{EmbeddedOptions, EventStore, Position, Store};
 use daybook_gateway::ReadinessCheck;
 use daybook_projections::catalog::{Catalog, CatalogOptions};
 use daybook_projections::{Database, Progress, ProjectionOptions, Projections, State};
@@ -54,9 +54,8 @@ pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Store> {
 }
 
 fn open(folder: &Path) -> anyhow::Result<Store> {
-    let store = EmbeddedStore::open(folder, &EmbeddedOptions::default())
-        .with_context(|| format!("cannot open the event store in {}", folder.display()))?;
-    Ok(Store::Embedded(store))
+    Store::embedded(folder, &EmbeddedOptions::default())
+        .with_context(|| format!("cannot open the event store in {}", folder.display()))
 }
 
 /// The running platform.

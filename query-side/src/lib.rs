@@ -14,6 +14,7 @@ mod progress;
 mod queries;
 mod row;
 mod sales;
+mod status;
 mod stock;
 pub mod time_travel;
 mod values;

@@ -1,10 +1,8 @@
-use daybook_domain::order::{
-    CancelReason, OrderLine, OrderStage, OrderState, OrderStatus, Parcel, PlacedOrder,
-    RefundStatus, ShipmentStatus,
-};
+use daybook_domain::order::{CancelReason, OrderLine, OrderStage, OrderState, Parcel, PlacedOrder};
 use serde_json::{Value, json};
 
 use super::{amounts, instant, merged, money, object, text};
+use crate::status;
 
 pub(in crate::time_travel) fn order(state: &OrderState) -> Value {
     state.placed().map_or(json!({ "status": "unplaced" }), placed)
@@ -14,9 +12,9 @@ fn placed(order: &PlacedOrder) -> Value {
     let head = json!({
         "order": order.order.to_string(),
         "customer": order.customer.to_string(),
-        "status": status(&order.status()),
-        "shipment": shipment(order.shipment()),
-        "refund": refund(order.refund()),
+        "status": status::order(&order.status()),
+        "shipment": status::shipment(order.shipment()),
+        "refund": status::refund(order.refund()),
         "lines": order.lines.iter().map(line).collect::<Vec<_>>(),
         "total": money(order.total),
         "method": order.method.as_str(),
@@ -24,33 +22,6 @@ fn placed(order: &PlacedOrder) -> Value {
         "refunds": amounts(&order.refunds),
     });
     merged(head, stage(&order.stage))
-}
-
-fn status(status: &OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Pending => "pending",
-        OrderStatus::Confirmed => "confirmed",
-        OrderStatus::Paid => "paid",
-        OrderStatus::PartiallyFulfilled => "partiallyFulfilled",
-        OrderStatus::Fulfilled => "fulfilled",
-        OrderStatus::Cancelled(_) => "cancelled",
-    }
-}
-
-fn shipment(status: ShipmentStatus) -> &'static str {
-    match status {
-        ShipmentStatus::None => "none",
-        ShipmentStatus::Partial => "partial",
-        ShipmentStatus::Full => "full",
-    }
-}
-
-fn refund(status: RefundStatus) -> &'static str {
-    match status {
-        RefundStatus::None => "none",
-        RefundStatus::Partial(_) => "partial",
-        RefundStatus::Full(_) => "full",
-    }
 }
 
 /// What is only known from some stage on.

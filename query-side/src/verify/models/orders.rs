@@ -1,9 +1,8 @@
-use daybook_domain::order::{
-    CancelReason, OrderStage, OrderStatus, PaymentStatus, PlacedOrder, RefundStatus, ShipmentStatus,
-};
+use daybook_domain::order::{CancelReason, OrderStage, PaymentStatus, PlacedOrder};
 use daybook_domain::values::Timestamp;
 
 use super::table::{Model, Rows, Table};
+use crate::status;
 use crate::verify::books::Books;
 use crate::verify::orders::OrderEntry;
 use crate::verify::row::{Cell, Digest};
@@ -93,15 +92,15 @@ fn head<'b>(entry: &'b OrderEntry, order: &'b PlacedOrder) -> Vec<Cell<'b>> {
     let shipped = entry.shipments.values().filter(|shipment| shipment.shipped_at.is_some());
     vec![
         order.customer.to_string().into(),
-        status(&order.status()).into(),
+        status::order(&order.status()).into(),
         reason.into(),
         detail.into(),
         payment.as_ref().map_or("none", |_| "captured").into(),
         payment.into(),
-        shipment(order.shipment()).into(),
+        status::shipment(order.shipment()).into(),
         entry.shipments.len().into(),
         shipped.count().into(),
-        refund(order.refund()).into(),
+        status::refund(order.refund()).into(),
         order.total.currency.code().into(),
         order.total.minor.into(),
         order.refunds.total().minor.into(),
@@ -111,33 +110,6 @@ fn head<'b>(entry: &'b OrderEntry, order: &'b PlacedOrder) -> Vec<Cell<'b>> {
         entry.updated_at.into(),
         entry.revision.into(),
     ]
-}
-
-fn status(status: &OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::Pending => "pending",
-        OrderStatus::Confirmed => "confirmed",
-        OrderStatus::Paid => "paid",
-        OrderStatus::PartiallyFulfilled => "partiallyFulfilled",
-        OrderStatus::Fulfilled => "fulfilled",
-        OrderStatus::Cancelled(_) => "cancelled",
-    }
-}
-
-fn shipment(status: ShipmentStatus) -> &'static str {
-    match status {
-        ShipmentStatus::None => "none",
-        ShipmentStatus::Partial => "partial",
-        ShipmentStatus::Full => "full",
-    }
-}
-
-fn refund(status: RefundStatus) -> &'static str {
-    match status {
-        RefundStatus::None => "none",
-        RefundStatus::Partial(_) => "partial",
-        RefundStatus::Full(_) => "full",
-    }
 }
 
 fn cancellation(stage: &OrderStage) -> (Option<&'static str>, Option<&str>) {
