@@ -10,6 +10,8 @@ mod memory;
 mod port;
 mod store;
 
+#[cfg(feature = "simulation")]
+pub use embedded::simulation;
 pub use embedded::{
     EmbeddedOptions, EmbeddedStats, EmbeddedStore, LockGuard, OpenError, OpenMode, RealVfs, Vfs,
     VfsFile,

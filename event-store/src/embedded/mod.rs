@@ -35,12 +35,15 @@ mod heads;
 mod index;
 mod layout;
 mod log;
+mod maintenance;
 mod open;
 mod options;
 mod queue;
 mod recent;
 mod scan;
 mod segment;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod vfs;
 mod writer;

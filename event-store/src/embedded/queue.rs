@@ -34,6 +34,22 @@ struct Request {
     reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
 }
 
+impl State {
+    /// What waits, up to a commit's worth.
+    fn take(&mut self) -> Vec<Request> {
+        let mut bytes = 0;
+        let fits = |request: &&Request| {
+            bytes += request.bytes;
+            bytes <= COMMIT_BYTES
+        };
+        let count = self.waiting.iter().take_while(fits).count().max(1).min(self.waiting.len());
+        let rest = self.waiting.split_off(count);
+        let taken = mem::replace(&mut self.waiting, rest);
+        self.bytes -= taken.iter().map(|request| request.bytes).sum::<usize>();
+        taken
+    }
+}
+
 impl Queue {
     /// Appends, once the writer comes to it.
     pub(crate) async fn append(
@@ -76,16 +92,7 @@ impl Queue {
             }
             self.ready.wait(&mut state);
         }
-        let mut bytes = 0;
-        let fits = |request: &&Request| {
-            bytes += request.bytes;
-            bytes <= COMMIT_BYTES
-        };
-        let count = state.waiting.iter().take_while(fits).count().max(1);
-        let rest = state.waiting.split_off(count);
-        let taken = mem::replace(&mut state.waiting, rest);
-        state.bytes -= taken.iter().map(|request| request.bytes).sum::<usize>();
-        Some(taken)
+        Some(state.take())
     }
 
     /// Takes nothing any more; what waits is still done.
@@ -110,40 +117,71 @@ impl Queue {
     }
 }
 
-/// Refuses what waits when the writer ends, however it does.
-struct Ending(Arc<Queue>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.refuse_waiting();
-    }
+/// The writer with its queue: commits what waits, and refuses it once the writer has ended,
+/// however it did.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    queue: Arc<Queue>,
+    writer: Option<Writer>,
 }
 
-/// The writer's thread: commits what waits until the store is closed or has to stop.
-pub(crate) fn run(queue: Arc<Queue>, mut writer: Writer) {
-    let ending = Ending(queue);
-    while let Some(requests) = ending.0.take() {
+impl Committer {
+    pub(crate) fn new(queue: Arc<Queue>, writer: Writer) -> Self {
+        Self { queue, writer: Some(writer) }
+    }
+
+    /// The writer's thread: commits what comes until the store is closed or has to stop.
+    pub(crate) fn run(mut self) {
+        while let Some(requests) = self.queue.take() {
+            if !self.commit(requests) {
+                return;
+            }
+        }
+        self.close();
+    }
+
+    /// Commits what waits now; whether the writer goes on.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn commit_waiting(&mut self) -> bool {
+        let requests = self.queue.state.lock().take();
+        self.commit(requests)
+    }
+
+    /// Ends cleanly.
+    pub(crate) fn close(mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.close();
+        }
+    }
+
+    fn commit(&mut self, requests: Vec<Request>) -> bool {
+        let Some(writer) = &mut self.writer else { return false };
         let (appends, replies): (_, Vec<_>) =
             requests.into_iter().map(|request| (request.writes, request.reply)).unzip();
         match writer.commit(appends) {
             Ok(results) => {
                 for (reply, result) in replies.into_iter().zip(results) {
+                    // The caller may have gone.
                     let _ = reply.send(result);
                 }
             }
             Err(error) => {
                 if let AppendError::Stopped { reason } = &error {
                     tracing::error!(reason, "the event store stops writing");
-                    ending.0.stop(reason);
+                    self.queue.stop(reason);
+                    self.writer = None;
                 }
                 for reply in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
-                if matches!(error, AppendError::Stopped { .. }) {
-                    return;
-                }
             }
         }
+        self.writer.is_some()
     }
-    writer.close();
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.queue.refuse_waiting();
+    }
 }

@@ -125,6 +125,11 @@ impl Segment {
         self.closed.store(true, Ordering::Release);
     }
 
+    /// Whether it is closed and its index still in memory.
+    pub(crate) fn is_unsealed(&self) -> bool {
+        self.closed.load(Ordering::Acquire) && matches!(*self.index.read(), Index::Memory(_))
+    }
+
     /// Writes the index file of a closed segment, makes it durable and uses it from then on.
     pub(crate) fn seal(&self, vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
         let bytes = match &*self.index.read() {

@@ -11,9 +11,10 @@ use super::cache::{Cache, Io, blocking};
 use super::error::{Fault, OpenError};
 use super::layout;
 use super::log::{Log, Scan, StreamScan};
+use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
 use super::options::EmbeddedOptions;
-use super::queue::{self, Queue};
+use super::queue::{Committer, Queue};
 use super::vfs::{LockGuard, RealVfs, Vfs};
 use super::writer::Writer;
 use crate::{
@@ -46,6 +47,7 @@ pub struct EmbeddedStats {
 struct Inner {
     log: Arc<Log>,
     queue: Arc<Queue>,
+    bell: Arc<Bell>,
     head: watch::Receiver<u64>,
     limits: Limits,
     running: Mutex<Option<Running>>,
@@ -53,8 +55,20 @@ struct Inner {
 
 /// What ends when the store is closed; the lock is given back last.
 struct Running {
-    writer: JoinHandle<()>,
+    threads: Option<Threads>,
     _lock: Box<dyn LockGuard>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    background: JoinHandle<()>,
+}
+
+/// A store that is open, and what is to be run for it.
+pub(crate) struct Parts {
+    pub(crate) store: EmbeddedStore,
+    pub(crate) committer: Committer,
+    pub(crate) maintenance: Maintenance,
 }
 
 impl fmt::Debug for EmbeddedStore {
@@ -81,26 +95,56 @@ impl EmbeddedStore {
         path: impl AsRef<Path>,
         options: &EmbeddedOptions,
     ) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let Parts { store, committer, maintenance } =
+            Self::assemble(vfs, path, options, Bell::new())?;
+        let bell = Arc::clone(&store.inner.bell);
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = thread::Builder::new().name(name.into()).spawn(work);
+            thread.map_err(OpenError::io("start the threads of", path))
+        };
+        let writer = start("event-store-writer", Box::new(|| committer.run()))?;
+        let background = start(
+            "event-store-background",
+            Box::new(move || maintenance::run(&bell, maintenance)),
+        )?;
+        if let Some(running) = &mut *store.inner.running.lock() {
+            running.threads = Some(Threads { writer, background });
+        }
+        Ok(store)
+    }
+
+    /// The parts of a store that is open and does nothing yet.
+    pub(crate) fn assemble(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        options: &EmbeddedOptions,
+        bell: Bell,
+    ) -> Result<Parts, OpenError> {
         options.check()?;
-        let dir = path.as_ref().to_owned();
-        let lock = layout::lock(&*vfs, &dir)?;
-        let folder = Folder { vfs, dir: dir.clone(), cache: Cache::new(options.cache_bytes) };
+        let lock = layout::lock(&*vfs, dir)?;
+        let folder = Folder { vfs, dir: dir.to_owned(), cache: Cache::new(options.cache_bytes) };
         let segments = folder.open()?;
         let active = segments.last().map(Arc::clone).ok_or_else(|| OpenError::NotAStore {
-            path: dir.clone(),
+            path: dir.to_owned(),
             reason: "it has no segment".into(),
         })?;
         let (sender, head) = watch::channel(active.end());
         let (log, queue) = (Arc::new(Log::new(segments)), Arc::<Queue>::default());
-        let writer = Writer::new(folder, Arc::clone(&log), options.segment_bytes, sender, active);
-        let work = Arc::clone(&queue);
-        let thread = thread::Builder::new().name("event-store-writer".into());
-        let writer = thread
-            .spawn(move || queue::run(work, writer))
-            .map_err(OpenError::io("start the writer of", &dir))?;
-        let running = Mutex::new(Some(Running { writer, _lock: lock }));
-        let inner = Inner { log, queue, head, limits: options.limits, running };
-        Ok(Self { inner: Arc::new(inner) })
+        let bell = Arc::new(bell);
+        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log));
+        let writer = Writer::new(
+            folder,
+            Arc::clone(&log),
+            Arc::clone(&bell),
+            options.segment_bytes,
+            sender,
+            active,
+        );
+        let committer = Committer::new(Arc::clone(&queue), writer);
+        let running = Mutex::new(Some(Running { threads: None, _lock: lock }));
+        let inner = Inner { log, queue, bell, head, limits: options.limits, running };
+        Ok(Parts { store: Self { inner: Arc::new(inner) }, committer, maintenance })
     }
 
     /// Ends the store for all its handles: waits until what was asked for is durable, and gives
@@ -132,8 +176,13 @@ impl Inner {
     fn close(&self) {
         self.queue.stop("it was closed");
         let Some(running) = self.running.lock().take() else { return };
-        if running.writer.join().is_err() {
+        let Some(Threads { writer, background }) = running.threads else { return };
+        if writer.join().is_err() {
             tracing::error!("the event store's writer panicked");
+        }
+        self.bell.close();
+        if background.join().is_err() {
+            tracing::error!("the event store's background work panicked");
         }
     }
 }

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use super::format::{FRAME_HEADER, FrameHeader, encode_record};
 use super::heads::Heads;
 use super::index::Indexed;
 use super::log::Log;
+use super::maintenance::Bell;
 use super::open::{self, Folder};
 use super::segment::Segment;
 use crate::admission::{self, Admission, History, Place};
@@ -25,6 +25,7 @@ use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, Strea
 pub(crate) struct Writer {
     folder: Folder,
     log: Arc<Log>,
+    bell: Arc<Bell>,
     segment_bytes: u64,
     /// How many events are durable: what readers wait on.
     head: watch::Sender<u64>,
@@ -36,7 +37,6 @@ pub(crate) struct Writer {
     staged: Staged,
     /// Whether the last frame has events, for which no later frame vouches yet.
     unvouched: bool,
-    sealing: Option<JoinHandle<()>>,
 }
 
 /// What the next frame will hold.
@@ -66,6 +66,7 @@ impl Writer {
     pub(crate) fn new(
         folder: Folder,
         log: Arc<Log>,
+        bell: Arc<Bell>,
         segment_bytes: u64,
         head: watch::Sender<u64>,
         active: Arc<Segment>,
@@ -74,6 +75,7 @@ impl Writer {
         Self {
             folder,
             log,
+            bell,
             segment_bytes,
             head,
             length: active.length(),
@@ -82,7 +84,6 @@ impl Writer {
             heads: Heads::default(),
             staged: Staged::default(),
             unvouched: false,
-            sealing: None,
         }
     }
 
@@ -199,7 +200,7 @@ impl Writer {
         self.length = segment.length();
         let closed = mem::replace(&mut self.active, segment);
         closed.close();
-        self.seal(closed);
+        self.bell.ring(&self.log);
         Ok(())
     }
 
@@ -208,27 +209,6 @@ impl Writer {
         match self.folder.remove(first) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
-        }
-    }
-
-    fn seal(&mut self, segment: Arc<Segment>) {
-        self.finish_sealing();
-        let folder = self.folder.clone();
-        let seal = move || {
-            // The index stays in memory then, and is made again when the store is opened.
-            if let Err(error) = segment.seal(&*folder.vfs, &folder.dir) {
-                tracing::warn!(%error, first = segment.first(), "cannot seal a segment");
-            }
-        };
-        match thread::Builder::new().name("event-store-seal".into()).spawn(seal) {
-            Ok(sealing) => self.sealing = Some(sealing),
-            Err(error) => tracing::warn!(%error, "cannot start sealing a segment"),
-        }
-    }
-
-    fn finish_sealing(&mut self) {
-        if self.sealing.take().is_some_and(|sealing| sealing.join().is_err()) {
-            tracing::error!("sealing a segment panicked");
         }
     }
 
@@ -259,8 +239,7 @@ impl Writer {
     }
 
     /// Ends cleanly: a last empty frame vouches for those before it.
-    pub(crate) fn close(mut self) {
-        self.finish_sealing();
+    pub(crate) fn close(self) {
         let (file, next) = (&self.active.file, *self.head.borrow());
         if self.unvouched
             && let Err(error) = open::close(file, self.active.header, self.length, next)
@@ -312,7 +291,8 @@ mod tests {
         let segments = folder.open().unwrap();
         let active = Arc::clone(&segments[0]);
         let log = Arc::new(Log::new(segments));
-        (Writer::new(folder, Arc::clone(&log), 1 << 20, watch::channel(0).0, active), log)
+        let bell = Arc::new(Bell::new());
+        (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, watch::channel(0).0, active), log)
     }
 
     fn append(expected: Expected, ids: std::ops::Range<u128>) -> Vec<StreamWrite> {

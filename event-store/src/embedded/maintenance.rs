@@ -1,0 +1,156 @@
+//! What is done behind the writer's back, in steps: the sealing of closed segments.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::log::Log;
+use super::open::Folder;
+use super::segment::Segment;
+
+/// How many closed segments may wait for their indexes before the writer waits for them: until
+/// then these are in memory.
+const MOST_UNSEALED: usize = 4;
+
+/// The background work of a store. There is one; everything that it does is done by
+/// [`step`](Self::step), a bounded piece at a time, and no step holds a lock over a file's access.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    folder: Folder,
+    log: Arc<Log>,
+}
+
+/// Whether a step found something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Worked,
+    Idle,
+}
+
+impl Maintenance {
+    pub(crate) fn new(folder: Folder, log: Arc<Log>) -> Self {
+        Self { folder, log }
+    }
+
+    /// Does the most urgent piece of work.
+    ///
+    /// # Errors
+    /// The disk refused it. The store is as good as before; another step tries again.
+    pub(crate) fn step(&mut self) -> std::io::Result<Step> {
+        self.seal()
+    }
+
+    /// Writes the index of the oldest closed segment that has none.
+    fn seal(&self) -> std::io::Result<Step> {
+        let Some(segment) = unsealed(&self.log).into_iter().next() else { return Ok(Step::Idle) };
+        segment.seal(&*self.folder.vfs, &self.folder.dir)?;
+        Ok(Step::Worked)
+    }
+}
+
+fn unsealed(log: &Log) -> Vec<Arc<Segment>> {
+    log.segments().iter().filter(|segment| segment.is_unsealed()).cloned().collect()
+}
+
+/// What the writer, the background work and whoever closes the store tell each other.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    state: Mutex<State>,
+    changed: Condvar,
+    most_unsealed: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// There may be something to do.
+    rung: bool,
+    /// The last step failed: it is tried again when the bell rings.
+    failing: bool,
+    closing: bool,
+}
+
+impl Bell {
+    /// For a store whose background work has a thread of its own.
+    pub(crate) fn new() -> Self {
+        let state = State { rung: true, ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), most_unsealed: MOST_UNSEALED }
+    }
+
+    /// For a store whose steps somebody calls, so that nobody must wait for them.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn unbounded() -> Self {
+        Self { most_unsealed: usize::MAX, ..Self::new() }
+    }
+
+    /// Says that there is something to do, and waits where too much of it has piled up.
+    pub(crate) fn ring(&self, log: &Log) {
+        let mut state = self.state.lock();
+        state.rung = true;
+        self.changed.notify_all();
+        while unsealed(log).len() > self.most_unsealed && !state.failing && !state.closing {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Says that the store closes: what is urgent is still done, and nothing else.
+    pub(crate) fn close(&self) {
+        self.state.lock().closing = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for something to do; whether there is any.
+    fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        while !state.rung && !state.closing {
+            self.changed.wait(&mut state);
+        }
+        state.rung = false;
+        !state.closing
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state.lock().closing
+    }
+
+    fn worked(&self, result: &std::io::Result<Step>) {
+        self.state.lock().failing = result.is_err();
+        self.changed.notify_all();
+    }
+}
+
+/// Lets the writer go on without background work, however that ended.
+struct Ending<'a>(&'a Bell);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().failing = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The background thread: works whenever the bell rings, until the store closes. Closed segments
+/// still get their indexes then, or the next opening would have to read them whole.
+pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
+    let _ending = Ending(bell);
+    while bell.wait() {
+        while !bell.is_closing() {
+            let result = maintenance.step();
+            bell.worked(&result);
+            if !goes_on(&result) {
+                break;
+            }
+        }
+    }
+    while goes_on(&maintenance.seal()) {}
+}
+
+fn goes_on(result: &std::io::Result<Step>) -> bool {
+    match result {
+        Ok(step) => *step == Step::Worked,
+        Err(error) => {
+            // An index stays in memory then, and is made again when the store is opened.
+            tracing::warn!(%error, "the event store's background work failed");
+            false
+        }
+    }
+}
