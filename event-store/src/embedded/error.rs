@@ -21,9 +21,19 @@ pub enum OpenError {
     },
     /// A newer build wrote it.
     #[error(
-        "the event store in {path} has format {found}, and this build reads up to {FORMAT}: use the newer build"
+        "the event store in {path} has format {found}, and this build reads only {FORMAT}: use the newer build"
     )]
     NewerFormat {
+        /// The store's folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// An older build wrote it, in a format that this one does not read.
+    #[error(
+        "the event store in {path} has format {found}, and this build reads only {FORMAT}: import its events anew, or use the build that wrote it"
+    )]
+    OlderFormat {
         /// The store's folder.
         path: PathBuf,
         /// Its format.

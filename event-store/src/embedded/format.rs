@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::bytes::{array, narrow, size, u16_at, u32_at, u64_at};
 use crate::{NewEvent, Revision, StreamId};
 
-/// The format that this build writes, and the newest that it reads.
-pub(crate) const FORMAT: u32 = 1;
+/// The format that this build writes, and the only one that it reads.
+pub(crate) const FORMAT: u32 = 2;
 /// The bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER: usize = 32;
 /// The bytes of a frame's header.
@@ -20,6 +20,8 @@ pub(crate) const ALIGNMENT: usize = 8;
 const SEGMENT_MAGIC: &[u8; 8] = b"DAYBOOKS";
 const FRAME_MAGIC: u32 = 0xDAB0_0F4E;
 const RECORD_HEADER: usize = 48;
+/// The flag of a [husk](encode_husk).
+const HUSK: u16 = 1;
 
 /// What is wrong with bytes.
 pub(crate) type Flaw = &'static str;
@@ -52,8 +54,8 @@ impl SegmentHeader {
         if u32_at(bytes, 12) != Self::crc(bytes) {
             return Err("the checksum of the segment's header is wrong");
         }
-        if u32_at(bytes, 8) > FORMAT {
-            return Err("the segment is of a newer format");
+        if u32_at(bytes, 8) != FORMAT {
+            return Err("the segment is of another format");
         }
         Ok(Self { first: u64_at(bytes, 16), salt: u64_at(bytes, 24) })
     }
@@ -119,27 +121,63 @@ pub(crate) fn encode_record(
     (position, revision): (u64, Revision),
     recorded_at: i64,
 ) {
-    let start = buffer.len();
     let NewEvent { id, kind, data, metadata } = event;
-    let name = stream.as_str();
-    let length = RECORD_HEADER + name.len() + kind.len() + metadata.len() + data.len();
-    buffer.reserve(length);
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&narrow(length).to_le_bytes());
-    buffer.extend_from_slice(&recorded_at.to_le_bytes());
-    buffer.extend_from_slice(id.as_bytes());
-    buffer.extend_from_slice(&revision.0.to_le_bytes());
-    buffer.extend_from_slice(&narrow(metadata.len()).to_le_bytes());
-    // Both lengths are at most 255, by `StreamId` and by the limits.
-    buffer.extend_from_slice(&[narrow(name.len()).to_le_bytes()[0]]);
-    buffer.extend_from_slice(&[narrow(kind.len()).to_le_bytes()[0]]);
-    buffer.extend_from_slice(&[0; 2]);
-    buffer.extend_from_slice(name.as_bytes());
-    buffer.extend_from_slice(kind.as_bytes());
-    buffer.extend_from_slice(metadata);
-    buffer.extend_from_slice(data);
-    let crc = record_crc(&buffer[start..], position);
-    buffer[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+    let names = [stream.as_str(), kind];
+    let fields = Fields { recorded_at, id: *id, revision, names, flags: 0 };
+    fields.encode(buffer, position, [metadata, data]);
+}
+
+/// Appends to a buffer what stays of a record whose event is dropped: all but its metadata and
+/// payload, so that positions, revisions, ids and the order of types and categories stay as they
+/// are.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "segments are rewritten by the scavenger, which follows")
+)]
+pub(crate) fn encode_husk(buffer: &mut Vec<u8>, record: &Record<'_>, position: u64) {
+    let fields = Fields {
+        recorded_at: record.recorded_at(),
+        id: record.id(),
+        revision: record.revision(),
+        names: [record.stream, record.kind],
+        flags: HUSK,
+    };
+    fields.encode(buffer, position, [&[], &[]]);
+}
+
+/// What every record has.
+struct Fields<'a> {
+    recorded_at: i64,
+    id: Uuid,
+    revision: Revision,
+    /// The stream's name and the event's type.
+    names: [&'a str; 2],
+    flags: u16,
+}
+
+impl Fields<'_> {
+    /// Appends a record with this metadata and payload to a buffer.
+    fn encode(&self, buffer: &mut Vec<u8>, position: u64, contents: [&[u8]; 2]) {
+        let start = buffer.len();
+        let length = |parts: [usize; 2]| parts[0] + parts[1];
+        let length =
+            RECORD_HEADER + length(self.names.map(str::len)) + length(contents.map(<[u8]>::len));
+        buffer.reserve(length);
+        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(&narrow(length).to_le_bytes());
+        buffer.extend_from_slice(&self.recorded_at.to_le_bytes());
+        buffer.extend_from_slice(self.id.as_bytes());
+        buffer.extend_from_slice(&self.revision.0.to_le_bytes());
+        buffer.extend_from_slice(&narrow(contents[0].len()).to_le_bytes());
+        // Both lengths are at most 255, by `StreamId` and by the limits.
+        buffer.extend(self.names.map(|name| narrow(name.len()).to_le_bytes()[0]));
+        buffer.extend_from_slice(&self.flags.to_le_bytes());
+        for part in self.names.map(str::as_bytes).into_iter().chain(contents) {
+            buffer.extend_from_slice(part);
+        }
+        let crc = record_crc(&buffer[start..], position);
+        buffer[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+    }
 }
 
 fn record_crc(record: &[u8], position: u64) -> u32 {
@@ -166,13 +204,17 @@ impl<'a> Record<'a> {
         if length < RECORD_HEADER || u32_at(bytes, 0) != record_crc(bytes, position) {
             return Err("the checksum of a record is wrong");
         }
-        if u16_at(bytes, 46) != 0 {
+        let flags = u16_at(bytes, 46);
+        if flags & !HUSK != 0 {
             return Err("a record has flags that this build does not know");
         }
         let kind = RECORD_HEADER + usize::from(bytes[44]);
         let metadata = kind + usize::from(bytes[45]);
         if metadata + size(u32_at(bytes, 40).into()) > length {
             return Err("the lengths within a record do not add up");
+        }
+        if flags & HUSK != 0 && metadata != length {
+            return Err("a dropped event has metadata or a payload");
         }
         let text = |range| std::str::from_utf8(&bytes[range]).map_err(|_| "a name is not UTF-8");
         let (stream, kind) = (text(RECORD_HEADER..kind)?, text(kind..metadata)?);
@@ -182,6 +224,11 @@ impl<'a> Record<'a> {
     /// The bytes of the whole record.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether the event was dropped: readers pass it over.
+    pub(crate) fn is_husk(&self) -> bool {
+        u16_at(self.bytes, 46) & HUSK != 0
     }
 
     pub(crate) fn recorded_at(&self) -> i64 {
@@ -209,5 +256,70 @@ impl<'a> Record<'a> {
         let data = self.metadata + size(u32_at(self.bytes, 40).into());
         let (metadata, data) = (&self.bytes[self.metadata..data], &self.bytes[data..]);
         (of.slice_ref(metadata), of.slice_ref(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: (u64, Revision) = (7, Revision(3));
+
+    fn encoded() -> Vec<u8> {
+        let stream = StreamId::new("order", 1).unwrap();
+        let event = NewEvent {
+            id: Uuid::from_u128(5),
+            kind: "Placed".into(),
+            data: "the payload".into(),
+            metadata: "about it".into(),
+        };
+        let mut bytes = Vec::new();
+        encode_record(&mut bytes, (&stream, &event), AT, 99);
+        bytes
+    }
+
+    fn husk() -> Vec<u8> {
+        let (record, mut bytes) = (encoded(), Vec::new());
+        encode_husk(&mut bytes, &Record::decode(&record, AT.0).unwrap(), AT.0);
+        bytes
+    }
+
+    #[test]
+    fn a_husk_keeps_all_but_metadata_and_payload() {
+        let (bytes, husk) = (encoded(), husk());
+
+        let (record, husk) =
+            (Record::decode(&bytes, 7).unwrap(), Record::decode(&husk, 7).unwrap());
+
+        assert!(husk.is_husk() && !record.is_husk());
+        assert_eq!(husk.length(), record.length() - "the payloadabout it".len());
+        let known = |r: &Record<'_>| (r.recorded_at(), r.id(), r.revision());
+        assert_eq!(known(&husk), known(&record));
+        assert_eq!((husk.stream(), husk.kind()), ("order-1", "Placed"));
+    }
+
+    #[test]
+    fn a_husk_of_a_husk_is_the_same() {
+        let (husk, mut again) = (husk(), Vec::new());
+        encode_husk(&mut again, &Record::decode(&husk, 7).unwrap(), 7);
+        assert_eq!(again, husk);
+    }
+
+    #[test]
+    fn flags_that_are_unknown_or_do_not_fit_are_refused() {
+        let flagged = |flags: u8| {
+            let mut bytes = encoded();
+            bytes[46] = flags;
+            let crc = record_crc(&bytes, 7);
+            bytes[..4].copy_from_slice(&crc.to_le_bytes());
+            Record::decode(&bytes, 7).map(|_| ()).unwrap_err()
+        };
+        assert!(flagged(2).contains("flags"));
+        assert!(flagged(1).contains("dropped"), "a husk with a payload");
+    }
+
+    #[test]
+    fn a_husk_of_another_position_is_refused() {
+        assert!(Record::decode(&husk(), 8).is_err());
     }
 }

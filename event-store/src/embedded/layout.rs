@@ -107,6 +107,9 @@ pub(crate) fn check_format(vfs: &dyn Vfs, dir: &Path, empty: bool) -> Result<(),
         Some(found) if found > FORMAT => {
             Err(OpenError::NewerFormat { path: dir.to_owned(), found })
         }
+        Some(found) if found < FORMAT => {
+            Err(OpenError::OlderFormat { path: dir.to_owned(), found })
+        }
         Some(_) => Ok(()),
         None => Err(not_a_store("its file FORMAT does not say so")),
     }

@@ -127,7 +127,7 @@ impl Log {
         for (position, offset) in (window.start..).zip(&offsets[..offsets.len() - 1]) {
             let at = (offset - offsets[0]) as usize;
             let record = segment.record(&bytes[at..], position, u64::from(*offset))?;
-            if filter.matches(record.stream(), record.kind()) {
+            if !record.is_husk() && filter.matches(record.stream(), record.kind()) {
                 events.push(decoder.event(&record, &bytes, position));
             }
         }
@@ -135,7 +135,7 @@ impl Log {
         Ok(events)
     }
 
-    /// The next events of a stream; none at its end.
+    /// The next events of a stream; none at its end, and none over a stretch of dropped ones.
     pub(crate) fn read(&self, scan: &mut StreamScan, io: Io) -> Result<Vec<Recorded>, Fault> {
         if io == Io::Allowed {
             // The hop to this thread is paid: make the most of it.
@@ -183,7 +183,9 @@ impl Log {
             }
             let bytes = segment.record_bytes(extent.clone(), io)?;
             let record = segment.record(&bytes, position, extent.start)?;
-            events.push(decoder.event(&record, &bytes, position));
+            if !record.is_husk() {
+                events.push(decoder.event(&record, &bytes, position));
+            }
         }
         Ok(events)
     }

@@ -242,8 +242,11 @@ impl EventStore for EmbeddedStore {
         let window = 0..self.events();
         let scan = StreamScan { stream, from, direction, window, most: FIRST_CHUNK };
         flatten(stream::try_unfold((log, scan), async |(log, scan)| {
+            if scan.window.is_empty() {
+                return Ok(None);
+            }
             let (events, scan) = step(&log, scan, Log::read).await?;
-            Ok((!events.is_empty()).then_some((events, (log, scan))))
+            Ok(Some((events, (log, scan))))
         }))
     }
 

@@ -47,15 +47,21 @@ fn a_store_is_open_once() {
 }
 
 #[test]
-fn a_newer_format_is_refused() {
-    let sim = Sim::default();
-    drop(open(&sim));
-    sim.overwrite(&Path::new(DIR).join("FORMAT"), "daybook event store, format 2\n".into());
+fn another_format_is_refused() {
+    let with_format = |format: u32| {
+        let sim = Sim::default();
+        drop(open(&sim));
+        let line = format!("daybook event store, format {format}\n");
+        sim.overwrite(&Path::new(DIR).join("FORMAT"), line.into());
+        try_open(&sim).unwrap_err()
+    };
 
-    let refused = try_open(&sim).unwrap_err();
+    let (newer, older) = (with_format(3), with_format(1));
 
-    assert!(matches!(refused, OpenError::NewerFormat { found: 2, .. }));
-    assert!(refused.to_string().contains("use the newer build"), "{refused}");
+    assert!(matches!(newer, OpenError::NewerFormat { found: 3, .. }));
+    assert!(newer.to_string().contains("use the newer build"), "{newer}");
+    assert!(matches!(older, OpenError::OlderFormat { found: 1, .. }));
+    assert!(older.to_string().contains("import its events anew"), "{older}");
 }
 
 #[test]
