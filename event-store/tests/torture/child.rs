@@ -1,0 +1,73 @@
+//! A run of the program as a process: started, listened to, killed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::program::{Said, Task};
+
+/// Longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A program that runs.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts the program, behind other programs (`strace` with its options) if any.
+    pub(crate) fn start(task: &Task, behind: &[String]) -> Self {
+        let this = std::env::current_exe().unwrap();
+        let mut words = behind.iter().cloned().chain([this.to_str().unwrap().to_owned()]);
+        let (name, value) = task.environment();
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["program::run", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .env(name, value)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start the program behind {behind:?}: {error}"));
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next thing that it says; nothing once it has ended.
+    #[track_caller]
+    pub(crate) fn next(&self) -> Option<Said> {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    if let Some(said) = Said::parse(&line) {
+                        return Some(said);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("the program hangs"),
+            }
+        }
+    }
+
+    /// Kills it, and returns what it had said and nobody had listened to.
+    pub(crate) fn kill(mut self) -> Vec<Said> {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
+    /// Listens until it ends.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Vec<Said> {
+        let said = std::iter::from_fn(|| self.next()).collect();
+        self.child.wait().unwrap();
+        said
+    }
+}

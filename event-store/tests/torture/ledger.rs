@@ -1,0 +1,203 @@
+//! What a folder must hold, from what was submitted and answered; and whether it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use daybook_event_store::{
+    Appended, Direction, EmbeddedStore, EventStore, Filter, NewEvent, Position, Recorded, Revision,
+    StreamId, Tailed,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::load::OpId;
+use crate::program::{Said, WRITERS};
+
+/// What is known of a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    seed: u64,
+    done: BTreeMap<OpId, Vec<Appended>>,
+    refused: BTreeSet<OpId>,
+    /// What each writer may have submitted without an answer.
+    unanswered: BTreeMap<u32, OpId>,
+    /// All events as they were when the store was last looked at.
+    seen: Vec<Recorded>,
+    wrong: Vec<String>,
+}
+
+/// A promise that was broken.
+pub(crate) type Broken = String;
+
+fn same<T: PartialEq + Debug>(what: &str, is: &T, must: &T) -> Result<(), Broken> {
+    if is == must { Ok(()) } else { Err(format!("{what}: {is:?}, which must be {must:?}")) }
+}
+
+fn holds(what: impl FnOnce() -> String, is: bool) -> Result<(), Broken> {
+    if is { Ok(()) } else { Err(what()) }
+}
+
+impl Ledger {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            done: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+            seen: Vec::new(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// A new life of the program begins: each writer repeats what was not answered before.
+    pub(crate) fn begin(&mut self, life: u32) -> Vec<OpId> {
+        let unanswered = self.unanswered.values().copied().collect::<Vec<_>>();
+        let first = |writer| (writer, OpId { life, writer, step: 0 });
+        for (writer, id) in (0..WRITERS).map(first) {
+            self.unanswered.entry(writer).or_insert(id);
+        }
+        unanswered
+    }
+
+    /// Takes in what the program said.
+    pub(crate) fn hear(&mut self, life: u32, said: Said) {
+        match said {
+            Said::Done(id, places) => {
+                self.answered(life, id);
+                self.done.insert(id, places);
+            }
+            Said::Refused(id) => {
+                self.answered(life, id);
+                self.refused.insert(id);
+            }
+            Said::Wrong(what) => self.wrong.push(what),
+            _ => {}
+        }
+    }
+
+    /// The writer goes on to its next operation.
+    fn answered(&mut self, life: u32, id: OpId) {
+        let step = if id.life == life { id.step + 1 } else { 0 };
+        self.unanswered.insert(id.writer, OpId { life, step, ..id });
+    }
+
+    /// How many operations were acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.done.len()
+    }
+
+    /// How many of the operations without an answer are there.
+    pub(crate) fn unanswered_but_there(&self) -> usize {
+        let there = |id: &&OpId| self.seen.iter().any(|event| OpId::of(event.id).0 == **id);
+        self.unanswered.values().filter(there).count()
+    }
+
+    /// Checks a store that was opened against all that is known.
+    ///
+    /// # Errors
+    /// The first promise that was broken.
+    pub(crate) async fn check(&mut self, store: &EmbeddedStore) -> Result<(), Broken> {
+        holds(|| self.wrong.join("; "), self.wrong.is_empty())?;
+        let unreadable = |error| format!("cannot be read: {error}");
+        let all: Vec<_> =
+            store.read_all(None, Filter::all()).try_collect().await.map_err(unreadable)?;
+        for (event, position) in all.iter().zip(0..) {
+            same("a position", &event.position, &Position(position))?;
+        }
+        let times = all.iter().map(|event| event.recorded_at);
+        holds(|| "recorded_at decreases".into(), times.is_sorted())?;
+        let lost = || format!("{} events were seen, {} are there", self.seen.len(), all.len());
+        holds(lost, all.len() >= self.seen.len())?;
+        for (is, must) in all.iter().zip(&self.seen) {
+            same("an event seen before", is, must)?;
+        }
+        self.check_operations(&all)?;
+        check_streams(store, &all).await?;
+        check_tail(store, &all).await?;
+        self.seen = all;
+        Ok(())
+    }
+
+    /// Acknowledged ones are there and where they were said to be, all are whole and as submitted,
+    /// and nothing else is there.
+    fn check_operations(&self, all: &[Recorded]) -> Result<(), Broken> {
+        let mut found: BTreeMap<OpId, Vec<&Recorded>> = BTreeMap::new();
+        for event in all {
+            found.entry(OpId::of(event.id).0).or_default().push(event);
+        }
+        for id in self.done.keys() {
+            holds(|| format!("{id:?} was acknowledged and is lost"), found.contains_key(id))?;
+        }
+        for (id, events) in found {
+            let known = self.done.contains_key(&id) || self.unanswered.values().any(|u| *u == id);
+            holds(|| format!("{id:?} is there and was not submitted"), known)?;
+            let refused = self.refused.contains(&id);
+            holds(|| format!("{id:?} is there and was refused"), !refused)?;
+            let places = self.check_operation(id, &events)?;
+            if let Some(acknowledged) = self.done.get(&id) {
+                same(&format!("the place of {id:?}"), &places, acknowledged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where each of its shares ended up.
+    fn check_operation(&self, id: OpId, events: &[&Recorded]) -> Result<Vec<Appended>, Broken> {
+        let op = id.op(self.seed);
+        let submitted = id.events(self.seed, &op);
+        let count: usize = submitted.iter().map(Vec::len).sum();
+        same(&format!("how many events of {id:?} are there"), &events.len(), &count)?;
+        let mut events = events.iter();
+        let mut next = events.as_slice()[0].position.0;
+        let mut places = Vec::new();
+        for ((stream, ..), submitted) in op.shares.iter().zip(submitted) {
+            let mut place = None;
+            for (new, event) in submitted.into_iter().zip(events.by_ref()) {
+                let Recorded { id, kind, data, metadata, .. } = (*event).clone();
+                same("an event", &NewEvent { id, kind, data, metadata }, &new)?;
+                same("its stream", &event.stream, stream)?;
+                same("its position", &event.position.0, &next)?;
+                next += 1;
+                place = Some(Appended { revision: event.revision, position: event.position });
+            }
+            places.extend(place);
+        }
+        Ok(places)
+    }
+}
+
+/// The streams are all events, each from revision 0 without a gap, in both directions.
+async fn check_streams(store: &EmbeddedStore, all: &[Recorded]) -> Result<(), Broken> {
+    let mut streams: BTreeMap<StreamId, Vec<Recorded>> = BTreeMap::new();
+    for event in all {
+        streams.entry(event.stream.clone()).or_default().push(event.clone());
+    }
+    for (stream, events) in streams {
+        for (event, revision) in events.iter().zip(0..) {
+            same(&format!("a revision of {stream}"), &event.revision, &Revision(revision))?;
+        }
+        let forward = store.read(&stream, Revision::START, Direction::Forward);
+        let backward = store.read(&stream, Revision::END, Direction::Backward);
+        let unreadable = |error| format!("{stream} cannot be read: {error}");
+        let forward: Vec<_> = forward.try_collect().await.map_err(unreadable)?;
+        let mut backward: Vec<_> = backward.try_collect().await.map_err(unreadable)?;
+        backward.reverse();
+        same(&format!("{stream} forward"), &forward, &events)?;
+        same(&format!("{stream} backward"), &backward, &events)?;
+    }
+    Ok(())
+}
+
+/// A subscription delivers what a read does.
+async fn check_tail(store: &EmbeddedStore, all: &[Recorded]) -> Result<(), Broken> {
+    let Some(last) = all.last() else { return Ok(()) };
+    let mut tail = Box::pin(store.tail(None, Filter::all()));
+    let mut events = Vec::new();
+    while let Some(item) = tail.next().await {
+        match item.map_err(|error| format!("the tail failed: {error}"))? {
+            Tailed::Event(event) => events.push(event),
+            Tailed::CaughtUp(position) if position == last.position => break,
+            Tailed::CaughtUp(_) => {}
+        }
+    }
+    same("the tail", &events, &all.to_vec())
+}

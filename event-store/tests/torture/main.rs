@@ -1,0 +1,13 @@
+//! The real engine in real processes on the real file system: killed, refused, filled and flipped.
+//!
+//! Each module is a suite with a command line of its own; `docs/event-store-testing.md` tells what
+//! each one proves, and lists them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
+
+mod child;
+mod kills;
+mod ledger;
+mod load;
+mod planted;
+mod program;
