@@ -33,6 +33,29 @@ impl Store {
         EmbeddedStore::open(path, options).map(Self::Embedded)
     }
 
+    /// The embedded engine on a folder, to be read only, while somebody else may be writing to it.
+    ///
+    /// # Errors
+    /// The folder is of another format, damaged, not a store, or cannot be accessed.
+    pub fn embedded_read_only(
+        path: impl AsRef<Path>,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, OpenError> {
+        EmbeddedStore::open_read_only(path, options).map(Self::Embedded)
+    }
+
+    /// Takes in what somebody else has written since the store was opened to be read only. Does
+    /// nothing to other stores, which are always up to date. Blocks while it reads.
+    ///
+    /// # Errors
+    /// What is new is damaged or cannot be read.
+    pub fn refresh(&self) -> Result<(), OpenError> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Embedded(store) => store.refresh(),
+        }
+    }
+
     /// Why the store takes no appends any more; `None` while it does.
     pub fn stopped(&self) -> Option<String> {
         match self {

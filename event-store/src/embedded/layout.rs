@@ -115,6 +115,22 @@ pub(crate) fn check_format(vfs: &dyn Vfs, dir: &Path, empty: bool) -> Result<(),
     }
 }
 
+/// Checks that the folder is a store of a format that this build reads; makes nothing.
+pub(crate) fn check_is_store(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
+    let not_a_store =
+        |reason: &str| OpenError::NotAStore { path: dir.to_owned(), reason: reason.into() };
+    match vfs.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(not_a_store("there is no such folder"))
+        }
+        Ok(names) if !names.iter().any(|name| name == FORMAT_FILE) => {
+            Err(not_a_store("it has no file FORMAT"))
+        }
+        Ok(_) => check_format(vfs, dir, false),
+        Err(error) => Err(OpenError::io("list", dir)(error)),
+    }
+}
+
 fn create_format(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
     replace(vfs, dir, FORMAT_FILE, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes())?;
     // The folder itself may be new.

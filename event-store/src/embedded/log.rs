@@ -65,6 +65,14 @@ impl Log {
         *segments = Arc::new(segments.iter().cloned().chain([segment]).collect());
     }
 
+    /// Puts a segment in the place of the one that begins where it does.
+    pub(crate) fn replace(&self, segment: &Arc<Segment>) {
+        let mut segments = self.segments.write();
+        let same = |old: &Arc<Segment>| old.first() == segment.first();
+        let instead = |old: &Arc<Segment>| Arc::clone(if same(old) { segment } else { old });
+        *segments = Arc::new(segments.iter().map(instead).collect());
+    }
+
     /// Keeps the last events in memory.
     pub(crate) fn remember(&self, events: impl Iterator<Item = Recorded>) {
         let mut recent = self.recent.write();

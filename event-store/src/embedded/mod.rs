@@ -12,6 +12,8 @@
 //! read on the async runtime, in microseconds; what needs the disk goes to the runtime's threads
 //! for blocking work, as a chunk of many events, so that the hop costs little per event.
 //!
+//! A store can be read beside the process that writes it ([`EmbeddedStore::open_read_only`]).
+//!
 //! # Memory
 //! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
 //! filters (2 bytes per event of the store, and 2 per stream and segment), the cache
@@ -46,6 +48,7 @@ mod segment;
 pub mod simulation;
 mod store;
 mod vfs;
+mod view;
 mod writer;
 
 pub use error::OpenError;

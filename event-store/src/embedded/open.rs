@@ -91,7 +91,7 @@ impl Folder {
         Ok(segment)
     }
 
-    fn index(&self, header: SegmentHeader, length: u64) -> Option<SealedIndex> {
+    pub(crate) fn index(&self, header: SegmentHeader, length: u64) -> Option<SealedIndex> {
         let name = layout::index(header.first);
         let file = self.vfs.open(&self.dir.join(&name), OpenMode::Read).ok()?;
         match SealedIndex::open(file, name.clone(), self.cache.clone()) {
@@ -123,7 +123,11 @@ impl Folder {
         Ok(Some(Segment::open(header, file, scan.index, length, self.cache.clone())))
     }
 
-    fn check_continues(&self, before: &[Arc<Segment>], segment: &Segment) -> Result<(), OpenError> {
+    pub(crate) fn check_continues(
+        &self,
+        before: &[Arc<Segment>],
+        segment: &Segment,
+    ) -> Result<(), OpenError> {
         let end = before.last().map_or(0, |segment| segment.end());
         if segment.first() == end {
             return Ok(());
@@ -189,7 +193,7 @@ pub(crate) fn close(
     }
 }
 
-fn read_header(
+pub(crate) fn read_header(
     file: &Arc<dyn VfsFile>,
     path: &Path,
     first: u64,
@@ -208,6 +212,6 @@ fn read_header(
     Ok(header)
 }
 
-fn damaged(path: &Path, offset: u64, reason: &str) -> OpenError {
+pub(crate) fn damaged(path: &Path, offset: u64, reason: &str) -> OpenError {
     OpenError::Damaged { segment: path.to_owned(), offset, reason: reason.into() }
 }

@@ -30,27 +30,42 @@ pub(crate) struct Scan {
 
 /// Reads a segment's frames up to its end, or up to the first flaw.
 pub(crate) fn scan(file: &Arc<dyn VfsFile>, header: SegmentHeader) -> io::Result<Scan> {
-    let mut window = Window::new(file)?;
-    let mut scan = Scan {
-        index: MemoryIndex::default(),
-        end: SEGMENT_HEADER as u64,
-        unvouched: None,
-        flaw: None,
-    };
-    while scan.end < window.length {
-        match frame(&mut window, header, &mut scan)? {
-            Ok(frame) => {
-                let end = scan.end + frame.frame_len() as u64;
-                scan.unvouched = (frame.count > 0).then_some(scan.end..end);
-                scan.end = end;
-            }
-            flaw => {
-                scan.flaw = flaw.err();
-                break;
+    let mut scan = Scan::default();
+    scan.go_on(file, header)?;
+    Ok(scan)
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        let end = SEGMENT_HEADER as u64;
+        Self { index: MemoryIndex::default(), end, unvouched: None, flaw: None }
+    }
+}
+
+impl Scan {
+    /// Reads on from where the good frames ended: there may be more of them by now.
+    pub(crate) fn go_on(
+        &mut self,
+        file: &Arc<dyn VfsFile>,
+        header: SegmentHeader,
+    ) -> io::Result<()> {
+        let mut window = Window::new(file)?;
+        self.flaw = None;
+        while self.end < window.length {
+            match frame(&mut window, header, self)? {
+                Ok(frame) => {
+                    let end = self.end + frame.frame_len() as u64;
+                    self.unvouched = (frame.count > 0).then_some(self.end..end);
+                    self.end = end;
+                }
+                flaw => {
+                    self.flaw = flaw.err();
+                    break;
+                }
             }
         }
+        Ok(())
     }
-    Ok(scan)
 }
 
 /// Checks the frame at the scan's end and indexes its events, if it is good.
@@ -111,18 +126,18 @@ fn records(body: &[u8], header: FrameHeader) -> Result<Vec<(usize, Record<'_>)>,
     Ok(records)
 }
 
-/// The offset of the first frame's header after an offset. It proves that what is before it was
+/// The first frame's header after an offset, and its own offset. It proves that what is before it was
 /// durable once, since a frame is only written after those before it were synced.
 pub(crate) fn frame_after(
     file: &Arc<dyn VfsFile>,
     header: SegmentHeader,
     offset: u64,
-) -> io::Result<Option<u64>> {
+) -> io::Result<Option<(u64, FrameHeader)>> {
     let mut window = Window::new(file)?;
     let mut at = offset.next_multiple_of(ALIGNMENT as u64);
     while at + FRAME_HEADER as u64 <= window.length {
-        if FrameHeader::decode(window.at(at, FRAME_HEADER)?, header.salt, at).is_ok() {
-            return Ok(Some(at));
+        if let Ok(frame) = FrameHeader::decode(window.at(at, FRAME_HEADER)?, header.salt, at) {
+            return Ok(Some((at, frame)));
         }
         at += ALIGNMENT as u64;
     }
@@ -130,7 +145,7 @@ pub(crate) fn frame_after(
 }
 
 /// A file seen through a buffer.
-struct Window<'a> {
+pub(crate) struct Window<'a> {
     file: &'a Arc<dyn VfsFile>,
     length: u64,
     start: u64,
@@ -138,12 +153,12 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(file: &'a Arc<dyn VfsFile>) -> io::Result<Self> {
+    pub(crate) fn new(file: &'a Arc<dyn VfsFile>) -> io::Result<Self> {
         Ok(Self { file, length: file.length()?, start: 0, buffer: Vec::new() })
     }
 
     /// So many bytes at an offset, fewer where the file ends.
-    fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+    pub(crate) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let length = length.min(size(self.length.saturating_sub(offset)));
         let end = self.start + self.buffer.len() as u64;
         if offset < self.start || offset + length as u64 > end {

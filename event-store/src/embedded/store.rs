@@ -16,6 +16,7 @@ use super::open::Folder;
 use super::options::EmbeddedOptions;
 use super::queue::{Committer, Queue};
 use super::vfs::{LockGuard, RealVfs, Vfs};
+use super::view::View;
 use super::writer::Writer;
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
@@ -51,6 +52,8 @@ struct Inner {
     head: watch::Receiver<u64>,
     limits: Limits,
     running: Mutex<Option<Running>>,
+    /// What keeps a store that is only read up to date.
+    view: Option<View>,
 }
 
 /// What ends when the store is closed; the lock is given back last.
@@ -143,8 +146,61 @@ impl EmbeddedStore {
         );
         let committer = Committer::new(Arc::clone(&queue), writer);
         let running = Mutex::new(Some(Running { threads: None, _lock: lock }));
-        let inner = Inner { log, queue, bell, head, limits: options.limits, running };
+        let inner = Inner { log, queue, bell, head, limits: options.limits, running, view: None };
         Ok(Parts { store: Self { inner: Arc::new(inner) }, committer, maintenance })
+    }
+
+    /// Opens the store in a folder to read it only, as it stands now: without its lock and without
+    /// a write, so that it may be open elsewhere, and written to, at the same time.
+    ///
+    /// [`refresh`](Self::refresh) takes in what has been written since. Appends get
+    /// [`AppendError::Stopped`]. An event may be seen that is written and not synced yet: if the
+    /// power fails then, it may never have been.
+    ///
+    /// # Errors
+    /// The folder is of another format, damaged, not a store, or cannot be accessed.
+    pub fn open_read_only(
+        path: impl AsRef<Path>,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, OpenError> {
+        Self::open_read_only_with(Arc::new(RealVfs), path, options)
+    }
+
+    /// [`open_read_only`](Self::open_read_only) with other files than the operating system's.
+    ///
+    /// # Errors
+    /// As for [`open_read_only`](Self::open_read_only).
+    pub fn open_read_only_with(
+        vfs: Arc<dyn Vfs>,
+        path: impl AsRef<Path>,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, OpenError> {
+        options.check()?;
+        let dir = path.as_ref().to_owned();
+        let (log, view, head) =
+            View::open(Folder { vfs, dir, cache: Cache::new(options.cache_bytes) })?;
+        let queue = Arc::<Queue>::default();
+        queue.stop("it was opened to be read only");
+        let inner = Inner {
+            log,
+            queue,
+            bell: Arc::new(Bell::new()),
+            head,
+            limits: options.limits,
+            running: Mutex::new(None),
+            view: Some(view),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes in what somebody else has written since a store was
+    /// [opened to be read](Self::open_read_only). Blocks while it reads. Does nothing to a store
+    /// that is open as usual.
+    ///
+    /// # Errors
+    /// What is new is damaged or cannot be read; the store is as it was.
+    pub fn refresh(&self) -> Result<(), OpenError> {
+        self.inner.view.as_ref().map_or(Ok(()), View::refresh)
     }
 
     /// Ends the store for all its handles: waits until what was asked for is durable, and gives

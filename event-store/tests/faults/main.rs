@@ -8,5 +8,6 @@ mod damage;
 mod folder;
 mod given;
 mod model;
+mod read_only;
 mod refusals;
 mod sim;

@@ -9,7 +9,7 @@ use crate::embedded::bytes::narrow;
 use crate::{Filter, Revision, StreamId};
 
 /// The index of a segment that is being written, or not sealed yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct MemoryIndex {
     pub(super) offsets: Vec<u32>,
     pub(super) streams: HashMap<StreamId, Numbers>,
@@ -20,7 +20,7 @@ pub(crate) struct MemoryIndex {
 }
 
 /// A stream's events in the segment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Numbers {
     pub(super) first_revision: u64,
     pub(super) numbers: Vec<u32>,

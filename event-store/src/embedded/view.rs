@@ -1,0 +1,177 @@
+//! A store looked at from outside: without its lock, without a write, beside whoever writes it.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::error::OpenError;
+use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::layout;
+use super::log::Log;
+use super::open::{self, Folder};
+use super::scan::{self, Scan};
+use super::segment::Segment;
+use super::vfs::{OpenMode, VfsFile};
+
+/// How often to look again where files were replaced or removed while they were looked at.
+const LOOKS: usize = 10;
+
+/// What brings a log up to date with files that somebody else writes.
+#[derive(Debug)]
+pub(crate) struct View {
+    folder: Folder,
+    log: Arc<Log>,
+    head: watch::Sender<u64>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The last segment that has events, and how far it has been read.
+#[derive(Debug)]
+struct Last {
+    header: SegmentHeader,
+    file: Arc<dyn VfsFile>,
+    scan: Scan,
+}
+
+impl View {
+    /// Looks at a folder: its events as they are now, and how many these are.
+    pub(crate) fn open(
+        folder: Folder,
+    ) -> Result<(Arc<Log>, Self, watch::Receiver<u64>), OpenError> {
+        let (segments, last) = folder.look()?;
+        let log = Arc::new(Log::new(segments));
+        let (head, receiver) = watch::channel(end(&log));
+        let view = Self { folder, log: Arc::clone(&log), head, last: Mutex::new(last) };
+        Ok((log, view, receiver))
+    }
+
+    /// Takes in what has been written since.
+    pub(crate) fn refresh(&self) -> Result<(), OpenError> {
+        let mut last = self.last.lock();
+        if let Some(last) = &mut *last
+            && last.read_on(&self.folder)?
+        {
+            self.log.replace(&last.segment(&self.folder));
+        }
+        while let Some(next) = self.next()? {
+            self.log.add(next.segment(&self.folder));
+            *last = Some(next);
+        }
+        self.head.send_if_modified(|head| std::mem::replace(head, end(&self.log)) != *head);
+        Ok(())
+    }
+
+    /// The segment after the last.
+    fn next(&self) -> Result<Option<Last>, OpenError> {
+        match self.folder.begun(end(&self.log)) {
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            next => next,
+        }
+    }
+}
+
+fn end(log: &Log) -> u64 {
+    log.segments().last().map_or(0, |segment| segment.end())
+}
+
+impl Folder {
+    /// The segments as they are now, of the last one its good frames.
+    fn look(&self) -> Result<(Vec<Arc<Segment>>, Option<Last>), OpenError> {
+        let mut looks = 1;
+        loop {
+            match self.look_once() {
+                Err(OpenError::Io { .. } | OpenError::Damaged { .. }) if looks < LOOKS => {
+                    looks += 1;
+                }
+                looked => return looked,
+            }
+        }
+    }
+
+    fn look_once(&self) -> Result<(Vec<Arc<Segment>>, Option<Last>), OpenError> {
+        layout::check_is_store(&*self.vfs, &self.dir)?;
+        let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
+        let mut last = None;
+        while last.is_none()
+            && let Some(first) = firsts.pop()
+        {
+            last = self.begun(first)?;
+        }
+        let mut segments = Vec::with_capacity(firsts.len() + 1);
+        for first in firsts {
+            let segment = self.closed_as_it_is(first)?;
+            self.check_continues(&segments, &segment)?;
+            segments.push(Arc::new(segment));
+        }
+        if let Some(last) = &last {
+            let segment = last.segment(self);
+            self.check_continues(&segments, &segment)?;
+            segments.push(segment);
+        }
+        Ok((segments, last))
+    }
+
+    /// A segment before the last: by its index, or by its bytes where there is no good one.
+    fn closed_as_it_is(&self, first: u64) -> Result<Segment, OpenError> {
+        let path = self.path(first);
+        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        let length = file.length().map_err(OpenError::io("measure", &path))?;
+        let header = open::read_header(&file, &path, first)?;
+        if let Some(index) = self.index(header, length) {
+            return Ok(Segment::sealed(header, file, index, length, self.cache.clone()));
+        }
+        let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        if let Some((offset, flaw)) = scan.flaw {
+            return Err(open::damaged(&path, offset, flaw));
+        }
+        let segment = Segment::open(header, file, scan.index, length, self.cache.clone());
+        segment.close();
+        Ok(segment)
+    }
+
+    /// The good frames of a segment; `None` where it has no more than its header yet.
+    fn begun(&self, first: u64) -> Result<Option<Last>, OpenError> {
+        let path = self.path(first);
+        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        let length = file.length().map_err(OpenError::io("measure", &path))?;
+        if length <= SEGMENT_HEADER as u64 {
+            return Ok(None);
+        }
+        let header = open::read_header(&file, &path, first)?;
+        let mut last = Last { header, file, scan: Scan::default() };
+        Ok(last.read_on(self)?.then_some(last))
+    }
+}
+
+impl Last {
+    /// Takes in the good frames that are there by now; whether there are more than before.
+    fn read_on(&mut self, folder: &Folder) -> Result<bool, OpenError> {
+        let path = folder.path(self.header.first);
+        let (before, mut doubted) = (self.scan.end, None);
+        loop {
+            self.scan.go_on(&self.file, self.header).map_err(OpenError::io("read", &path))?;
+            let Some((offset, flaw)) = self.scan.flaw else { break };
+            let later = scan::frame_after(&self.file, self.header, self.scan.end + 1);
+            if later.map_err(OpenError::io("read", &path))?.is_none() {
+                break;
+            }
+            // The frame that looked bad was perhaps just being written; before the later one was,
+            // it was whole.
+            if doubted == Some(self.scan.end) {
+                return Err(open::damaged(&path, offset, flaw));
+            }
+            doubted = Some(self.scan.end);
+        }
+        Ok(self.scan.end > before)
+    }
+
+    fn segment(&self, folder: &Folder) -> Arc<Segment> {
+        let Self { header, file, scan } = self;
+        let (file, index) = (Arc::clone(file), scan.index.clone());
+        Arc::new(Segment::open(*header, file, index, scan.end, folder.cache.clone()))
+    }
+}
