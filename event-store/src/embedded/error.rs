@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::compressed::Damage;
 use super::format::FORMAT;
 use crate::ReadError;
 
@@ -84,10 +85,16 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Says what was tried on what.
+    /// Says what was tried on what; or what is damaged, where that is why it failed.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| match Damage::of(&source) {
+            Some(damage) => {
+                let (offset, reason) = (damage.offset, damage.to_string());
+                Self::Damaged { segment: path, offset, reason }
+            }
+            None => Self::Io { action, path, source },
+        }
     }
 }
 
@@ -110,6 +117,9 @@ impl Fault {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Self::damaged(file, offset, "the file is too short");
         }
+        if let Some(damage) = Damage::of(error) {
+            return Self::damaged(file, offset, &damage.to_string());
+        }
         let reason = format!("cannot read {file}: {error}");
         Self::Read(ReadError::Unavailable { reason })
     }
@@ -120,6 +130,12 @@ impl Fault {
             Self::Read(error) => error,
             Self::NotCached => ReadError::Unavailable { reason: "not cached".into() },
         }
+    }
+}
+
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> Self {
+        Self::other(fault.into_read_error().to_string())
     }
 }
 

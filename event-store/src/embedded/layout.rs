@@ -23,6 +23,11 @@ pub(crate) fn index(first: u64) -> String {
     format!("{first:020}.idx")
 }
 
+/// The name of a file while it is written, before it takes another's place.
+pub(crate) fn temporary(name: &str) -> String {
+    format!("{name}{TEMPORARY}")
+}
+
 /// The first positions of the segments in a folder, in order.
 pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
@@ -32,11 +37,13 @@ pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError>
     Ok(segments)
 }
 
-/// Removes the indexes of a store that were left half-written.
+/// Removes the files of a store that were left half-written.
 pub(crate) fn tidy(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
     let half = |name: &&String| {
-        name.strip_suffix(TEMPORARY).is_some_and(|name| first(name, index, ".idx").is_some())
+        name.strip_suffix(TEMPORARY).is_some_and(|name| {
+            first(name, index, ".idx").or_else(|| first(name, segment, ".log")).is_some()
+        })
     };
     for name in names.iter().filter(half) {
         let path = dir.join(name);
@@ -58,7 +65,7 @@ pub(crate) fn replace(
     name: &str,
     bytes: &[u8],
 ) -> io::Result<Arc<dyn VfsFile>> {
-    let temporary = dir.join(format!("{name}{TEMPORARY}"));
+    let temporary = dir.join(temporary(name));
     let file = vfs.open(&temporary, OpenMode::Create)?;
     file.write_all_at(bytes, 0)?;
     file.sync()?;

@@ -65,6 +65,16 @@ impl Log {
         *segments = Arc::new(segments.iter().cloned().chain([segment]).collect());
     }
 
+    /// The segments that may be rewritten: they are sealed, and the one after them has events, so
+    /// that they will never be the last again and be written to.
+    pub(crate) fn settled(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments();
+        let settled = segments
+            .windows(2)
+            .filter(|pair| pair[1].count() > 0 && pair[0].count() > 0 && !pair[0].is_unsealed());
+        settled.map(|pair| Arc::clone(&pair[0])).collect()
+    }
+
     /// Puts a segment in the place of the one that begins where it does.
     pub(crate) fn replace(&self, segment: &Arc<Segment>) {
         let mut segments = self.segments.write();

@@ -1,16 +1,22 @@
-//! What is done behind the writer's back, in steps: the sealing of closed segments.
+//! What is done behind the writer's back, in steps: the sealing of closed segments, and their
+//! compression.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::compress::Compress;
 use super::log::Log;
 use super::open::Folder;
+use super::options::EmbeddedOptions;
 use super::segment::Segment;
 
 /// How many closed segments may wait for their indexes before the writer waits for them: until
 /// then these are in memory.
 const MOST_UNSEALED: usize = 4;
+/// How fast segments are compressed.
+const COMPRESSED_PER_SECOND: u64 = 64 << 20;
 
 /// The background work of a store. There is one; everything that it does is done by
 /// [`step`](Self::step), a bounded piece at a time, and no step holds a lock over a file's access.
@@ -18,26 +24,46 @@ const MOST_UNSEALED: usize = 4;
 pub(crate) struct Maintenance {
     folder: Folder,
     log: Arc<Log>,
+    compress: Option<Compress>,
 }
 
 /// Whether a step found something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Worked,
+    /// It did, and what is not urgent is to rest for so long.
+    Paced(Duration),
     Idle,
 }
 
+impl Step {
+    /// It moved so many bytes, of which so many may be moved in a second.
+    fn paced(bytes: u64, per_second: u64) -> Self {
+        let micros = bytes.saturating_mul(1_000_000) / per_second.max(1);
+        Self::Paced(Duration::from_micros(micros))
+    }
+}
+
 impl Maintenance {
-    pub(crate) fn new(folder: Folder, log: Arc<Log>) -> Self {
-        Self { folder, log }
+    pub(crate) fn new(folder: Folder, log: Arc<Log>, options: &EmbeddedOptions) -> Self {
+        let compress = || Compress::new(folder.clone(), Arc::clone(&log));
+        let compress = options.compress.then(compress);
+        Self { folder, log, compress }
     }
 
-    /// Does the most urgent piece of work.
+    /// Does the most urgent piece of work; where it must be `urgent`, nothing else.
     ///
     /// # Errors
     /// The disk refused it. The store is as good as before; another step tries again.
-    pub(crate) fn step(&mut self) -> std::io::Result<Step> {
-        self.seal()
+    pub(crate) fn step(&mut self, urgent: bool) -> std::io::Result<Step> {
+        let sealed = self.seal()?;
+        Ok(if sealed == Step::Idle && !urgent { self.paced() } else { sealed })
+    }
+
+    /// Does a piece of what can wait.
+    fn paced(&mut self) -> Step {
+        let bytes = self.compress.as_mut().and_then(Compress::step);
+        bytes.map_or(Step::Idle, |bytes| Step::paced(bytes, COMPRESSED_PER_SECOND))
     }
 
     /// Writes the index of the oldest closed segment that has none.
@@ -98,11 +124,15 @@ impl Bell {
         self.changed.notify_all();
     }
 
-    /// Waits for something to do; whether there is any.
-    fn wait(&self) -> bool {
+    /// Waits for something to do, or for the end of a rest; whether there is any.
+    fn wait(&self, rest: Option<Instant>) -> bool {
         let mut state = self.state.lock();
-        while !state.rung && !state.closing {
-            self.changed.wait(&mut state);
+        let mut rested = false;
+        while !state.rung && !state.closing && !rested {
+            match rest {
+                Some(end) => rested = self.changed.wait_until(&mut state, end).timed_out(),
+                None => self.changed.wait(&mut state),
+            }
         }
         state.rung = false;
         !state.closing
@@ -132,10 +162,17 @@ impl Drop for Ending<'_> {
 /// still get their indexes then, or the next opening would have to read them whole.
 pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
     let _ending = Ending(bell);
-    while bell.wait() {
+    let mut rest = None;
+    while bell.wait(rest) {
         while !bell.is_closing() {
-            let result = maintenance.step();
+            let resting = rest.is_some_and(|end| end > Instant::now());
+            let result = maintenance.step(resting);
             bell.worked(&result);
+            match &result {
+                Ok(Step::Paced(pause)) => rest = Some(Instant::now() + *pause),
+                Ok(Step::Idle) if !resting => rest = None,
+                _ => {}
+            }
             if !goes_on(&result) {
                 break;
             }
@@ -146,7 +183,7 @@ pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
 
 fn goes_on(result: &std::io::Result<Step>) -> bool {
     match result {
-        Ok(step) => *step == Step::Worked,
+        Ok(step) => *step != Step::Idle,
         Err(error) => {
             // An index stays in memory then, and is made again when the store is opened.
             tracing::warn!(%error, "the event store's background work failed");

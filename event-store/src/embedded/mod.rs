@@ -30,6 +30,8 @@
 
 mod bytes;
 mod cache;
+mod compress;
+mod compressed;
 mod error;
 mod filter;
 mod format;
@@ -42,6 +44,7 @@ mod open;
 mod options;
 mod queue;
 mod recent;
+mod rewrite;
 mod scan;
 mod segment;
 #[cfg(feature = "simulation")]

@@ -10,7 +10,7 @@ use super::index::{MemoryIndex, SealedIndex};
 use super::scan::{self, Scan};
 use super::segment::Segment;
 use super::vfs::{OpenMode, Vfs, VfsFile};
-use super::{bytes, layout};
+use super::{bytes, compressed, layout};
 
 /// The files of a store, for whoever opens or writes segments.
 #[derive(Debug, Clone)]
@@ -72,19 +72,20 @@ impl Folder {
     /// A segment before the last: by its index, which is made anew where there is no good one.
     fn closed(&self, first: u64) -> Result<Segment, OpenError> {
         let path = self.path(first);
-        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
+        let file = &opened.file;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
-        let header = read_header(&file, &path, first)?;
+        let header = read_header(file, &path, first)?;
         if let Some(index) = self.index(header, length) {
-            return Ok(Segment::sealed(header, file, index, length, self.cache.clone()));
+            let index = Arc::new(index);
+            return Ok(Segment::sealed(header, opened, index, length, self.cache.clone()));
         }
-        let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        let scan = scan::scan(file, header).map_err(OpenError::io("read", &path))?;
         if let Some((offset, flaw)) = scan.flaw {
             return Err(damaged(&path, offset, flaw));
         }
         tracing::warn!(segment = %path.display(), "rebuilt the index of a segment");
-        let segment = Segment::open(header, file, scan.index, length, self.cache.clone());
-        segment.close();
+        let segment = Segment::closed(header, opened, scan.index, length, self.cache.clone());
         if let Err(error) = segment.seal(&*self.vfs, &self.dir) {
             tracing::warn!(%error, segment = %path.display(), "cannot write the index of a segment");
         }
@@ -114,6 +115,10 @@ impl Folder {
         if length <= SEGMENT_HEADER as u64 {
             self.remove(first).map_err(OpenError::io("remove", &path))?;
             return Ok(None);
+        }
+        if compressed::is_compressed(&file).map_err(OpenError::io("read", &path))? {
+            let reason = "it is compressed, as no last segment is: those after it are missing";
+            return Err(damaged(&path, 0, reason));
         }
         // A segment's header is durable before anything is written after it.
         let header = read_header(&file, &path, first)?;

@@ -11,11 +11,19 @@ pub struct EmbeddedOptions {
     pub cache_bytes: u64,
     /// The most that one append may hold.
     pub limits: Limits,
+    /// Whether to compress segments in the background once they are closed. Those that are stay
+    /// so, and are read all the same, when it is not chosen any more.
+    pub compress: bool,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, cache_bytes: 128 << 20, limits: Limits::default() }
+        Self {
+            segment_bytes: 64 << 20,
+            cache_bytes: 128 << 20,
+            limits: Limits::default(),
+            compress: false,
+        }
     }
 }
 

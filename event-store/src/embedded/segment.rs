@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::bytes::{narrow, size};
 use super::cache::{Cache, Io, Key, Part};
+use super::compressed::Opened;
 use super::error::Fault;
 use super::format::{Record, SegmentHeader};
 use super::index::{Located, MemoryIndex, SealedIndex, Wanted, encode};
@@ -27,6 +28,8 @@ const MOST_BLOCKS: u64 = 16;
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) file: Arc<dyn VfsFile>,
+    /// Its bytes on disk, where it is compressed.
+    stored: Option<u64>,
     name: String,
     cache: Cache,
     index: RwLock<Index>,
@@ -57,20 +60,32 @@ impl Segment {
         let (length, closed) = (AtomicU64::new(length), AtomicBool::new(false));
         let (index, name) =
             (RwLock::new(Index::Memory(Box::new(index))), layout::segment(header.first));
-        Self { header, file, name, cache, index, length, closed }
+        Self { header, file, stored: None, name, cache, index, length, closed }
     }
 
     /// A segment with its index file.
     pub(crate) fn sealed(
         header: SegmentHeader,
-        file: Arc<dyn VfsFile>,
-        index: SealedIndex,
+        file: Opened,
+        index: Arc<SealedIndex>,
         length: u64,
         cache: Cache,
     ) -> Self {
-        let segment = Self::open(header, file, MemoryIndex::default(), length, cache);
+        let segment = Self::closed(header, file, MemoryIndex::default(), length, cache);
+        *segment.index.write() = Index::Sealed(index);
+        segment
+    }
+
+    /// A segment that nothing is written to any more, and that has no index file yet.
+    pub(crate) fn closed(
+        header: SegmentHeader,
+        Opened { file, stored }: Opened,
+        index: MemoryIndex,
+        length: u64,
+        cache: Cache,
+    ) -> Self {
+        let segment = Self { stored, ..Self::open(header, file, index, length, cache) };
         segment.close();
-        *segment.index.write() = Index::Sealed(Arc::new(index));
         segment
     }
 
@@ -96,7 +111,7 @@ impl Segment {
             Index::Memory(_) => 0,
             Index::Sealed(index) => index.bytes(),
         };
-        self.length() + index
+        self.stored.unwrap_or_else(|| self.length()) + index
     }
 
     /// Its durable bytes.
@@ -128,6 +143,25 @@ impl Segment {
     /// Whether it is closed and its index still in memory.
     pub(crate) fn is_unsealed(&self) -> bool {
         self.closed.load(Ordering::Acquire) && matches!(*self.index.read(), Index::Memory(_))
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// The same sealed segment, with its bytes in another file.
+    pub(crate) fn with_file(&self, file: Opened) -> Self {
+        let segment = Self::closed(
+            self.header,
+            file,
+            MemoryIndex::default(),
+            self.length(),
+            self.cache.clone(),
+        );
+        if let Index::Sealed(index) = &*self.index.read() {
+            *segment.index.write() = Index::Sealed(Arc::clone(index));
+        }
+        segment
     }
 
     /// Writes the index file of a closed segment, makes it durable and uses it from then on.

@@ -50,7 +50,7 @@ impl Background {
     /// # Errors
     /// The disk refused it; another step tries again.
     pub fn step(&mut self) -> std::io::Result<bool> {
-        self.0.step().map(|step| step == Step::Worked)
+        self.0.step(false).map(|step| step != Step::Idle)
     }
 }
 

@@ -135,7 +135,7 @@ impl EmbeddedStore {
         let (sender, head) = watch::channel(active.end());
         let (log, queue) = (Arc::new(Log::new(segments)), Arc::<Queue>::default());
         let bell = Arc::new(bell);
-        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log));
+        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), options);
         let writer = Writer::new(
             folder,
             Arc::clone(&log),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::compressed::{self, Opened};
 use super::error::OpenError;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::layout;
@@ -13,7 +14,7 @@ use super::log::Log;
 use super::open::{self, Folder};
 use super::scan::{self, Scan};
 use super::segment::Segment;
-use super::vfs::{OpenMode, VfsFile};
+use super::vfs::VfsFile;
 
 /// How often to look again where files were replaced or removed while they were looked at.
 const LOOKS: usize = 10;
@@ -118,25 +119,27 @@ impl Folder {
     /// A segment before the last: by its index, or by its bytes where there is no good one.
     fn closed_as_it_is(&self, first: u64) -> Result<Segment, OpenError> {
         let path = self.path(first);
-        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
+        let file = &opened.file;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
-        let header = open::read_header(&file, &path, first)?;
+        let header = open::read_header(file, &path, first)?;
         if let Some(index) = self.index(header, length) {
-            return Ok(Segment::sealed(header, file, index, length, self.cache.clone()));
+            let index = Arc::new(index);
+            return Ok(Segment::sealed(header, opened, index, length, self.cache.clone()));
         }
-        let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        let scan = scan::scan(file, header).map_err(OpenError::io("read", &path))?;
         if let Some((offset, flaw)) = scan.flaw {
             return Err(open::damaged(&path, offset, flaw));
         }
-        let segment = Segment::open(header, file, scan.index, length, self.cache.clone());
-        segment.close();
-        Ok(segment)
+        Ok(Segment::closed(header, opened, scan.index, length, self.cache.clone()))
     }
 
     /// The good frames of a segment; `None` where it has no more than its header yet.
     fn begun(&self, first: u64) -> Result<Option<Last>, OpenError> {
         let path = self.path(first);
-        let file = self.vfs.open(&path, OpenMode::Read).map_err(OpenError::io("open", &path))?;
+        // By now it may be closed, and compressed since.
+        let Opened { file, .. } =
+            compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
         if length <= SEGMENT_HEADER as u64 {
             return Ok(None);

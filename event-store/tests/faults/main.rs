@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
 mod closing;
+mod compressing;
 mod crashes;
 mod damage;
 mod folder;

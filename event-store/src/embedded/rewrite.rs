@@ -1,0 +1,124 @@
+//! A closed segment written anew, in pieces: into a file of another name, which then takes its
+//! place. Either is there after a crash, whole.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::compressed::{self, Opened};
+use super::format::SegmentHeader;
+use super::layout;
+use super::open::Folder;
+use super::scan::{self, Scan};
+use super::segment::Segment;
+use super::vfs::{OpenMode, VfsFile};
+
+/// The new file of a segment, while it is written.
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    header: SegmentHeader,
+    /// How many events it must come to have.
+    count: u64,
+    temporary: Temporary,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Plain { file: Arc<dyn VfsFile>, length: u64 },
+    Compressed(Box<compressed::Writer>),
+}
+
+impl Rewrite {
+    /// Begins the new file of a segment; with what header is up to what will be written.
+    pub(crate) fn begin(
+        folder: &Folder,
+        segment: &Segment,
+        header: SegmentHeader,
+        compressed: bool,
+    ) -> io::Result<Self> {
+        let (temporary, file) = Temporary::create(folder, segment.first())?;
+        let sink = if compressed {
+            Sink::Compressed(Box::new(compressed::Writer::new(file)?))
+        } else {
+            Sink::Plain { file, length: 0 }
+        };
+        Ok(Self { header, count: segment.count(), temporary, sink })
+    }
+
+    /// Adds bytes, and makes them durable: the writer's syncs then never wait for more than these.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Plain { file, length } => {
+                file.write_all_at(bytes, *length)?;
+                *length += bytes.len() as u64;
+                file.sync()
+            }
+            Sink::Compressed(writer) => writer.write(bytes).and_then(|()| writer.sync()),
+        }
+    }
+
+    /// The bytes that were written, and those that they take on disk.
+    pub(crate) fn lengths(&self) -> (u64, u64) {
+        match &self.sink {
+            Sink::Plain { length, .. } => (*length, *length),
+            Sink::Compressed(writer) => writer.lengths(),
+        }
+    }
+
+    /// Reads and checks what was written, and gives it the segment's name.
+    ///
+    /// # Errors
+    /// The segment is as it was, unless it is the folder that could not be synced: then it is
+    /// either.
+    pub(crate) fn finish(self) -> io::Result<(Opened, Scan)> {
+        let opened = match self.sink {
+            Sink::Plain { file, .. } => Opened { file, stored: None },
+            Sink::Compressed(writer) => writer.finish()?,
+        };
+        let scan = scan::scan(&opened.file, self.header)?;
+        let flaw = scan.flaw.map(|(_, flaw)| flaw);
+        let whole = scan.index.count() as u64 == self.count;
+        if let Some(flaw) = flaw.or((!whole).then_some("it does not have all events")) {
+            let reason = format!("a segment was written anew and does not read well: {flaw}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        self.temporary.install()?;
+        Ok((opened, scan))
+    }
+}
+
+/// A file that is removed again, unless it is installed.
+#[derive(Debug)]
+struct Temporary {
+    folder: Folder,
+    first: u64,
+    path: PathBuf,
+    installed: bool,
+}
+
+impl Temporary {
+    fn create(folder: &Folder, first: u64) -> io::Result<(Self, Arc<dyn VfsFile>)> {
+        let path = folder.dir.join(layout::temporary(&layout::segment(first)));
+        let file = folder.vfs.open(&path, OpenMode::Create)?;
+        Ok((Self { folder: folder.clone(), first, path, installed: false }, file))
+    }
+
+    fn install(mut self) -> io::Result<()> {
+        self.folder.vfs.rename(&self.path, &self.folder.path(self.first))?;
+        self.installed = true;
+        self.folder.vfs.sync_dir(&self.folder.dir)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.installed {
+            return;
+        }
+        if let Err(error) = self.folder.vfs.remove(&self.path) {
+            // The next opening removes it.
+            tracing::debug!(%error, file = %self.path.display(), "cannot remove a temporary file");
+        }
+    }
+}
