@@ -27,6 +27,8 @@ impl Running {
             .args(words)
             .args(["program::run", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
             .env(name, value)
+            // Cargo's, in which a traced program would look for libraries for long.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -48,6 +48,11 @@ impl Ledger {
         }
     }
 
+    /// What all operations follow from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// A new life of the program begins: each writer repeats what was not answered before.
     pub(crate) fn begin(&mut self, life: u32) -> Vec<OpId> {
         let unanswered = self.unanswered.values().copied().collect::<Vec<_>>();

@@ -9,5 +9,8 @@ mod child;
 mod kills;
 mod ledger;
 mod load;
+mod order;
 mod planted;
 mod program;
+mod syscalls;
+mod trace;

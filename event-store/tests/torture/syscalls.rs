@@ -1,0 +1,326 @@
+//! The real process under `strace`: what it syncs before it acknowledges, and what it does when
+//! the system refuses one of its calls.
+
+use std::collections::BTreeSet;
+
+use tempfile::TempDir;
+
+use crate::child::Running;
+use crate::kills::check_folder;
+use crate::ledger::{Broken, Ledger};
+use crate::order;
+use crate::planted::Fault;
+use crate::program::{Said, Task, WRITERS};
+use crate::trace::{CALLS, Call, parse};
+
+/// Operations of each writer.
+const STEPS: u32 = 40;
+
+/// A folder and what is known of it.
+struct Traced {
+    dir: TempDir,
+    ledger: Ledger,
+    life: u32,
+    fault: Option<Fault>,
+}
+
+/// A life of the program, as it told it and as the system saw it.
+struct Life {
+    said: Vec<Said>,
+    calls: Vec<Call>,
+}
+
+impl Traced {
+    fn new(seed: u64, fault: Option<Fault>) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), ledger: Ledger::new(seed), life: 0, fault }
+    }
+
+    fn start(&mut self, behind: &[String]) -> Running {
+        let (life, seed) = (self.life, self.ledger.seed());
+        self.life += 1;
+        let unanswered = self.ledger.begin(life);
+        let folder = self.dir.path().join("events");
+        let (steps, segment_bytes, fault) = (STEPS, 16 << 10, self.fault);
+        let task = Task { folder, seed, life, steps, segment_bytes, unanswered, fault };
+        Running::start(&task, behind)
+    }
+
+    fn hear(&mut self, said: &[Said]) {
+        for said in said {
+            self.ledger.hear(self.life - 1, said.clone());
+        }
+    }
+
+    /// Runs the program with what is to be injected, and maybe with the only file that this is for.
+    fn live(&mut self, injections: &[&str], only: Option<&str>) -> Life {
+        let trace = self.dir.path().join("trace");
+        let calls = format!("trace={CALLS}");
+        let options = ["strace", "-f", "-y", "-x", "-s", "96", "-o", trace.to_str().unwrap(), "-e"];
+        let mut strace: Vec<_> = options.into_iter().map(str::to_owned).chain([calls]).collect();
+        for injection in injections {
+            strace.extend(["-e".into(), format!("inject={injection}")]);
+        }
+        if let Some(only) = only {
+            let file = self.dir.path().join("events").join(only);
+            strace.extend(["-P".into(), file.to_str().unwrap().into()]);
+        }
+        let said = self.start(&strace).end();
+        self.hear(&said);
+        Life { said, calls: parse(&std::fs::read_to_string(trace).unwrap()) }
+    }
+
+    /// Runs the program as it is, until it has said so many things or to its end.
+    fn live_untraced(&mut self, things: usize) {
+        let program = self.start(&[]);
+        let mut said: Vec<_> = std::iter::from_fn(|| program.next()).take(things).collect();
+        said.extend(program.kill());
+        self.hear(&said);
+    }
+
+    /// Opens the folder as the program left it.
+    fn check(&mut self) -> Result<(), Broken> {
+        check_folder(&self.dir.path().join("events"), &mut self.ledger)
+    }
+}
+
+impl Life {
+    fn count(&self, what: impl Fn(&Said) -> bool) -> usize {
+        self.said.iter().filter(|said| what(said)).count()
+    }
+
+    fn ended_well(&self) -> bool {
+        self.said.last() == Some(&Said::Closed(None))
+    }
+
+    /// The calls that were refused.
+    fn refused(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(|call| call.injected())
+    }
+}
+
+fn is_done(said: &Said) -> bool {
+    matches!(said, Said::Done(..))
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn every_acknowledgement_follows_a_sync() {
+    let mut traced = Traced::new(1, None);
+
+    for _ in 0..3 {
+        let life = traced.live(&[], None);
+        assert_eq!(order::broken(&life.calls), [""; 0]);
+        let traced = life.calls.iter().filter(|call| call.said().is_some_and(|s| is_done(&s)));
+        assert_eq!(traced.count(), life.count(is_done), "the trace shows them all");
+        assert!(life.count(is_done) > 100, "{:?}", life.said);
+        assert!(life.calls.iter().filter(|call| call.name == "rename").count() > 3);
+    }
+    traced.check().unwrap();
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn an_acknowledgement_without_its_sync_is_noticed() {
+    for fault in [Fault::NoSync, Fault::LateSync, Fault::LateWrites, Fault::NoFolderSync] {
+        let life = Traced::new(1, Some(fault)).live(&[], None);
+        assert!(life.ended_well(), "it looks fine to its users");
+        let broken = order::broken(&life.calls);
+        assert!(broken.iter().any(|broken| broken.contains("before a sync")), "{fault:?}");
+    }
+}
+
+/// The store stopped where its writer was refused, and acknowledged nothing that was not durable.
+fn stopped(life: &Life) -> Result<(), Broken> {
+    let mut refused = life.refused().filter(|call| order::is_of_writer(&life.calls, call));
+    let refused = refused.next().ok_or("its writer was not refused anything")?;
+    let written = |call: &Call| call.begin > refused.end && call.frame().is_some();
+    let told = life.said.last().is_some_and(|said| match said {
+        Said::Closed(reason) => reason.as_ref().is_some_and(|reason| reason.contains("os error")),
+        _ => false,
+    });
+    let writers = life.count(|said| matches!(said, Said::Stopped(_)));
+    let must = [
+        ("it wrote on", !life.calls.iter().any(written)),
+        ("it did not say why it stopped", told),
+        ("it answered appends", writers == WRITERS as usize),
+    ];
+    must.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(what, _)| Err((*what).to_owned()))?;
+    order::broken(&life.calls).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// What there was before the program is refused something.
+#[derive(Debug, Clone, Copy)]
+enum Before {
+    /// No folder.
+    Nothing,
+    /// A folder that was closed.
+    Closed,
+    /// A folder whose process was killed.
+    Killed,
+}
+
+impl Traced {
+    fn after(before: Before, seed: u64) -> Self {
+        let mut traced = Self::new(seed, None);
+        match before {
+            Before::Nothing => {}
+            Before::Closed => traced.live_untraced(usize::MAX),
+            Before::Killed => traced.live_untraced(60),
+        }
+        traced
+    }
+}
+
+/// What the program does when one of its calls is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    RefusedToOpen,
+    Stopped,
+    WentOn,
+}
+
+fn outcome(life: &Life) -> Result<Outcome, Broken> {
+    if let Some(Said::NotOpened(why)) = life.said.last() {
+        // The system refused: nobody may be told that the store is damaged.
+        return if why.starts_with("Io {") { Ok(Outcome::RefusedToOpen) } else { Err(why.clone()) };
+    }
+    if life.refused().any(|call| order::is_of_writer(&life.calls, call)) {
+        return stopped(life).map(|()| Outcome::Stopped);
+    }
+    if life.ended_well() {
+        return Ok(Outcome::WentOn);
+    }
+    Err(format!("{:?}", life.said.last()))
+}
+
+/// Refuses the n-th of some calls in each thread, for every n. The store must stop where its
+/// writer is refused, say so where opening is, and go on elsewhere; nothing is lost. Which of
+/// these came about.
+fn refuse_each(call: &str, error: &str, most: u32) -> BTreeSet<Outcome> {
+    let mut outcomes = Vec::new();
+    for n in 1..=most {
+        let injection = format!("{call}:error={error}:when={n}");
+        for before in [Before::Nothing, Before::Closed, Before::Killed] {
+            let case = format!("{before:?}, then {injection}");
+            let mut traced = Traced::after(before, n.into());
+            let life = traced.live(&[&injection], None);
+            assert!(life.refused().count() > 0, "{case}: nothing was refused");
+            let outcome = outcome(&life);
+            outcomes.push(outcome.unwrap_or_else(|broken| panic!("{case}: {broken}")));
+            traced.check().unwrap_or_else(|broken| panic!("{case}: {broken}"));
+            traced.live_untraced(usize::MAX);
+            traced.check().unwrap_or_else(|broken| panic!("{case}, and on: {broken}"));
+        }
+    }
+    outcomes.into_iter().collect()
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_failed_sync_stops_the_store() {
+    let outcomes = refuse_each("fdatasync", "EIO", 8);
+    assert!(outcomes.contains(&Outcome::RefusedToOpen) && outcomes.contains(&Outcome::Stopped));
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_failed_write_stops_the_store() {
+    let outcomes = refuse_each("pwrite64", "EIO", 8);
+    assert!(outcomes.contains(&Outcome::RefusedToOpen) && outcomes.contains(&Outcome::Stopped));
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_failed_sync_of_the_folder_stops_the_store() {
+    let outcomes = refuse_each("fsync", "EIO", 3);
+    assert!(outcomes.contains(&Outcome::RefusedToOpen) && outcomes.contains(&Outcome::Stopped));
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_store_that_hides_a_refusal_is_noticed() {
+    for (fault, injection) in [
+        (Fault::SyncErrorsIgnored, "fdatasync:error=EIO:when=9"),
+        (Fault::WriteErrorsIgnored, "pwrite64:error=EIO:when=9"),
+    ] {
+        let life = Traced::new(1, Some(fault)).live(&[injection], None);
+        assert_eq!(outcome(&life), Err("it wrote on".into()), "{fault:?}");
+    }
+}
+
+/// The store refuses appends while the disk is full, and goes on afterwards without a restart.
+#[track_caller]
+fn heals(before: &[Before], injections: &[&str]) {
+    for before in before {
+        let mut traced = Traced::after(*before, 7);
+        let life = traced.live(injections, None);
+        assert!(life.ended_well(), "{injections:?}: {:?}", life.said.last());
+        let refused = life.count(|said| matches!(said, Said::Unavailable(_)));
+        assert!(refused > 0, "{injections:?}: {:?}", life.said);
+        assert_eq!(order::broken(&life.calls), [""; 0], "{injections:?}");
+        traced.check().unwrap_or_else(|broken| panic!("{before:?}, {injections:?}: {broken}"));
+    }
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_full_disk_refuses_and_heals() {
+    for error in ["ENOSPC", "EDQUOT", "EFBIG"] {
+        for when in ["9", "9..16", "20..60"] {
+            let injection = format!("pwrite64:error={error}:when={when}");
+            heals(&[Before::Closed, Before::Killed], &[&injection]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_disk_that_is_full_when_a_segment_begins_refuses_and_heals() {
+    // Opening calls it fewer times, beginning a segment twice.
+    for when in ["16", "17", "18", "19", "20", "21"] {
+        heals(&[Before::Nothing], &[&format!("openat:error=ENOSPC:when={when}")]);
+    }
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_write_that_cannot_be_taken_back_stops_the_store() {
+    let mut traced = Traced::after(Before::Closed, 3);
+
+    let life = traced.live(&["pwrite64:error=ENOSPC:when=9", "ftruncate:error=EIO:when=1"], None);
+
+    assert_eq!(outcome(&life), Ok(Outcome::Stopped));
+    traced.check().unwrap();
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn an_interrupted_write_is_repeated() {
+    let mut traced = Traced::after(Before::Closed, 4);
+
+    let life = traced.live(&["pwrite64:error=EINTR:when=2+3"], None);
+
+    assert!(life.ended_well() && life.refused().count() > 9, "{:?}", life.said.last());
+    assert_eq!(order::broken(&life.calls), [""; 0]);
+    traced.check().unwrap();
+}
+
+/// What is done in the background can be done again: an index is not needed to be durable.
+#[test]
+#[ignore = "needs strace"]
+fn a_refusal_while_sealing_stops_nothing() {
+    let index = "00000000000000000000.idx.tmp";
+    for (call, error) in [
+        ("openat", "EMFILE"),
+        ("pwrite64", "EIO"),
+        ("pwrite64", "ENOSPC"),
+        ("fdatasync", "EIO"),
+        ("rename", "EIO"),
+    ] {
+        let mut traced = Traced::new(5, None);
+        let life = traced.live(&[&format!("{call}:error={error}:when=1")], Some(index));
+        assert!(life.refused().count() > 0, "{call} {error}: nothing was refused");
+        assert!(life.ended_well(), "{call} {error}: {:?}", life.said.last());
+        traced.check().unwrap_or_else(|broken| panic!("{call} {error}: {broken}"));
+    }
+}
