@@ -182,7 +182,7 @@ pub enum Direction {
 }
 
 /// Which events of the store to deliver. Empty lists let everything through; both must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// Categories of streams.
     pub categories: Vec<Arc<str>>,

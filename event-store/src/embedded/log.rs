@@ -5,6 +5,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use uuid::Uuid;
 
+use super::block::Block;
 use super::bytes::{narrow, size};
 use super::cache::Io;
 use super::error::Fault;
@@ -18,6 +19,9 @@ use crate::{Direction, Filter, Position, Recorded, Revision, StreamId};
 /// Read at a time by a scan.
 const SCAN_BYTES: u32 = 512 << 10;
 const SCAN_EVENTS: u64 = 4_096;
+
+/// A scan over frames in memory stops at so many events.
+const FEW: usize = 64;
 
 /// Most events of a stream read at a time.
 const MOST_EVENTS: usize = 256;
@@ -52,8 +56,7 @@ pub(crate) struct StreamScan {
 
 impl Log {
     pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        let end = segments.last().map_or(0, |segment| segment.end());
-        Self { segments: RwLock::new(Arc::new(segments)), recent: RwLock::new(Recent::new(end)) }
+        Self { segments: RwLock::new(Arc::new(segments)), recent: RwLock::default() }
     }
 
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
@@ -83,10 +86,13 @@ impl Log {
         *segments = Arc::new(segments.iter().map(instead).collect());
     }
 
-    /// Keeps the last events in memory.
-    pub(crate) fn remember(&self, events: impl Iterator<Item = Recorded>) {
-        let mut recent = self.recent.write();
-        events.for_each(|event| recent.push(event));
+    /// Keeps the events of the last frame in memory.
+    pub(crate) fn remember(&self, frame: Arc<Block>) {
+        self.recent.write().push(frame);
+    }
+
+    fn recent(&self, position: u64) -> Option<Arc<Block>> {
+        self.recent.read().get(position).cloned()
     }
 
     /// A stream's last revision.
@@ -125,7 +131,17 @@ impl Log {
     /// The next matching events of a scan, which moves on; none over a stretch without a match.
     pub(crate) fn scan(&self, scan: &mut Scan, io: Io) -> Result<Vec<Recorded>, Fault> {
         let Scan { window, filter } = scan;
-        if let Some(events) = self.recent.read().scan(window, filter) {
+        let mut events = Vec::new();
+        while events.len() < FEW
+            && window.start < window.end
+            && let Some(frame) = self.recent(window.start)
+        {
+            let end = frame.end().min(window.end);
+            let frame = (window.start..end).filter_map(|position| frame.get(position));
+            events.extend(frame.filter(|e| filter.matches(e.stream.as_str(), &e.kind)).cloned());
+            window.start = end;
+        }
+        if !events.is_empty() || window.is_empty() {
             return Ok(events);
         }
         let segments = self.segments();
@@ -141,7 +157,7 @@ impl Log {
         let offsets = &offsets[..fitting.max(2)];
         let bytes = segment.read(offsets[0].into()..offsets[offsets.len() - 1].into(), io)?;
         let mut decoder = Decoder::default();
-        let mut events = Vec::with_capacity(offsets.len() - 1);
+        events.reserve(offsets.len() - 1);
         for (position, offset) in (window.start..).zip(&offsets[..offsets.len() - 1]) {
             let at = (offset - offsets[0]) as usize;
             let record = segment.record(&bytes[at..], position, u64::from(*offset))?;
@@ -190,7 +206,8 @@ impl Log {
     ) -> Result<Vec<Recorded>, Fault> {
         let recent: Vec<_> = {
             let recent = self.recent.read();
-            places.iter().map(|(position, _)| recent.get(*position).cloned()).collect()
+            let event = |at: u64| recent.get(at).and_then(|frame| frame.get(at)).cloned();
+            places.iter().map(|(position, _)| event(*position)).collect()
         };
         let mut decoder = Decoder { stream: Some(stream.clone()), ..Decoder::default() };
         let mut events = Vec::with_capacity(places.len());

@@ -14,6 +14,12 @@
 //!
 //! A store can be read beside the process that writes it ([`EmbeddedStore::open_read_only`]).
 //!
+//! # Following
+//! A tail reads what it has not seen yet, in chunks: one that is slow keeps a chunk in memory and
+//! finds the rest in the log. Whoever waits is woken by a commit that has something for its filter;
+//! the others are told of the new end within milliseconds, 64 of them each millisecond. The writer
+//! never waits for a reader.
+//!
 //! # Memory
 //! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
 //! filters (2 bytes per event of the store, and 2 per stream and segment), the cache
@@ -28,6 +34,7 @@
 //!
 //! The format to the byte: `docs/event-store-format.md`.
 
+mod block;
 mod bytes;
 mod cache;
 mod compress;
@@ -50,6 +57,7 @@ mod segment;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod store;
+mod tails;
 mod vfs;
 mod view;
 mod writer;

@@ -1,67 +1,45 @@
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::sync::Arc;
 
-use crate::{Filter, Recorded};
+use super::block::Block;
 
 /// Most events kept, and most bytes of payload and metadata.
 const EVENTS: usize = 8_192;
 const BYTES: usize = 8 << 20;
-/// Most events that a reader looks at while it holds the lock.
-const CHUNK: usize = 256;
 
-/// The last events, as they were given: what live tails read, without touching a file.
+/// The last events, frame by frame, as they were given: what live tails read, without touching a
+/// file.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    start: u64,
-    events: VecDeque<Recorded>,
+    frames: VecDeque<Arc<Block>>,
+    events: usize,
     bytes: usize,
 }
 
 impl Recent {
-    /// Nothing yet; the next event has this position.
-    pub(crate) fn new(start: u64) -> Self {
-        Self { start, ..Self::default() }
-    }
-
-    /// Takes the next event in, and lets the oldest go.
-    pub(crate) fn push(&mut self, event: Recorded) {
-        self.bytes += weight(&event);
-        self.events.push_back(event);
-        while self.events.len() > EVENTS || self.bytes > BYTES {
-            let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes -= weight(&oldest);
-            self.start += 1;
+    /// Takes the next frame in, and lets the oldest go.
+    pub(crate) fn push(&mut self, frame: Arc<Block>) {
+        self.events += frame.count();
+        self.bytes += frame.bytes();
+        self.frames.push_back(frame);
+        while self.events > EVENTS || self.bytes > BYTES {
+            let Some(oldest) = self.frames.pop_front() else { break };
+            self.events -= oldest.count();
+            self.bytes -= oldest.bytes();
         }
     }
 
-    pub(crate) fn get(&self, position: u64) -> Option<&Recorded> {
-        let at = position.checked_sub(self.start)?;
-        self.events.get(usize::try_from(at).ok()?)
+    /// The frame that has a position, if it is kept.
+    pub(crate) fn get(&self, position: u64) -> Option<&Arc<Block>> {
+        let at = self.frames.partition_point(|frame| frame.end() <= position);
+        self.frames.get(at).filter(|frame| frame.first() <= position)
     }
-
-    /// The matching events at the start of a window, which shrinks to what is left; `None` where
-    /// they are not kept.
-    pub(crate) fn scan(&self, window: &mut Range<u64>, filter: &Filter) -> Option<Vec<Recorded>> {
-        let start = usize::try_from(window.start.checked_sub(self.start)?).ok()?;
-        let wanted = usize::try_from(window.end - window.start).unwrap_or(CHUNK).min(CHUNK);
-        let end = start + wanted;
-        if end > self.events.len() {
-            return None;
-        }
-        window.start += wanted as u64;
-        let matches = |event: &&Recorded| filter.matches(event.stream.as_str(), &event.kind);
-        Some(self.events.range(start..end).filter(matches).cloned().collect())
-    }
-}
-
-fn weight(event: &Recorded) -> usize {
-    event.data.len() + event.metadata.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Position, Revision, StreamId};
+    use crate::{Position, Recorded, Revision, StreamId};
 
     fn event(position: u64, bytes: usize) -> Recorded {
         Recorded {
@@ -70,41 +48,42 @@ mod tests {
             position: Position(position),
             recorded_at: 1,
             id: uuid::Uuid::from_u128(position.into()),
-            kind: if position.is_multiple_of(2) { "Even" } else { "Odd" }.into(),
+            kind: "Kept".into(),
             data: vec![0; bytes].into(),
             metadata: "".into(),
         }
     }
 
-    fn recent(positions: Range<u64>, bytes: usize) -> Recent {
-        let mut recent = Recent::new(positions.start);
-        positions.for_each(|position| recent.push(event(position, bytes)));
+    /// Frames of so many events each.
+    fn recent(frames: u64, each: u64, bytes: usize) -> Recent {
+        let mut recent = Recent::default();
+        for first in (0..frames).map(|n| n * each) {
+            let events = (first..first + each).map(|n| Some(event(n, bytes)));
+            recent.push(Arc::new(Block::new(first, events.collect())));
+        }
         recent
     }
 
-    #[test]
-    fn keeps_the_last_events_by_number_and_by_size() {
-        let many = recent(100..20_000, 1);
-        let kept = 20_000 - EVENTS as u64;
-        assert!(many.get(kept - 1).is_none() && many.get(20_000).is_none());
-        assert!((kept..20_000).all(|n| many.get(n).unwrap().position == Position(n)));
-
-        let large = recent(0..100, BYTES / 10);
-        assert!(large.get(89).is_none());
-        assert!((90..100).all(|n| large.get(n).unwrap().position == Position(n)));
+    fn kept(recent: &Recent, position: u64) -> bool {
+        let event = recent.get(position).map(|frame| frame.get(position).unwrap());
+        event.is_some_and(|event| event.position == Position(position))
     }
 
     #[test]
-    fn scans_what_it_keeps_in_chunks() {
-        let recent = recent(100..20_000, 1);
-        let (mut window, mut seen) = (15_001..16_000, Vec::new());
-        while !window.is_empty() {
-            let events = recent.scan(&mut window, &Filter::kinds(&["Even"])).unwrap();
-            assert!(events.len() <= CHUNK);
-            seen.extend(events.iter().map(|event| event.position.0));
-        }
-        assert_eq!(seen, (15_001..16_000).filter(|n| n % 2 == 0).collect::<Vec<_>>());
-        assert!(recent.scan(&mut (5_000..5_001), &Filter::all()).is_none());
-        assert!(recent.scan(&mut (20_000..20_001), &Filter::all()).is_none());
+    fn keeps_the_last_frames_by_their_events_and_by_size() {
+        let many = recent(10_000, 2, 1);
+        let start = 20_000 - EVENTS as u64;
+        assert!(!kept(&many, start - 1) && !kept(&many, 20_000));
+        assert!((start..20_000).all(|n| kept(&many, n)));
+
+        let large = recent(50, 2, BYTES / 10);
+        assert!(!kept(&large, 89));
+        assert!((90..100).all(|n| kept(&large, n)));
+    }
+
+    #[test]
+    fn a_frame_that_is_too_large_is_not_kept() {
+        let recent = recent(1, 3, BYTES / 2);
+        assert!((0..3).all(|n| !kept(&recent, n)));
     }
 }

@@ -5,7 +5,6 @@ use std::thread::{self, JoinHandle};
 
 use futures::{Stream, TryStreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::cache::{Cache, Io, blocking};
 use super::error::{Fault, OpenError};
@@ -15,6 +14,7 @@ use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
 use super::options::EmbeddedOptions;
 use super::queue::{Committer, Queue};
+use super::tails::{Announcer, Tails};
 use super::vfs::{LockGuard, RealVfs, Vfs};
 use super::view::View;
 use super::writer::Writer;
@@ -49,7 +49,7 @@ struct Inner {
     log: Arc<Log>,
     queue: Arc<Queue>,
     bell: Arc<Bell>,
-    head: watch::Receiver<u64>,
+    tails: Arc<Tails>,
     limits: Limits,
     running: Mutex<Option<Running>>,
     /// What keeps a store that is only read up to date.
@@ -64,6 +64,7 @@ struct Running {
 
 struct Threads {
     writer: JoinHandle<()>,
+    tails: JoinHandle<()>,
     background: JoinHandle<()>,
 }
 
@@ -107,12 +108,14 @@ impl EmbeddedStore {
             thread.map_err(OpenError::io("start the threads of", path))
         };
         let writer = start("event-store-writer", Box::new(|| committer.run()))?;
+        let tails = Arc::clone(&store.inner.tails);
+        let tails = start("event-store-tails", Box::new(move || tails.run()))?;
         let background = start(
             "event-store-background",
             Box::new(move || maintenance::run(&bell, maintenance)),
         )?;
         if let Some(running) = &mut *store.inner.running.lock() {
-            running.threads = Some(Threads { writer, background });
+            running.threads = Some(Threads { writer, tails, background });
         }
         Ok(store)
     }
@@ -132,7 +135,8 @@ impl EmbeddedStore {
             path: dir.to_owned(),
             reason: "it has no segment".into(),
         })?;
-        let (sender, head) = watch::channel(active.end());
+        let announcer = Announcer::new(active.end());
+        let tails = announcer.tails();
         let (log, queue) = (Arc::new(Log::new(segments)), Arc::<Queue>::default());
         let bell = Arc::new(bell);
         let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), options);
@@ -141,12 +145,12 @@ impl EmbeddedStore {
             Arc::clone(&log),
             Arc::clone(&bell),
             options.segment_bytes,
-            sender,
+            announcer,
             active,
         );
         let committer = Committer::new(Arc::clone(&queue), writer);
         let running = Mutex::new(Some(Running { threads: None, _lock: lock }));
-        let inner = Inner { log, queue, bell, head, limits: options.limits, running, view: None };
+        let inner = Inner { log, queue, bell, tails, limits: options.limits, running, view: None };
         Ok(Parts { store: Self { inner: Arc::new(inner) }, committer, maintenance })
     }
 
@@ -177,7 +181,7 @@ impl EmbeddedStore {
     ) -> Result<Self, OpenError> {
         options.check()?;
         let dir = path.as_ref().to_owned();
-        let (log, view, head) =
+        let (log, view, tails) =
             View::open(Folder { vfs, dir, cache: Cache::new(options.cache_bytes) })?;
         let queue = Arc::<Queue>::default();
         queue.stop("it was opened to be read only");
@@ -185,7 +189,7 @@ impl EmbeddedStore {
             log,
             queue,
             bell: Arc::new(Bell::new()),
-            head,
+            tails,
             limits: options.limits,
             running: Mutex::new(None),
             view: Some(view),
@@ -219,12 +223,12 @@ impl EmbeddedStore {
     pub fn stats(&self) -> EmbeddedStats {
         let segments = self.inner.log.segments();
         let bytes = segments.iter().map(|segment| segment.bytes()).sum();
-        EmbeddedStats { events: *self.inner.head.borrow(), segments: segments.len(), bytes }
+        EmbeddedStats { events: self.inner.tails.head(), segments: segments.len(), bytes }
     }
 
     /// How many events are durable; the next position.
     fn events(&self) -> u64 {
-        *self.inner.head.borrow()
+        self.inner.tails.head()
     }
 }
 
@@ -232,9 +236,12 @@ impl Inner {
     fn close(&self) {
         self.queue.stop("it was closed");
         let Some(running) = self.running.lock().take() else { return };
-        let Some(Threads { writer, background }) = running.threads else { return };
+        let Some(Threads { writer, tails, background }) = running.threads else { return };
         if writer.join().is_err() {
             tracing::error!("the event store's writer panicked");
+        }
+        if tails.join().is_err() {
+            tracing::error!("the thread that wakes the event store's tails panicked");
         }
         self.bell.close();
         if background.join().is_err() {
@@ -329,26 +336,31 @@ impl EventStore for EmbeddedStore {
         filter: Filter,
     ) -> impl Stream<Item = Result<Tailed, ReadError>> + Send + 'static {
         // Without a handle of the store: the tail ends when the store does.
-        let (log, head) = (Arc::clone(&self.inner.log), self.inner.head.clone());
+        let (log, follower) = (Arc::clone(&self.inner.log), self.inner.tails.follow(filter));
         let next = next_position(after);
-        let scan = Scan { window: next..next, filter: Arc::new(filter) };
-        let state = (log, head, scan, false);
-        flatten(stream::try_unfold(state, async |(log, mut head, mut scan, told)| {
-            let next = scan.window.start;
-            // The first time, a tail that starts at the head says so at once.
-            let due = |&head: &u64| head > next || (!told && next > 0 && head == next);
-            let Ok(end) = head.wait_for(due).await.map(|head| *head) else { return Ok(None) };
-            scan.window.end = end;
-            let (events, scan) = if scan.window.is_empty() {
-                (Vec::new(), scan)
-            } else {
-                step(&log, scan, Log::scan).await?
-            };
-            let caught_up = (scan.window.is_empty() || events.is_empty())
-                .then(|| Tailed::CaughtUp(Position(scan.window.start - 1)));
-            let items = events.into_iter().map(Tailed::Event).chain(caught_up).collect();
-            Ok(Some((items, (log, head, scan, true))))
-        }))
+        let scan = Scan { window: next..next, filter: follower.filter() };
+        flatten(stream::try_unfold(
+            (log, follower, scan, false),
+            async |(log, tail, scan, told)| {
+                let mut scan = scan;
+                let next = scan.window.start;
+                // The first time, a tail that starts at the head says so at once.
+                let Some(end) = tail.end(next, !told && next > 0).await else { return Ok(None) };
+                scan.window.end = end;
+                if !tail.may_have(next) {
+                    scan.window.start = end;
+                }
+                let (events, scan) = if scan.window.is_empty() {
+                    (Vec::new(), scan)
+                } else {
+                    step(&log, scan, Log::scan).await?
+                };
+                let caught_up = (scan.window.is_empty() || events.is_empty())
+                    .then(|| Tailed::CaughtUp(Position(scan.window.start - 1)));
+                let items = events.into_iter().map(Tailed::Event).chain(caught_up).collect();
+                Ok(Some((items, (log, tail, scan, true))))
+            },
+        ))
     }
 
     async fn head(&self) -> Result<Option<Position>, ReadError> {

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::compressed::{self, Opened};
 use super::error::OpenError;
@@ -14,6 +13,7 @@ use super::log::Log;
 use super::open::{self, Folder};
 use super::scan::{self, Scan};
 use super::segment::Segment;
+use super::tails::{Announcer, Tails};
 use super::vfs::VfsFile;
 
 /// How often to look again where files were replaced or removed while they were looked at.
@@ -24,7 +24,7 @@ const LOOKS: usize = 10;
 pub(crate) struct View {
     folder: Folder,
     log: Arc<Log>,
-    head: watch::Sender<u64>,
+    announcer: Announcer,
     last: Mutex<Option<Last>>,
 }
 
@@ -38,14 +38,13 @@ struct Last {
 
 impl View {
     /// Looks at a folder: its events as they are now, and how many these are.
-    pub(crate) fn open(
-        folder: Folder,
-    ) -> Result<(Arc<Log>, Self, watch::Receiver<u64>), OpenError> {
+    pub(crate) fn open(folder: Folder) -> Result<(Arc<Log>, Self, Arc<Tails>), OpenError> {
         let (segments, last) = folder.look()?;
         let log = Arc::new(Log::new(segments));
-        let (head, receiver) = watch::channel(end(&log));
-        let view = Self { folder, log: Arc::clone(&log), head, last: Mutex::new(last) };
-        Ok((log, view, receiver))
+        let announcer = Announcer::new(end(&log));
+        let tails = announcer.tails();
+        let view = Self { folder, log: Arc::clone(&log), announcer, last: Mutex::new(last) };
+        Ok((log, view, tails))
     }
 
     /// Takes in what has been written since.
@@ -60,7 +59,7 @@ impl View {
             self.log.add(next.segment(&self.folder));
             *last = Some(next);
         }
-        self.head.send_if_modified(|head| std::mem::replace(head, end(&self.log)) != *head);
+        self.announcer.advance_unseen(end(&self.log));
         Ok(())
     }
 

@@ -3,9 +3,9 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::block::Block;
 use super::bytes::{narrow, size};
 use super::cache::Io;
 use super::error::{Fault, is_full};
@@ -16,6 +16,7 @@ use super::log::Log;
 use super::maintenance::Bell;
 use super::open::{self, Folder};
 use super::segment::Segment;
+use super::tails::Announcer;
 use crate::admission::{self, Admission, History, Place};
 use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId, StreamWrite};
 
@@ -28,7 +29,7 @@ pub(crate) struct Writer {
     bell: Arc<Bell>,
     segment_bytes: u64,
     /// How many events are durable: what readers wait on.
-    head: watch::Sender<u64>,
+    announcer: Announcer,
     active: Arc<Segment>,
     /// The durable bytes of the active segment.
     length: u64,
@@ -68,7 +69,7 @@ impl Writer {
         log: Arc<Log>,
         bell: Arc<Bell>,
         segment_bytes: u64,
-        head: watch::Sender<u64>,
+        announcer: Announcer,
         active: Arc<Segment>,
     ) -> Self {
         let before = log.segments().iter().map(|segment| segment.recorded_at()).max();
@@ -77,7 +78,7 @@ impl Writer {
             log,
             bell,
             segment_bytes,
-            head,
+            announcer,
             length: active.length(),
             active,
             recorded_at: before.unwrap_or_default(),
@@ -121,7 +122,7 @@ impl Writer {
     fn stage_write(&mut self, write: StreamWrite, last: Option<Revision>) -> Appended {
         let StreamWrite { stream, events, .. } = write;
         let first = last.map_or(0, |last| last.0 + 1);
-        let position = *self.head.borrow() + self.staged.events.len() as u64;
+        let position = self.announcer.head() + self.staged.events.len() as u64;
         let end = Appended {
             revision: Revision(first + events.len() as u64 - 1),
             position: Position(position + events.len() as u64 - 1),
@@ -156,7 +157,7 @@ impl Writer {
         let header = FrameHeader {
             body: self.staged.frame.len() - FRAME_HEADER,
             count: self.staged.events.len(),
-            first: *self.head.borrow(),
+            first: self.announcer.head(),
         };
         let length = header.frame_len();
         let fits = self.length + length as u64 <= self.segment_bytes;
@@ -187,7 +188,7 @@ impl Writer {
     /// Closes the active segment and goes on in a new one. The old one is sealed in the
     /// background.
     fn roll_over(&mut self) -> Result<(), AppendError> {
-        let first = *self.head.borrow();
+        let first = self.announcer.head();
         let segment = match self.folder.create(first) {
             Ok(segment) => Arc::new(segment),
             Err(error) if is_full(&error) => {
@@ -217,7 +218,6 @@ impl Writer {
         let start = size(self.length);
         self.length += self.staged.frame.len() as u64;
         let events = mem::take(&mut self.staged.events);
-        let head = *self.head.borrow() + events.len() as u64;
         self.active.extend(self.length, |index| {
             for (event, offset) in &events {
                 index.push(&Indexed {
@@ -233,14 +233,17 @@ impl Writer {
         for (stream, last) in self.staged.heads.drain() {
             self.heads.set(stream, last);
         }
-        self.log.remember(events.into_iter().map(|(event, _)| event));
+        let first = self.announcer.head();
+        let events = events.into_iter().map(|(event, _)| Some(event)).collect();
+        let frame = Arc::new(Block::new(first, events));
+        self.log.remember(Arc::clone(&frame));
         self.unvouched = true;
-        self.head.send_replace(head);
+        self.announcer.advance(frame.end(), frame.events());
     }
 
     /// Ends cleanly: a last empty frame vouches for those before it.
     pub(crate) fn close(self) {
-        let (file, next) = (&self.active.file, *self.head.borrow());
+        let (file, next) = (&self.active.file, self.announcer.head());
         if self.unvouched
             && let Err(error) = open::close(file, self.active.header, self.length, next)
         {
@@ -292,7 +295,7 @@ mod tests {
         let active = Arc::clone(&segments[0]);
         let log = Arc::new(Log::new(segments));
         let bell = Arc::new(Bell::new());
-        (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, watch::channel(0).0, active), log)
+        (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
     }
 
     fn append(expected: Expected, ids: std::ops::Range<u128>) -> Vec<StreamWrite> {
