@@ -65,9 +65,9 @@ impl Running {
         self.end()
     }
 
-    /// Listens until it ends.
+    /// Waits until it has ended, and returns what nobody had listened to.
     #[track_caller]
-    pub(crate) fn end(mut self) -> Vec<Said> {
+    fn end(mut self) -> Vec<Said> {
         let said = std::iter::from_fn(|| self.next()).collect();
         self.child.wait().unwrap();
         said

@@ -13,4 +13,6 @@ mod order;
 mod planted;
 mod program;
 mod syscalls;
+mod tmpfs;
 mod trace;
+mod traced;

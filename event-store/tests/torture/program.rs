@@ -216,6 +216,7 @@ impl Writer {
                 Err(AppendError::Conflict { .. }) => break,
                 Err(AppendError::Unavailable { .. }) if attempt < 5_000 => {
                     Said::Unavailable(id).say();
+                    self.read(&op).await;
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 Err(AppendError::Stopped { .. }) => {
@@ -272,6 +273,16 @@ impl Writer {
             events,
         };
         self.store.append_all(shares.map(write).collect()).await
+    }
+
+    /// Reads go on while nothing can be written.
+    async fn read(&self, op: &Op) {
+        for (stream, ..) in &op.shares {
+            let events = self.store.read(stream, Revision::START, Direction::Forward);
+            if let Err(error) = events.try_collect::<Vec<_>>().await {
+                Said::Wrong(format!("cannot read {stream}: {error}")).say();
+            }
+        }
     }
 
     /// A retry is answered as the first time, whatever it expects.

@@ -3,100 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use tempfile::TempDir;
-
-use crate::child::Running;
-use crate::kills::check_folder;
-use crate::ledger::{Broken, Ledger};
+use crate::ledger::Broken;
 use crate::order;
 use crate::planted::Fault;
-use crate::program::{Said, Task, WRITERS};
-use crate::trace::{CALLS, Call, parse};
-
-/// Operations of each writer.
-const STEPS: u32 = 40;
-
-/// A folder and what is known of it.
-struct Traced {
-    dir: TempDir,
-    ledger: Ledger,
-    life: u32,
-    fault: Option<Fault>,
-}
-
-/// A life of the program, as it told it and as the system saw it.
-struct Life {
-    said: Vec<Said>,
-    calls: Vec<Call>,
-}
-
-impl Traced {
-    fn new(seed: u64, fault: Option<Fault>) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), ledger: Ledger::new(seed), life: 0, fault }
-    }
-
-    fn start(&mut self, behind: &[String]) -> Running {
-        let (life, seed) = (self.life, self.ledger.seed());
-        self.life += 1;
-        let unanswered = self.ledger.begin(life);
-        let folder = self.dir.path().join("events");
-        let (steps, segment_bytes, fault) = (STEPS, 16 << 10, self.fault);
-        let task = Task { folder, seed, life, steps, segment_bytes, unanswered, fault };
-        Running::start(&task, behind)
-    }
-
-    fn hear(&mut self, said: &[Said]) {
-        for said in said {
-            self.ledger.hear(self.life - 1, said.clone());
-        }
-    }
-
-    /// Runs the program with what is to be injected, and maybe with the only file that this is for.
-    fn live(&mut self, injections: &[&str], only: Option<&str>) -> Life {
-        let trace = self.dir.path().join("trace");
-        let calls = format!("trace={CALLS}");
-        let options = ["strace", "-f", "-y", "-x", "-s", "96", "-o", trace.to_str().unwrap(), "-e"];
-        let mut strace: Vec<_> = options.into_iter().map(str::to_owned).chain([calls]).collect();
-        for injection in injections {
-            strace.extend(["-e".into(), format!("inject={injection}")]);
-        }
-        if let Some(only) = only {
-            let file = self.dir.path().join("events").join(only);
-            strace.extend(["-P".into(), file.to_str().unwrap().into()]);
-        }
-        let said = self.start(&strace).end();
-        self.hear(&said);
-        Life { said, calls: parse(&std::fs::read_to_string(trace).unwrap()) }
-    }
-
-    /// Runs the program as it is, until it has said so many things or to its end.
-    fn live_untraced(&mut self, things: usize) {
-        let program = self.start(&[]);
-        let mut said: Vec<_> = std::iter::from_fn(|| program.next()).take(things).collect();
-        said.extend(program.kill());
-        self.hear(&said);
-    }
-
-    /// Opens the folder as the program left it.
-    fn check(&mut self) -> Result<(), Broken> {
-        check_folder(&self.dir.path().join("events"), &mut self.ledger)
-    }
-}
-
-impl Life {
-    fn count(&self, what: impl Fn(&Said) -> bool) -> usize {
-        self.said.iter().filter(|said| what(said)).count()
-    }
-
-    fn ended_well(&self) -> bool {
-        self.said.last() == Some(&Said::Closed(None))
-    }
-
-    /// The calls that were refused.
-    fn refused(&self) -> impl Iterator<Item = &Call> {
-        self.calls.iter().filter(|call| call.injected())
-    }
-}
+use crate::program::{Said, WRITERS};
+use crate::trace::Call;
+use crate::traced::{Before, Life, Traced};
 
 fn is_done(said: &Said) -> bool {
     matches!(said, Said::Done(..))
@@ -146,29 +58,6 @@ fn stopped(life: &Life) -> Result<(), Broken> {
     ];
     must.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(what, _)| Err((*what).to_owned()))?;
     order::broken(&life.calls).into_iter().next().map_or(Ok(()), Err)
-}
-
-/// What there was before the program is refused something.
-#[derive(Debug, Clone, Copy)]
-enum Before {
-    /// No folder.
-    Nothing,
-    /// A folder that was closed.
-    Closed,
-    /// A folder whose process was killed.
-    Killed,
-}
-
-impl Traced {
-    fn after(before: Before, seed: u64) -> Self {
-        let mut traced = Self::new(seed, None);
-        match before {
-            Before::Nothing => {}
-            Before::Closed => traced.live_untraced(usize::MAX),
-            Before::Killed => traced.live_untraced(60),
-        }
-        traced
-    }
 }
 
 /// What the program does when one of its calls is refused.

@@ -85,6 +85,16 @@ impl Call {
         Some(Frame { first: u64::from_le_bytes(bytes[16..24].try_into().unwrap()), count })
     }
 
+    /// Where in the file it writes, whether the disk took less than all of it, or nothing.
+    pub(crate) fn refused_write(&self) -> Option<(u64, bool)> {
+        let mut numbers = self.arguments.rsplit(", ");
+        let offset = numbers.next()?.parse().ok()?;
+        let is_write = self.name == "pwrite64";
+        let full = self.result.contains("ENOSPC");
+        let short = self.succeeded() && numbers.next() != Some(self.result.as_str());
+        (is_write && (full || short)).then_some((offset, short))
+    }
+
     /// Whether it changes the bytes of a file.
     pub(crate) fn changes(&self, path: &Path) -> bool {
         ["pwrite64", "ftruncate"].contains(&&*self.name) && self.file() == path
