@@ -13,8 +13,8 @@ mod store;
 #[cfg(feature = "simulation")]
 pub use embedded::simulation;
 pub use embedded::{
-    EmbeddedOptions, EmbeddedStats, EmbeddedStore, LockGuard, OpenError, OpenMode, RealVfs, Vfs,
-    VfsFile,
+    Backup, BackupError, BackupSegment, Copied, EmbeddedOptions, EmbeddedStats, EmbeddedStore,
+    LockGuard, OpenError, OpenMode, RealVfs, StoreFolder, Vfs, VfsFile,
 };
 pub use memory::MemoryStore;
 pub use port::{

@@ -58,7 +58,14 @@ pub(crate) struct Opened {
 /// # Errors
 /// [`Damage`] where its table cannot be relied on.
 pub(crate) fn open(vfs: &dyn Vfs, path: &Path) -> io::Result<Opened> {
-    let file = vfs.open(path, OpenMode::Read)?;
+    read(vfs.open(path, OpenMode::Read)?)
+}
+
+/// Reads a file that is open, compressed or not.
+///
+/// # Errors
+/// As for [`open`].
+pub(crate) fn read(file: Arc<dyn VfsFile>) -> io::Result<Opened> {
     if !is_compressed(&file)? {
         return Ok(Opened { file, stored: None });
     }

@@ -34,6 +34,7 @@
 //!
 //! The format to the byte: `docs/event-store-format.md`.
 
+mod backup;
 mod block;
 mod bytes;
 mod cache;
@@ -41,6 +42,7 @@ mod compress;
 mod compressed;
 mod error;
 mod filter;
+mod folder;
 mod format;
 mod heads;
 mod index;
@@ -62,7 +64,9 @@ mod vfs;
 mod view;
 mod writer;
 
+pub use backup::{Backup, BackupError, BackupSegment, Copied};
 pub use error::OpenError;
+pub use folder::StoreFolder;
 pub use options::EmbeddedOptions;
 pub use store::{EmbeddedStats, EmbeddedStore};
 pub use vfs::{LockGuard, OpenMode, RealVfs, Vfs, VfsFile};

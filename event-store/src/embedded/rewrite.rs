@@ -88,9 +88,9 @@ impl Rewrite {
     }
 }
 
-/// A file that is removed again, unless it is installed.
+/// A segment's file that is removed again, unless it is installed.
 #[derive(Debug)]
-struct Temporary {
+pub(crate) struct Temporary {
     folder: Folder,
     first: u64,
     path: PathBuf,
@@ -98,13 +98,13 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn create(folder: &Folder, first: u64) -> io::Result<(Self, Arc<dyn VfsFile>)> {
+    pub(crate) fn create(folder: &Folder, first: u64) -> io::Result<(Self, Arc<dyn VfsFile>)> {
         let path = folder.dir.join(layout::temporary(&layout::segment(first)));
         let file = folder.vfs.open(&path, OpenMode::Create)?;
         Ok((Self { folder: folder.clone(), first, path, installed: false }, file))
     }
 
-    fn install(mut self) -> io::Result<()> {
+    pub(crate) fn install(mut self) -> io::Result<()> {
         self.folder.vfs.rename(&self.path, &self.folder.path(self.first))?;
         self.installed = true;
         self.folder.vfs.sync_dir(&self.folder.dir)

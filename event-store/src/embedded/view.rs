@@ -30,7 +30,7 @@ pub(crate) struct View {
 
 /// The last segment that has events, and how far it has been read.
 #[derive(Debug)]
-struct Last {
+pub(crate) struct Last {
     header: SegmentHeader,
     file: Arc<dyn VfsFile>,
     scan: Scan,
@@ -78,21 +78,43 @@ fn end(log: &Log) -> u64 {
     log.segments().last().map_or(0, |segment| segment.end())
 }
 
+/// Looks again where files went or were replaced meanwhile.
+fn retry<T>(look: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let mut looks = 1;
+    loop {
+        match look() {
+            Err(OpenError::Io { .. } | OpenError::Damaged { .. }) if looks < LOOKS => looks += 1,
+            looked => return looked,
+        }
+    }
+}
+
 impl Folder {
     /// The segments as they are now, of the last one its good frames.
     fn look(&self) -> Result<(Vec<Arc<Segment>>, Option<Last>), OpenError> {
-        let mut looks = 1;
-        loop {
-            match self.look_once() {
-                Err(OpenError::Io { .. } | OpenError::Damaged { .. }) if looks < LOOKS => {
-                    looks += 1;
-                }
-                looked => return looked,
+        retry(|| {
+            let (firsts, last) = self.glance_once()?;
+            let mut segments = Vec::with_capacity(firsts.len() + 1);
+            for first in firsts {
+                let segment = self.closed_as_it_is(first)?;
+                self.check_continues(&segments, &segment)?;
+                segments.push(Arc::new(segment));
             }
-        }
+            if let Some(last) = &last {
+                let segment = last.segment(self);
+                self.check_continues(&segments, &segment)?;
+                segments.push(segment);
+            }
+            Ok((segments, last))
+        })
     }
 
-    fn look_once(&self) -> Result<(Vec<Arc<Segment>>, Option<Last>), OpenError> {
+    /// Where the segments before the last one that has events begin, and that one.
+    pub(crate) fn glance(&self) -> Result<(Vec<u64>, Option<Last>), OpenError> {
+        retry(|| self.glance_once())
+    }
+
+    fn glance_once(&self) -> Result<(Vec<u64>, Option<Last>), OpenError> {
         layout::check_is_store(&*self.vfs, &self.dir)?;
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
         let mut last = None;
@@ -101,22 +123,11 @@ impl Folder {
         {
             last = self.begun(first)?;
         }
-        let mut segments = Vec::with_capacity(firsts.len() + 1);
-        for first in firsts {
-            let segment = self.closed_as_it_is(first)?;
-            self.check_continues(&segments, &segment)?;
-            segments.push(Arc::new(segment));
-        }
-        if let Some(last) = &last {
-            let segment = last.segment(self);
-            self.check_continues(&segments, &segment)?;
-            segments.push(segment);
-        }
-        Ok((segments, last))
+        Ok((firsts, last))
     }
 
     /// A segment before the last: by its index, or by its bytes where there is no good one.
-    fn closed_as_it_is(&self, first: u64) -> Result<Segment, OpenError> {
+    pub(crate) fn closed_as_it_is(&self, first: u64) -> Result<Segment, OpenError> {
         let path = self.path(first);
         let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
         let file = &opened.file;
@@ -171,7 +182,7 @@ impl Last {
         Ok(self.scan.end > before)
     }
 
-    fn segment(&self, folder: &Folder) -> Arc<Segment> {
+    pub(crate) fn segment(&self, folder: &Folder) -> Arc<Segment> {
         let Self { header, file, scan } = self;
         let (file, index) = (Arc::clone(file), scan.index.clone());
         Arc::new(Segment::open(*header, file, index, scan.end, folder.cache.clone()))

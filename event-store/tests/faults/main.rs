@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
+mod backups;
 mod closing;
 mod compressing;
 mod crashes;
