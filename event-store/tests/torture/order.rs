@@ -43,12 +43,31 @@ fn durable(calls: &[Call]) -> BTreeMap<u64, usize> {
         let Some(frame) = call.frame() else { continue };
         let file = call.file();
         let entry = *entries.entry(file.clone()).or_insert_with(|| entry(calls, &file));
-        let Some((synced, entry)) = synced(calls, &file, call.end).zip(entry) else { continue };
+        let Some(written) = written(calls, call) else { continue };
+        let Some((synced, entry)) = synced(calls, &file, written).zip(entry) else { continue };
         for position in frame.first..frame.first + frame.count {
             durable.entry(position).or_insert(synced.max(entry));
         }
     }
     durable
+}
+
+/// In which line all that a write was to write is written: it may take several.
+fn written(calls: &[Call], write: &Call) -> Option<usize> {
+    let file = write.file();
+    let mut at = write.write()?.offset;
+    let last = at + write.write()?.wanted;
+    for call in calls.iter().filter(|call| call.begin >= write.begin && call.file() == file) {
+        let Some(write) = call.write() else { continue };
+        if !call.succeeded() || write.offset != at {
+            return None;
+        }
+        at += write.done;
+        if at >= last {
+            return Some(call.end);
+        }
+    }
+    None
 }
 
 /// The end of the first sync of a file that began after a line, if it succeeded. One that comes

@@ -175,6 +175,8 @@ fn a_disk_that_is_full_when_a_segment_begins_refuses_and_heals() {
 #[ignore = "needs strace"]
 fn a_write_that_cannot_be_taken_back_stops_the_store() {
     let mut traced = Traced::after(Before::Closed, 3);
+    // What is refused must be a frame, not a segment's header.
+    traced.segment_bytes = 1 << 20;
 
     let life = traced.live(&["pwrite64:error=ENOSPC:when=9", "ftruncate:error=EIO:when=1"], None);
 

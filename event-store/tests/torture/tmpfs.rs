@@ -1,4 +1,4 @@
-//! A disk that is really full: a file system of a megabyte in memory, filled under load.
+//! A disk that is really full: a file system of two megabytes in memory, filled under load.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ impl Disk {
     fn mount() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mount =
-            ["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", dir.path().to_str().unwrap()];
+            ["-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", dir.path().to_str().unwrap()];
         let status = Command::new("mount").args(mount).status().unwrap();
         assert!(status.success(), "mounting a tmpfs takes a privileged user");
         Self(dir)
@@ -84,12 +84,12 @@ impl Refused {
 }
 
 fn refused(call: &Call) -> Option<Refused> {
-    let (offset, short) = call.refused_write()?;
-    Some(match (is_segment(&call.file()), offset, short) {
+    let write = call.write().filter(|_| call.was_refused_space())?;
+    Some(match (is_segment(&call.file()), write.offset, write.done) {
         (false, ..) => Refused::Index,
         (true, 0, _) => Refused::SegmentHeader,
-        (true, _, true) => Refused::FrameInPart,
-        (true, _, false) => Refused::Frame,
+        (true, _, 0) => Refused::Frame,
+        _ => Refused::FrameInPart,
     })
 }
 

@@ -21,6 +21,14 @@ pub(crate) struct Call {
     pub(crate) end: usize,
 }
 
+/// A write to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) offset: u64,
+    pub(crate) wanted: u64,
+    pub(crate) done: u64,
+}
+
 /// The frame of a segment that a call wrote, as its header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -72,27 +80,31 @@ impl Call {
         Said::parse(text.trim_end())
     }
 
-    /// The frame that it wrote, whole, to a segment.
+    /// The frame that it began to write to a segment.
     pub(crate) fn frame(&self) -> Option<Frame> {
-        let is_write = self.name == "pwrite64" && is_segment(&self.file());
-        let whole = self.arguments.rsplit(", ").nth(1) == Some(self.result.as_str());
         let bytes = self.written();
         let is_frame = bytes.starts_with(&0xDAB0_0F4E_u32.to_le_bytes()) && bytes.len() >= 24;
-        if !(is_write && whole && is_frame) {
+        if !(is_frame && self.name == "pwrite64" && is_segment(&self.file())) {
             return None;
         }
         let count = u32::from_le_bytes(bytes[12..16].try_into().unwrap()).into();
         Some(Frame { first: u64::from_le_bytes(bytes[16..24].try_into().unwrap()), count })
     }
 
-    /// Where in the file it writes, whether the disk took less than all of it, or nothing.
-    pub(crate) fn refused_write(&self) -> Option<(u64, bool)> {
-        let mut numbers = self.arguments.rsplit(", ");
-        let offset = numbers.next()?.parse().ok()?;
-        let is_write = self.name == "pwrite64";
-        let full = self.result.contains("ENOSPC");
-        let short = self.succeeded() && numbers.next() != Some(self.result.as_str());
-        (is_write && (full || short)).then_some((offset, short))
+    /// Of a write: the offset in the file, how much was to be written, and how much was.
+    pub(crate) fn write(&self) -> Option<Write> {
+        if self.name != "pwrite64" {
+            return None;
+        }
+        let mut numbers = self.arguments.rsplit(", ").map(|n| n.parse().unwrap());
+        let (offset, wanted) = (numbers.next()?, numbers.next()?);
+        Some(Write { offset, wanted, done: self.result.parse().unwrap_or(0) })
+    }
+
+    /// Whether there was no space for what it was to write, or only for some of it.
+    pub(crate) fn was_refused_space(&self) -> bool {
+        let short = self.write().is_some_and(|write| write.done < write.wanted);
+        short && (self.succeeded() || self.result.contains("ENOSPC"))
     }
 
     /// Whether it changes the bytes of a file.

@@ -21,6 +21,7 @@ pub(crate) struct Traced {
     ledger: Ledger,
     life: u32,
     fault: Option<Fault>,
+    pub(crate) segment_bytes: u64,
 }
 
 /// A life of the program, as it told it and as the system saw it.
@@ -33,7 +34,7 @@ impl Traced {
     pub(crate) fn new(seed: u64, fault: Option<Fault>) -> Self {
         let traces = tempfile::tempdir().unwrap();
         let folder = traces.path().join("events");
-        Self { traces, folder, ledger: Ledger::new(seed), life: 0, fault }
+        Self { traces, folder, ledger: Ledger::new(seed), life: 0, fault, segment_bytes: 16 << 10 }
     }
 
     /// In another folder, of a file system of its own.
@@ -45,7 +46,7 @@ impl Traced {
         let (life, seed) = (self.life, self.ledger.seed());
         self.life += 1;
         let unanswered = self.ledger.begin(life);
-        let (steps, segment_bytes, fault) = (STEPS, 16 << 10, self.fault);
+        let (steps, segment_bytes, fault) = (STEPS, self.segment_bytes, self.fault);
         let task = Task {
             folder: self.folder.clone(),
             seed,
