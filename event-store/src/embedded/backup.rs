@@ -290,12 +290,8 @@ impl<'a> Store<'a> {
             Some(last) => Arc::clone(last),
             None => Arc::new(self.folder.closed_as_it_is(source.first)?),
         };
-        let id = || -> Result<Uuid, Fault> {
-            let offsets = segment.offsets(position..position + 1, Io::Allowed)?;
-            let bytes = segment.record_bytes(offsets[0].into()..offsets[1].into(), Io::Allowed)?;
-            Ok(segment.record(&bytes, position, offsets[0].into())?.id())
-        };
-        Ok(Some(id().map_err(Fault::into_read_error)?))
+        let event = segment.event(position, Io::Allowed).map_err(Fault::into_read_error)?;
+        Ok(Some(event.id))
     }
 }
 

@@ -1,18 +1,35 @@
-use crate::Recorded;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::format::Record;
+use crate::{Position, Recorded, StreamId};
+
+/// Most types of events whose names are shared within a block.
+const SHARED: usize = 16;
+/// What a name takes beside its bytes, and what a block takes beside its events: counts and what
+/// the allocator adds.
+const NAME: usize = 32;
+const FIXED: usize = 200;
 
 /// Events one after another in the store's order, checked and decoded: those of one frame, or
 /// those whose records begin within one stretch of a segment.
 #[derive(Debug)]
 pub(crate) struct Block {
     first: u64,
-    /// `None` where an event was dropped.
-    events: Vec<Option<Recorded>>,
+    events: Vec<Recorded>,
+    /// The positions of those that were dropped, ascending; nearly always none.
+    dropped: Vec<u64>,
+    /// Roughly what it takes in memory.
+    weight: usize,
 }
 
 impl Block {
-    /// Of events from a position on.
-    pub(crate) fn new(first: u64, events: Vec<Option<Recorded>>) -> Self {
-        Self { first, events }
+    /// Of a frame's events, from a position on.
+    pub(crate) fn new(first: u64, events: Vec<Recorded>) -> Self {
+        let contents = |event: &Recorded| event.data.len() + event.metadata.len();
+        let weight = FIXED + events.iter().map(contents).sum::<usize>();
+        Self { first, events, dropped: Vec::new(), weight }
     }
 
     /// The position of its first event.
@@ -25,22 +42,93 @@ impl Block {
         self.first + self.events.len() as u64
     }
 
+    pub(crate) fn covers(&self, position: u64) -> bool {
+        (self.first..self.end()).contains(&position)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.events.len()
     }
 
-    /// The bytes of payload and metadata.
-    pub(crate) fn bytes(&self) -> usize {
-        self.events.iter().flatten().map(|event| event.data.len() + event.metadata.len()).sum()
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
     }
 
-    pub(crate) fn events(&self) -> impl Iterator<Item = &Recorded> {
-        self.events.iter().flatten()
+    pub(crate) fn events(&self) -> &[Recorded] {
+        &self.events
     }
 
     /// The event at a position, if it is here and was not dropped.
     pub(crate) fn get(&self, position: u64) -> Option<&Recorded> {
-        let at = usize::try_from(position.checked_sub(self.first)?).ok()?;
-        self.events.get(at)?.as_ref()
+        let event = self.record(position)?;
+        let dropped = !self.dropped.is_empty() && self.dropped.binary_search(&position).is_ok();
+        (!dropped).then_some(event)
+    }
+
+    /// The event at a position, if it is here; without contents where it was dropped.
+    pub(crate) fn record(&self, position: u64) -> Option<&Recorded> {
+        self.events.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+}
+
+/// Makes a block of records; names that come again are shared.
+#[derive(Debug)]
+pub(crate) struct BlockBuilder {
+    block: Block,
+    kinds: Vec<Arc<str>>,
+}
+
+impl BlockBuilder {
+    /// For so many records from a position on, with the bytes that they are kept in.
+    pub(crate) fn new(first: u64, count: usize, bytes: &Bytes) -> Self {
+        let weight = FIXED + bytes.len() + count * size_of::<Recorded>();
+        let events = Vec::with_capacity(count);
+        Self { block: Block { first, events, dropped: Vec::new(), weight }, kinds: Vec::new() }
+    }
+
+    /// Takes the next record, which was decoded from these bytes.
+    pub(crate) fn push(&mut self, record: &Record<'_>, bytes: &Bytes) {
+        let (metadata, data) = record.contents(bytes);
+        let position = self.block.end();
+        if record.is_husk() {
+            self.block.dropped.push(position);
+        }
+        let event = Recorded {
+            stream: self.stream(record.stream()),
+            revision: record.revision(),
+            position: Position(position),
+            recorded_at: record.recorded_at(),
+            id: record.id(),
+            kind: self.kind(record.kind()),
+            data,
+            metadata,
+        };
+        self.block.events.push(event);
+    }
+
+    pub(crate) fn finish(self) -> Arc<Block> {
+        Arc::new(self.block)
+    }
+
+    fn stream(&mut self, name: &str) -> StreamId {
+        match self.block.events.last() {
+            Some(before) if before.stream.as_str() == name => before.stream.clone(),
+            _ => {
+                self.block.weight += NAME + name.len();
+                StreamId::checked(name)
+            }
+        }
+    }
+
+    fn kind(&mut self, name: &str) -> Arc<str> {
+        if let Some(kind) = self.kinds.iter().find(|kind| &***kind == name) {
+            return Arc::clone(kind);
+        }
+        self.block.weight += NAME + name.len();
+        let kind: Arc<str> = name.into();
+        if self.kinds.len() < SHARED {
+            self.kinds.push(Arc::clone(&kind));
+        }
+        kind
     }
 }

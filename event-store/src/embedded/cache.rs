@@ -4,6 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quick_cache::Weighter;
 
+use super::block::Block;
 use super::bytes::size;
 use super::error::Fault;
 
@@ -15,14 +16,24 @@ const TYPICAL: u64 = 16 << 10;
 /// What was read from disk and may be read again: blocks of segments and parts of their indexes,
 /// up to a number of bytes, the least used leave first.
 #[derive(Debug, Clone)]
-pub(crate) struct Cache(Arc<quick_cache::sync::Cache<Key, Bytes, ByLength>>);
+pub(crate) struct Cache(Arc<quick_cache::sync::Cache<Key, Cached, ByMemory>>);
 
 #[derive(Debug, Clone)]
-struct ByLength;
+enum Cached {
+    Bytes(Bytes),
+    Block(Arc<Block>),
+}
 
-impl Weighter<Key, Bytes> for ByLength {
-    fn weight(&self, _: &Key, bytes: &Bytes) -> u64 {
-        bytes.len() as u64 + ENTRY
+#[derive(Debug, Clone)]
+struct ByMemory;
+
+impl Weighter<Key, Cached> for ByMemory {
+    fn weight(&self, _: &Key, cached: &Cached) -> u64 {
+        let bytes = match cached {
+            Cached::Bytes(bytes) => bytes.len(),
+            Cached::Block(block) => block.weight(),
+        };
+        bytes as u64 + ENTRY
     }
 }
 
@@ -53,7 +64,7 @@ pub(crate) enum Io {
 impl Cache {
     pub(crate) fn new(bytes: u64) -> Self {
         let entries = size(bytes / TYPICAL).max(1);
-        Self(Arc::new(quick_cache::sync::Cache::with_weighter(entries, bytes, ByLength)))
+        Self(Arc::new(quick_cache::sync::Cache::with_weighter(entries, bytes, ByMemory)))
     }
 
     /// What is cached, or what `load` reads.
@@ -63,15 +74,50 @@ impl Cache {
         io: Io,
         load: impl FnOnce() -> Result<Bytes, Fault>,
     ) -> Result<Bytes, Fault> {
-        if let Some(bytes) = self.0.get(&key) {
+        if let Some(Cached::Bytes(bytes)) = self.0.get(&key) {
             return Ok(bytes);
         }
         if io == Io::Never {
             return Err(Fault::NotCached);
         }
         let bytes = load()?;
-        self.0.insert(key, bytes.clone());
+        self.0.insert(key, Cached::Bytes(bytes.clone()));
         Ok(bytes)
+    }
+
+    /// The block that is cached, or that `load` makes.
+    pub(crate) fn block(
+        &self,
+        key: Key,
+        io: Io,
+        load: impl FnOnce() -> Result<Arc<Block>, Fault>,
+    ) -> Result<Arc<Block>, Fault> {
+        if let Some(Cached::Block(block)) = self.0.get(&key) {
+            return Ok(block);
+        }
+        if io == Io::Never {
+            return Err(Fault::NotCached);
+        }
+        let block = load()?;
+        self.insert_block(key, Arc::clone(&block));
+        Ok(block)
+    }
+
+    /// The block that is cached. That it was asked for does not keep it there.
+    pub(crate) fn peek_block(&self, key: &Key) -> Option<Arc<Block>> {
+        match self.0.peek(key) {
+            Some(Cached::Block(block)) => Some(block),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn insert_block(&self, key: Key, block: Arc<Block>) {
+        self.0.insert(key, Cached::Block(block));
+    }
+
+    /// Whether so many bytes can be cached without others leaving.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.0.weight() + 2 * bytes as u64 <= self.0.capacity()
     }
 }
 

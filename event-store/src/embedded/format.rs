@@ -19,7 +19,8 @@ pub(crate) const ALIGNMENT: usize = 8;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"DAYBOOKS";
 const FRAME_MAGIC: u32 = 0xDAB0_0F4E;
-const RECORD_HEADER: usize = 48;
+/// The bytes of a record without names, metadata and payload.
+pub(crate) const RECORD_HEADER: usize = 48;
 /// The flag of a [husk](encode_husk).
 const HUSK: u16 = 1;
 

@@ -1,7 +1,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::RwLock;
 use uuid::Uuid;
 
@@ -9,19 +8,15 @@ use super::block::Block;
 use super::bytes::{narrow, size};
 use super::cache::Io;
 use super::error::Fault;
-use super::format::Record;
+use super::events::Events;
 use super::index::Wanted;
 use super::recent::Recent;
 use super::segment::{Extent, Segment};
 use crate::admission::Place;
-use crate::{Direction, Filter, Position, Recorded, Revision, StreamId};
+use crate::{Direction, Filter, Recorded, Revision, StreamId};
 
-/// Read at a time by a scan.
-const SCAN_BYTES: u32 = 512 << 10;
-const SCAN_EVENTS: u64 = 4_096;
-
-/// A scan over frames in memory stops at so many events.
-const FEW: usize = 64;
+/// Most frames in memory that a scan takes at a time.
+const FRAMES: usize = 64;
 
 /// Most events of a stream read at a time.
 const MOST_EVENTS: usize = 256;
@@ -91,8 +86,11 @@ impl Log {
         self.recent.write().push(frame);
     }
 
-    fn recent(&self, position: u64) -> Option<Arc<Block>> {
-        self.recent.read().get(position).cloned()
+    /// The next frames of a scan that are in memory.
+    fn frames(&self, window: &Range<u64>) -> Vec<Arc<Block>> {
+        let recent = self.recent.read();
+        let frames = recent.from(window.start).take_while(|frame| frame.first() < window.end);
+        frames.take(FRAMES).cloned().collect()
     }
 
     /// A stream's last revision.
@@ -114,13 +112,9 @@ impl Log {
         for segment in self.segments().iter().rev() {
             for number in segment.id_candidates(id, io)? {
                 let position = segment.first() + u64::from(number);
-                let offsets = segment.offsets(position..position + 1, io)?;
-                let extent = offsets[0].into()..offsets[1].into();
-                let bytes = segment.record_bytes(Extent::clone(&extent), io)?;
-                let record = segment.record(&bytes, position, extent.start)?;
-                if record.id() == id {
-                    let stream = StreamId::checked(record.stream());
-                    let (revision, position) = (record.revision(), Position(position));
+                let event = segment.event(position, io)?;
+                if event.id == id {
+                    let Recorded { stream, revision, position, .. } = event;
                     return Ok(Some(Place { stream, revision, position }));
                 }
             }
@@ -128,44 +122,23 @@ impl Log {
         Ok(None)
     }
 
-    /// The next matching events of a scan, which moves on; none over a stretch without a match.
-    pub(crate) fn scan(&self, scan: &mut Scan, io: Io) -> Result<Vec<Recorded>, Fault> {
+    /// The next matching events of a scan, which moves on; there may be none over a stretch.
+    pub(crate) fn scan(&self, scan: &mut Scan, io: Io) -> Result<Events, Fault> {
         let Scan { window, filter } = scan;
-        let mut events = Vec::new();
-        while events.len() < FEW
-            && window.start < window.end
-            && let Some(frame) = self.recent(window.start)
-        {
-            let end = frame.end().min(window.end);
-            let frame = (window.start..end).filter_map(|position| frame.get(position));
-            events.extend(frame.filter(|e| filter.matches(e.stream.as_str(), &e.kind)).cloned());
-            window.start = end;
-        }
-        if !events.is_empty() || window.is_empty() {
-            return Ok(events);
-        }
-        let segments = self.segments();
-        let segment = &segments[segments.partition_point(|s| s.first() <= window.start) - 1];
-        let end = window.end.min(segment.end());
-        if !segment.may_match(filter) {
-            window.start = end;
-            return Ok(Vec::new());
-        }
-        let positions = window.start..end.min(window.start + SCAN_EVENTS);
-        let offsets = segment.offsets(positions, io)?;
-        let fitting = offsets.partition_point(|offset| offset - offsets[0] <= SCAN_BYTES);
-        let offsets = &offsets[..fitting.max(2)];
-        let bytes = segment.read(offsets[0].into()..offsets[offsets.len() - 1].into(), io)?;
-        let mut decoder = Decoder::default();
-        events.reserve(offsets.len() - 1);
-        for (position, offset) in (window.start..).zip(&offsets[..offsets.len() - 1]) {
-            let at = (offset - offsets[0]) as usize;
-            let record = segment.record(&bytes[at..], position, u64::from(*offset))?;
-            if !record.is_husk() && filter.matches(record.stream(), record.kind()) {
-                events.push(decoder.event(&record, &bytes, position));
+        let mut blocks = self.frames(window);
+        if blocks.is_empty() && !window.is_empty() {
+            let segments = self.segments();
+            let segment = &segments[segments.partition_point(|s| s.first() <= window.start) - 1];
+            let end = window.end.min(segment.end());
+            if segment.may_match(filter) {
+                blocks = segment.blocks(window.start..end, io)?;
+            } else {
+                window.start = end;
             }
         }
-        window.start += offsets.len() as u64 - 1;
+        let end = blocks.last().map_or(window.start, |last| last.end().min(window.end));
+        let events = Events::new(blocks, window.start..end, Arc::clone(filter));
+        window.start = end;
         Ok(events)
     }
 
@@ -188,7 +161,7 @@ impl Log {
                 continue;
             };
             let last = *last;
-            let events = self.events(segment, &scan.stream, places, io)?;
+            let events = self.events(segment, places, io)?;
             scan.pass(last, last + 1);
             scan.most = (scan.most * 4).min(MOST_EVENTS);
             return Ok(events);
@@ -196,31 +169,30 @@ impl Log {
         Ok(Vec::new())
     }
 
-    /// A stream's events at some places of a segment.
+    /// The events at some places of a segment.
     fn events(
         &self,
         segment: &Segment,
-        stream: &StreamId,
         places: Vec<(u64, Extent)>,
         io: Io,
     ) -> Result<Vec<Recorded>, Fault> {
-        let recent: Vec<_> = {
-            let recent = self.recent.read();
-            let event = |at: u64| recent.get(at).and_then(|frame| frame.get(at)).cloned();
-            places.iter().map(|(position, _)| event(*position)).collect()
+        let recent = self.recent.read().first().unwrap_or(u64::MAX);
+        let frame = |position| {
+            let kept = position >= recent;
+            kept.then(|| self.recent.read().from(position).next().cloned()).flatten()
         };
-        let mut decoder = Decoder { stream: Some(stream.clone()), ..Decoder::default() };
-        let mut events = Vec::with_capacity(places.len());
-        for (recent, (position, extent)) in recent.into_iter().zip(places) {
-            if let Some(event) = recent {
-                events.push(event);
-                continue;
-            }
-            let bytes = segment.record_bytes(extent.clone(), io)?;
-            let record = segment.record(&bytes, position, extent.start)?;
-            if !record.is_husk() {
-                events.push(decoder.event(&record, &bytes, position));
-            }
+        let (mut events, mut block) = (Vec::with_capacity(places.len()), None::<Arc<Block>>);
+        for (position, extent) in places {
+            let at_hand = match block
+                .take()
+                .filter(|block| block.covers(position))
+                .or_else(|| frame(position))
+            {
+                Some(block) => block,
+                None => segment.block(position, &extent, io)?,
+            };
+            events.extend(at_hand.get(position).cloned());
+            block = Some(at_hand);
         }
         Ok(events)
     }
@@ -240,46 +212,5 @@ impl StreamScan {
             Direction::Forward => self.window.start = end.min(self.window.end),
             Direction::Backward => self.window.end = first.max(self.window.start),
         }
-    }
-}
-
-/// Makes events of records; names that come again are shared rather than made again.
-#[derive(Debug, Default)]
-struct Decoder {
-    stream: Option<StreamId>,
-    kinds: Vec<Arc<str>>,
-}
-
-impl Decoder {
-    fn event(&mut self, record: &Record<'_>, bytes: &Bytes, position: u64) -> Recorded {
-        let (metadata, data) = record.contents(bytes);
-        Recorded {
-            stream: self.stream(record.stream()),
-            revision: record.revision(),
-            position: Position(position),
-            recorded_at: record.recorded_at(),
-            id: record.id(),
-            kind: self.kind(record.kind()),
-            data,
-            metadata,
-        }
-    }
-
-    fn stream(&mut self, name: &str) -> StreamId {
-        match &self.stream {
-            Some(stream) if stream.as_str() == name => stream.clone(),
-            _ => self.stream.insert(StreamId::checked(name)).clone(),
-        }
-    }
-
-    fn kind(&mut self, name: &str) -> Arc<str> {
-        if let Some(kind) = self.kinds.iter().find(|kind| &***kind == name) {
-            return Arc::clone(kind);
-        }
-        let kind: Arc<str> = name.into();
-        if self.kinds.len() < 64 {
-            self.kinds.push(Arc::clone(&kind));
-        }
-        kind
     }
 }

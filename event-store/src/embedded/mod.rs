@@ -7,10 +7,14 @@
 //! not at all, and so is each append in it, over however many streams.
 //!
 //! # Reading
-//! Readers see what is durable. They look places up in the segments' indexes and read records
-//! with positioned reads. What is in memory (the last events, cached blocks and index sections) is
-//! read on the async runtime, in microseconds; what needs the disk goes to the runtime's threads
-//! for blocking work, as a chunk of many events, so that the hop costs little per event.
+//! Readers see what is durable. They look places up in the segments' indexes and read blocks: the
+//! records that begin within 16 KiB of a segment, checked and decoded when they are loaded, and
+//! cached like that, so that reading them again neither copies nor checks. What is in memory (the
+//! last events, cached blocks and index sections) is read on the async runtime, in microseconds;
+//! what needs the disk goes to the runtime's threads for blocking work, as a chunk of many events,
+//! so that the hop costs little per event. A scan over everything reads half a megabyte at a time,
+//! and caches it only as far as there is room: it takes nobody's place. Records of more than 256 KiB
+//! are read by themselves, each time.
 //!
 //! A store can be read beside the process that writes it ([`EmbeddedStore::open_read_only`]).
 //!
@@ -41,6 +45,7 @@ mod cache;
 mod compress;
 mod compressed;
 mod error;
+mod events;
 mod filter;
 mod folder;
 mod format;

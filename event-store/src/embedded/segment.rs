@@ -1,27 +1,28 @@
+mod records;
+
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::RwLock;
 use uuid::Uuid;
 
 use super::bytes::{narrow, size};
-use super::cache::{Cache, Io, Key, Part};
+use super::cache::{Cache, Io};
 use super::compressed::Opened;
 use super::error::Fault;
-use super::format::{Record, SegmentHeader};
+use super::format::SegmentHeader;
 use super::index::{Located, MemoryIndex, SealedIndex, Wanted, encode};
 use super::layout;
 use super::vfs::{Vfs, VfsFile};
 use crate::{Filter, Revision, StreamId};
 
-/// What the cache holds of a segment's bytes.
-const BLOCK: u64 = 16 << 10;
-/// Records over more blocks than this are read by themselves.
-const MOST_BLOCKS: u64 = 16;
+/// Tells the blocks of this opened segment in the cache from those of every other, also of one
+/// that had its name before.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// A stretch of the log: its file, and the index of what is durable in it.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn VfsFile>,
     /// Its bytes on disk, where it is compressed.
     stored: Option<u64>,
+    id: u64,
     name: String,
     cache: Cache,
     index: RwLock<Index>,
@@ -60,7 +62,8 @@ impl Segment {
         let (length, closed) = (AtomicU64::new(length), AtomicBool::new(false));
         let (index, name) =
             (RwLock::new(Index::Memory(Box::new(index))), layout::segment(header.first));
-        Self { header, file, stored: None, name, cache, index, length, closed }
+        let id = OPENED.fetch_add(1, Ordering::Relaxed);
+        Self { header, file, stored: None, id, name, cache, index, length, closed }
     }
 
     /// A segment with its index file.
@@ -140,9 +143,13 @@ impl Segment {
         self.closed.store(true, Ordering::Release);
     }
 
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Whether it is closed and its index still in memory.
     pub(crate) fn is_unsealed(&self) -> bool {
-        self.closed.load(Ordering::Acquire) && matches!(*self.index.read(), Index::Memory(_))
+        self.is_closed() && matches!(*self.index.read(), Index::Memory(_))
     }
 
     pub(crate) fn is_compressed(&self) -> bool {
@@ -242,33 +249,6 @@ impl Segment {
         sealed(&index)
     }
 
-    /// The bytes of a record (and perhaps some after it), through the cache where they are final.
-    pub(crate) fn record_bytes(&self, extent: Extent, io: Io) -> Result<Bytes, Fault> {
-        let blocks = extent.start / BLOCK..extent.end.div_ceil(BLOCK);
-        let final_ = self.closed.load(Ordering::Acquire) || blocks.end * BLOCK <= self.length();
-        if !final_ || blocks.end - blocks.start > MOST_BLOCKS {
-            return self.read(extent, io);
-        }
-        let within = |block: u64| {
-            let from = extent.start.max(block * BLOCK) - block * BLOCK;
-            size(from)..size(extent.end.min((block + 1) * BLOCK) - block * BLOCK)
-        };
-        if blocks.end - blocks.start == 1 {
-            return Ok(self.block(blocks.start, io)?.slice(within(blocks.start)));
-        }
-        let mut bytes = BytesMut::with_capacity(size(extent.end - extent.start));
-        for block in blocks {
-            bytes.extend_from_slice(&self.block(block, io)?[within(block)]);
-        }
-        Ok(bytes.freeze())
-    }
-
-    fn block(&self, block: u64, io: Io) -> Result<Bytes, Fault> {
-        let key = Key { segment: self.first(), part: Part::Block(block) };
-        let extent = block * BLOCK..((block + 1) * BLOCK).min(self.length());
-        self.cache.get(key, io, || self.read(extent, Io::Allowed))
-    }
-
     /// Bytes from the file.
     pub(crate) fn read(&self, extent: Extent, io: Io) -> Result<Bytes, Fault> {
         if io == Io::Never {
@@ -276,16 +256,5 @@ impl Segment {
         }
         let bytes = self.file.read_vec_at(size(extent.end - extent.start), extent.start);
         bytes.map(Bytes::from).map_err(|error| Fault::io(&self.name, extent.start, &error))
-    }
-
-    /// The record at the start of bytes that were read from an offset.
-    pub(crate) fn record<'a>(
-        &self,
-        bytes: &'a [u8],
-        position: u64,
-        offset: u64,
-    ) -> Result<Record<'a>, Fault> {
-        let record = Record::decode(bytes, position);
-        record.map_err(|flaw| Fault::damaged(&self.name, offset, flaw))
     }
 }

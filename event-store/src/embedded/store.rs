@@ -3,11 +3,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use futures::{Stream, TryStreamExt, stream};
+use futures::{Stream, stream};
 use parking_lot::Mutex;
 
 use super::cache::{Cache, Io, blocking};
 use super::error::{Fault, OpenError};
+use super::events::{Items, TailedEvents};
 use super::layout;
 use super::log::{Log, Scan, StreamScan};
 use super::maintenance::{self, Bell, Maintenance};
@@ -261,11 +262,11 @@ fn next_position(after: Option<Position>) -> u64 {
 }
 
 /// One step of a read: from memory where it can be, else where it may wait for the disk.
-async fn step<C: Send + Clone + 'static>(
+async fn step<C: Send + 'static, T: Send + 'static>(
     log: &Arc<Log>,
     mut cursor: C,
-    read: fn(&Log, &mut C, Io) -> Result<Vec<Recorded>, Fault>,
-) -> Result<(Vec<Recorded>, C), ReadError> {
+    read: fn(&Log, &mut C, Io) -> Result<T, Fault>,
+) -> Result<(T, C), ReadError> {
     let result = match read(log, &mut cursor, Io::Never) {
         Err(Fault::NotCached) => {
             let log = Arc::clone(log);
@@ -275,12 +276,6 @@ async fn step<C: Send + Clone + 'static>(
         result => result.map(|events| (events, cursor)),
     };
     result.map_err(Fault::into_read_error)
-}
-
-fn flatten<T: Send>(
-    chunks: impl Stream<Item = Result<Vec<T>, ReadError>> + Send,
-) -> impl Stream<Item = Result<T, ReadError>> + Send {
-    chunks.map_ok(|chunk| stream::iter(chunk.into_iter().map(Ok))).try_flatten()
 }
 
 impl EventStore for EmbeddedStore {
@@ -304,12 +299,12 @@ impl EventStore for EmbeddedStore {
         let (log, stream) = (Arc::clone(&self.inner.log), stream.clone());
         let window = 0..self.events();
         let scan = StreamScan { stream, from, direction, window, most: FIRST_CHUNK };
-        flatten(stream::try_unfold((log, scan), async |(log, scan)| {
+        Items::of(stream::try_unfold((log, scan), async |(log, scan)| {
             if scan.window.is_empty() {
                 return Ok(None);
             }
             let (events, scan) = step(&log, scan, Log::read).await?;
-            Ok(Some((events, (log, scan))))
+            Ok(Some((events.into_iter(), (log, scan))))
         }))
     }
 
@@ -321,7 +316,7 @@ impl EventStore for EmbeddedStore {
         let window = next_position(after)..self.events();
         let scan = Scan { window, filter: Arc::new(filter) };
         let state = (Arc::clone(&self.inner.log), scan);
-        flatten(stream::try_unfold(state, async |(log, scan)| {
+        Items::of(stream::try_unfold(state, async |(log, scan)| {
             if scan.window.is_empty() {
                 return Ok(None);
             }
@@ -339,7 +334,7 @@ impl EventStore for EmbeddedStore {
         let (log, follower) = (Arc::clone(&self.inner.log), self.inner.tails.follow(filter));
         let next = next_position(after);
         let scan = Scan { window: next..next, filter: follower.filter() };
-        flatten(stream::try_unfold(
+        Items::of(stream::try_unfold(
             (log, follower, scan, false),
             async |(log, tail, scan, told)| {
                 let mut scan = scan;
@@ -350,14 +345,12 @@ impl EventStore for EmbeddedStore {
                 if !tail.may_have(next) {
                     scan.window.start = end;
                 }
-                let (events, scan) = if scan.window.is_empty() {
-                    (Vec::new(), scan)
-                } else {
-                    step(&log, scan, Log::scan).await?
+                let (events, scan) = step(&log, scan, Log::scan).await?;
+                let items = TailedEvents {
+                    events,
+                    caught_up: Some(Position(scan.window.start - 1)),
+                    only_if_none: !scan.window.is_empty(),
                 };
-                let caught_up = (scan.window.is_empty() || events.is_empty())
-                    .then(|| Tailed::CaughtUp(Position(scan.window.start - 1)));
-                let items = events.into_iter().map(Tailed::Event).chain(caught_up).collect();
                 Ok(Some((items, (log, tail, scan, true))))
             },
         ))

@@ -216,6 +216,7 @@ impl Writer {
     /// Shows the frame to readers.
     fn publish(&mut self) {
         let start = size(self.length);
+        let begins = self.active.count() == 0;
         self.length += self.staged.frame.len() as u64;
         let events = mem::take(&mut self.staged.events);
         self.active.extend(self.length, |index| {
@@ -234,11 +235,15 @@ impl Writer {
             self.heads.set(stream, last);
         }
         let first = self.announcer.head();
-        let events = events.into_iter().map(|(event, _)| Some(event)).collect();
+        let events = events.into_iter().map(|(event, _)| event).collect();
         let frame = Arc::new(Block::new(first, events));
         self.log.remember(Arc::clone(&frame));
         self.unvouched = true;
-        self.announcer.advance(frame.end(), frame.events());
+        self.announcer.advance(frame.end(), frame.events().iter());
+        if begins {
+            // The segment before will never be written to again: that is known only now.
+            self.bell.ring(&self.log);
+        }
     }
 
     /// Ends cleanly: a last empty frame vouches for those before it.
@@ -330,7 +335,7 @@ mod tests {
         assert_eq!(results[3], end(2));
         assert!(matches!(results[4], Err(AppendError::IdReused { .. })));
         let mut scan = crate::embedded::log::Scan { window: 0..3, filter: Arc::new(Filter::all()) };
-        assert_eq!(log.scan(&mut scan, Io::Never).unwrap().len(), 3);
+        assert_eq!(log.scan(&mut scan, Io::Never).unwrap().count(), 3);
     }
 
     #[test]

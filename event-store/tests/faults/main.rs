@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
 mod backups;
+mod blocks;
 mod closing;
 mod compressing;
 mod crashes;

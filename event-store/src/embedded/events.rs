@@ -1,0 +1,110 @@
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::vec;
+
+use futures::Stream;
+
+use super::block::Block;
+use crate::{Filter, Position, ReadError, Recorded, Tailed};
+
+/// After so many chunks without an item, others on the async runtime have their turn.
+const EMPTY_CHUNKS: usize = 64;
+
+/// The events of some blocks, one after another, that are in a window and that a filter lets
+/// through.
+#[derive(Debug)]
+pub(crate) struct Events {
+    block: Option<Arc<Block>>,
+    blocks: vec::IntoIter<Arc<Block>>,
+    window: Range<u64>,
+    filter: Arc<Filter>,
+}
+
+impl Events {
+    /// The blocks cover the window.
+    pub(crate) fn new(blocks: Vec<Arc<Block>>, window: Range<u64>, filter: Arc<Filter>) -> Self {
+        let mut blocks = blocks.into_iter();
+        Self { block: blocks.next(), blocks, window, filter }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Recorded;
+
+    fn next(&mut self) -> Option<Recorded> {
+        while let Some(block) = &self.block {
+            while self.window.start < block.end().min(self.window.end) {
+                let event = block.get(self.window.start);
+                self.window.start += 1;
+                if let Some(event) = event
+                    && self.filter.matches(event.stream.as_str(), &event.kind)
+                {
+                    return Some(event.clone());
+                }
+            }
+            self.block = self.blocks.next();
+        }
+        None
+    }
+}
+
+/// A tail's next events, then that it has caught up: where it has, or where there were none.
+#[derive(Debug)]
+pub(crate) struct TailedEvents {
+    pub(crate) events: Events,
+    /// What comes last, if anything.
+    pub(crate) caught_up: Option<Position>,
+    /// Nothing but events is said if there are any.
+    pub(crate) only_if_none: bool,
+}
+
+impl Iterator for TailedEvents {
+    type Item = Tailed;
+
+    fn next(&mut self) -> Option<Tailed> {
+        let Some(event) = self.events.next() else {
+            return self.caught_up.take().map(Tailed::CaughtUp);
+        };
+        if self.only_if_none {
+            self.caught_up = None;
+        }
+        Some(Tailed::Event(event))
+    }
+}
+
+/// The items of chunks, one after another.
+pub(crate) struct Items<S, I> {
+    chunks: Pin<Box<S>>,
+    items: Option<I>,
+}
+
+impl<S, I> Items<S, I> {
+    pub(crate) fn of(chunks: S) -> Self {
+        Self { chunks: Box::pin(chunks), items: None }
+    }
+}
+
+impl<S, I> Stream for Items<S, I>
+where
+    S: Stream<Item = Result<I, ReadError>>,
+    I: Iterator + Unpin,
+{
+    type Item = Result<I::Item, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        for _ in 0..EMPTY_CHUNKS {
+            if let Some(item) = self.items.as_mut().and_then(Iterator::next) {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match ready!(self.chunks.as_mut().poll_next(context)) {
+                Some(Ok(items)) => self.items = Some(items),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,186 @@
+//! A segment's records, read and decoded in blocks. A block has the records that begin within one
+//! stretch of the segment; it is checked and decoded when it is loaded, and cached like that.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Extent, Segment};
+use crate::embedded::block::{Block, BlockBuilder};
+use crate::embedded::bytes::{narrow, size};
+use crate::embedded::cache::{Io, Key, Part};
+use crate::embedded::error::Fault;
+use crate::embedded::format::{RECORD_HEADER, Record};
+use crate::{ReadError, Recorded};
+
+/// The bytes of a stretch.
+const STRETCH: u32 = 16 << 10;
+/// Most records that begin within one.
+const MOST: u64 = STRETCH as u64 / RECORD_HEADER as u64 + 1;
+/// A larger record is read by itself, each time.
+const LARGE: u32 = 256 << 10;
+/// Read at a time by a scan.
+const SCAN_BYTES: u32 = 512 << 10;
+const SCAN_EVENTS: u64 = 4_096;
+/// Most blocks that a scan takes from the cache at a time.
+const SCAN_BLOCKS: usize = 8;
+
+impl Segment {
+    /// The event at a position; without contents where it was dropped.
+    pub(crate) fn event(&self, position: u64, io: Io) -> Result<Recorded, Fault> {
+        let offsets = self.offsets(position..position + 1, io)?;
+        let at = offsets[0].into()..offsets[1].into();
+        let event = self.block(position, &at, io)?.record(position).cloned();
+        event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
+    }
+
+    /// A block that has the record at a position, which is in a known place.
+    pub(crate) fn block(&self, position: u64, at: &Extent, io: Io) -> Result<Arc<Block>, Fault> {
+        let stretch = narrow(size(at.start)) / STRETCH;
+        if self.is_settled(stretch) && at.end - at.start <= u64::from(LARGE) {
+            let load = || self.load(position, stretch);
+            match self.cache.block(self.key(stretch), io, load) {
+                Ok(block) if block.covers(position) => return Ok(block),
+                // Another record may be damaged, and this one is good.
+                Ok(_) | Err(Fault::Read(ReadError::Damaged { .. })) => {}
+                fault => return fault,
+            }
+        }
+        let bytes = self.read(at.clone(), io)?;
+        self.decode(position, &[at.start, at.end].map(|at| narrow(size(at))), &bytes)
+    }
+
+    /// The next blocks of a scan over positions of this segment: they cover the first one and some
+    /// after it.
+    pub(crate) fn blocks(&self, positions: Range<u64>, io: Io) -> Result<Vec<Arc<Block>>, Fault> {
+        match io {
+            Io::Never => self.cached(positions),
+            Io::Allowed => self.load_many(positions),
+        }
+    }
+
+    fn cached(&self, positions: Range<u64>) -> Result<Vec<Arc<Block>>, Fault> {
+        let (mut blocks, mut next) = (Vec::with_capacity(SCAN_BLOCKS), positions.start);
+        while blocks.len() < SCAN_BLOCKS && next < positions.end {
+            let at = self.offsets(next..next + 1, Io::Never)?[0];
+            match self.cache.peek_block(&self.key(at / STRETCH)) {
+                Some(block) if block.covers(next) => {
+                    next = block.end();
+                    blocks.push(block);
+                }
+                _ => break,
+            }
+        }
+        if blocks.is_empty() { Err(Fault::NotCached) } else { Ok(blocks) }
+    }
+
+    /// Reads many stretches at once. They are cached as far as there is room: a scan over
+    /// everything takes nobody's place.
+    fn load_many(&self, positions: Range<u64>) -> Result<Vec<Arc<Block>>, Fault> {
+        // The record before tells whether the first stretch is read from its beginning.
+        let first = positions.start - u64::from(positions.start > self.first());
+        let end = positions.end.min(first + SCAN_EVENTS);
+        let offsets = self.offsets(first..end, Io::Allowed)?;
+        let mut groups = by_stretch(&offsets, size(positions.start - first));
+        if end < positions.end && groups.len() > 1 {
+            // There may be more of it.
+            groups.pop();
+        }
+        let start = offsets[groups[0].start];
+        let fit = groups.partition_point(|group| offsets[group.end] - start <= SCAN_BYTES);
+        groups.truncate(fit.max(1));
+        let end = offsets[groups[groups.len() - 1].end];
+        let bytes = self.read(start.into()..end.into(), Io::Allowed)?;
+        let load = |group: Range<usize>| {
+            let within =
+                (offsets[group.start] - start) as usize..(offsets[group.end] - start) as usize;
+            let position = first + group.start as u64;
+            let records = &offsets[group.start..=group.end];
+            if !self.is_whole(first, &offsets, &group) || !self.cache.has_room(within.len()) {
+                return self.decode(position, records, &bytes.slice(within));
+            }
+            // Bytes of its own, so that it does not keep all those that were read.
+            let block = self.decode(position, records, &Bytes::copy_from_slice(&bytes[within]))?;
+            self.cache.insert_block(self.key(records[0] / STRETCH), Arc::clone(&block));
+            Ok(block)
+        };
+        let mut blocks = Vec::with_capacity(groups.len());
+        for group in groups {
+            match load(group) {
+                Ok(block) => blocks.push(block),
+                // What comes before damage is read.
+                Err(_) if !blocks.is_empty() => break,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Whether a group of the records from a position on is what the cache holds of their stretch.
+    fn is_whole(&self, first: u64, offsets: &[u32], group: &Range<usize>) -> bool {
+        let stretch = offsets[group.start] / STRETCH;
+        let starts = group.start == 0 || offsets[group.start - 1] / STRETCH < stretch;
+        let ends = offsets[group.end] / STRETCH > stretch
+            || (self.is_closed() && first + group.end as u64 == self.end());
+        let large = offsets[group.end] - offsets[group.end - 1] > LARGE;
+        starts && ends && !large && self.is_settled(stretch)
+    }
+
+    /// Reads the block of a stretch in which a position's record begins.
+    fn load(&self, position: u64, stretch: u32) -> Result<Arc<Block>, Fault> {
+        let first = position.saturating_sub(MOST).max(self.first());
+        let offsets = self.offsets(first..self.end().min(position + MOST), Io::Allowed)?;
+        let records = &offsets[..offsets.len() - 1];
+        let start = records.partition_point(|offset| offset / STRETCH < stretch);
+        let mut end = records.partition_point(|offset| offset / STRETCH <= stretch);
+        if end > start && offsets[end] - offsets[end - 1] > LARGE {
+            end -= 1;
+        }
+        let bytes = self.read(offsets[start].into()..offsets[end].into(), Io::Allowed)?;
+        self.decode(first + start as u64, &offsets[start..=end], &bytes)
+    }
+
+    /// Checks and decodes the records from a position on: where they begin, where the last of them
+    /// ends, and the bytes from the first on.
+    fn decode(&self, first: u64, offsets: &[u32], bytes: &Bytes) -> Result<Arc<Block>, Fault> {
+        let records = &offsets[..offsets.len() - 1];
+        let mut block = BlockBuilder::new(first, records.len(), bytes);
+        for (position, &offset) in (first..).zip(records) {
+            let at = (offset - offsets[0]) as usize;
+            block.push(&self.record(&bytes[at..], position, offset.into())?, bytes);
+        }
+        Ok(block.finish())
+    }
+
+    /// The record at the start of bytes that were read from an offset.
+    pub(crate) fn record<'a>(
+        &self,
+        bytes: &'a [u8],
+        at: u64,
+        offset: u64,
+    ) -> Result<Record<'a>, Fault> {
+        Record::decode(bytes, at).map_err(|flaw| Fault::damaged(&self.name, offset, flaw))
+    }
+
+    fn key(&self, stretch: u32) -> Key {
+        Key { segment: self.id, part: Part::Block(stretch.into()) }
+    }
+
+    /// Whether nothing more will begin in a stretch.
+    fn is_settled(&self, stretch: u32) -> bool {
+        self.is_closed() || (u64::from(stretch) + 1) * u64::from(STRETCH) <= self.length()
+    }
+}
+
+/// Ranges of the records that begin in one stretch each, from one of them on.
+fn by_stretch(offsets: &[u32], from: usize) -> Vec<Range<usize>> {
+    let records = &offsets[from..offsets.len() - 1];
+    let mut start = from;
+    let group = |records: &[u32]| {
+        let group = start..start + records.len();
+        start = group.end;
+        group
+    };
+    records.chunk_by(|a, b| a / STRETCH == b / STRETCH).map(group).collect()
+}

@@ -1,0 +1,114 @@
+//! Records of all sizes, read one by one and in blocks, from the cache and past it.
+
+use std::sync::Arc;
+
+use daybook_event_store::{
+    Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, NewEvent, ReadError,
+    Recorded, Revision,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::given::{DIR, all, event, id, of_stream, stream, streams_agree};
+use crate::sim::Sim;
+
+/// Nothing to speak of, less than a block, a block's bytes, several blocks', and more than what is
+/// cached.
+const SIZES: [usize; 7] = [0, 300, 16_384, 1_000, 70_000, 40, 300_000];
+const EVENTS: usize = 700;
+
+fn sized(n: usize) -> NewEvent {
+    let data = vec![n.to_le_bytes()[0]; SIZES[n / 3 % SIZES.len()]].into();
+    NewEvent { data, ..event(n) }
+}
+
+fn open(sim: &Sim, cache_bytes: u64) -> EmbeddedStore {
+    let options = EmbeddedOptions { segment_bytes: 6 << 20, cache_bytes, ..Default::default() };
+    EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options).unwrap()
+}
+
+/// Streams of records of all sizes, some of a frame, in several segments.
+async fn filled() -> Sim {
+    let sim = Sim::default();
+    let store = open(&sim, 1 << 20);
+    for n in (0..EVENTS).step_by(7) {
+        let events = (n..n + 7).map(sized).collect();
+        store.append(&stream(n / 7 % 3), Expected::Any, events).await.unwrap();
+    }
+    assert!(sim.files("log").len() > 3);
+    sim
+}
+
+async fn backward(store: &EmbeddedStore, n: usize) -> Vec<Recorded> {
+    store.read(&stream(n), Revision::END, Direction::Backward).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn records_of_all_sizes_read_the_same_from_the_cache_and_past_it() {
+    let sim = filled().await;
+    for cache_bytes in [0, 1 << 20, 1 << 30] {
+        let store = open(&sim, cache_bytes);
+        for _ in 0..2 {
+            let events = all(&store).await;
+            assert_eq!(events.len(), EVENTS);
+            for (n, stored) in events.iter().enumerate() {
+                let NewEvent { id, data, metadata, .. } = sized(n);
+                assert_eq!((stored.id, &stored.data, &stored.metadata), (id, &data, &metadata));
+            }
+            streams_agree(&store, &events).await;
+            for n in 0..3 {
+                let mut reversed = of_stream(&store, &stream(n)).await;
+                reversed.reverse();
+                assert_eq!(backward(&store, n).await, reversed);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_begins_anywhere() {
+    let sim = filled().await;
+    let store = open(&sim, 4 << 20);
+    let events = all(&store).await;
+    for after in (0..EVENTS).step_by(11) {
+        let filter = Filter::kinds(&["Even"]);
+        let rest = store.read_all(Some(events[after].position), filter.clone());
+        let rest: Vec<_> = rest.try_collect().await.unwrap();
+        let mut expected = events[after + 1..].to_vec();
+        expected.retain(|event| filter.matches(event.stream.as_str(), &event.kind));
+        assert_eq!(rest, expected);
+    }
+}
+
+#[tokio::test]
+async fn damage_hides_no_other_record_of_its_block() {
+    let sim = Sim::default();
+    let store = open(&sim, 1 << 20);
+    for n in 0..200 {
+        store.append(&stream(n), Expected::Any, vec![event(n)]).await.unwrap();
+    }
+    store.close();
+    // So that the first segment is closed.
+    let store = open(&sim, 1 << 20);
+    for n in 200..260 {
+        let large = NewEvent { data: vec![1; 200_000].into(), ..event(n) };
+        store.append(&stream(n), Expected::Any, vec![large]).await.unwrap();
+    }
+    store.close();
+    let log = &sim.files("log")[0];
+    let mut bytes = sim.contents(log);
+    let at = bytes.windows(16).position(|bytes| bytes == id(100).as_bytes()).unwrap();
+    bytes[at] ^= 1;
+    sim.overwrite(log, bytes);
+
+    let store = open(&sim, 1 << 20);
+
+    for n in (0..200).filter(|n| *n != 100) {
+        assert_eq!(of_stream(&store, &stream(n)).await[0].id, id(n));
+    }
+    let damaged = store.read(&stream(100), Revision::START, Direction::Forward).next().await;
+    assert!(matches!(damaged, Some(Err(ReadError::Damaged { .. }))));
+    let read: Vec<_> = store.read_all(None, Filter::all()).collect().await;
+    let (last, before) = read.split_last().unwrap();
+    assert!(matches!(last, Err(ReadError::Damaged { .. })));
+    assert!(before.len() > 50 && before.iter().all(Result::is_ok), "blocks before it are read");
+}
