@@ -5,7 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
+mod bits;
 mod child;
+mod flips;
 mod kills;
 mod ledger;
 mod load;
