@@ -268,7 +268,9 @@ impl From<ReadError> for IdempotencyError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable { .. } => Self::Unavailable(error.to_string()),
-            ReadError::Damaged { .. } => Self::Damaged(error.to_string()),
+            ReadError::Damaged { .. } | ReadError::Deleted { .. } => {
+                Self::Damaged(error.to_string())
+            }
         }
     }
 }

@@ -1,14 +1,35 @@
+//! What is to become of a request: the rules of all stores, told from what a store knows.
+
+use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::{AppendError, Appended, Expected, Position, Revision, StreamId, StreamWrite};
+use crate::lifetimes::{Lifetime, TOMBSTONE};
+use crate::{
+    AppendError, Appended, Expected, Limits, NewEvent, Position, Recorded, Revision, StreamId,
+    StreamMetadata, StreamWrite,
+};
 
-/// What a store must tell for an append to be judged.
+/// What a store can be asked to write.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    Append(Vec<StreamWrite>),
+    Delete { stream: StreamId, expected: Expected },
+    Tombstone { stream: StreamId, expected: Expected },
+}
+
+/// What a store must tell for a request to be judged.
 pub(crate) trait History {
     /// The stream's last revision.
     fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError>;
 
     /// Where the event of this id is.
     fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError>;
+
+    /// What bounds the stream's events.
+    fn lifetime(&mut self, stream: &StreamId) -> Lifetime;
+
+    /// The last event of a metadata stream.
+    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError>;
 }
 
 /// Where an event is.
@@ -19,29 +40,125 @@ pub(crate) struct Place {
     pub(crate) position: Position,
 }
 
-/// What is to be done with an append.
+/// What is to be done with a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// Nothing: it was done before, with these results.
     Repeated(Vec<Appended>),
-    /// Write it; each stream's last revision so far.
-    Fresh(Vec<Option<Revision>>),
+    /// Write all of this, in this order; the results of so many of the first are the answer.
+    Fresh { writes: Vec<Write>, answers: usize },
 }
 
-/// Judges an append whose sizes are within the limits. Its ids come before its expectations, so
-/// that a retry is answered as the first time although the stream has moved on.
+/// Events for a stream, and the revision of the first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) stream: StreamId,
+    pub(crate) first: Revision,
+    pub(crate) events: Vec<NewEvent>,
+}
+
+impl Request {
+    /// About how many bytes it takes in memory and on disk.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self::Append(writes) = self else { return 256 };
+        let events = writes.iter().flat_map(|write| &write.events);
+        events.map(|event| event.data.len() + event.metadata.len() + 256).sum()
+    }
+
+    /// Checks what can be told from the request alone.
+    ///
+    /// # Errors
+    /// [`AppendError::Size`] and [`AppendError::Reserved`].
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), AppendError> {
+        match self {
+            Self::Append(writes) => {
+                limits.check(writes)?;
+                writes.iter().try_for_each(check_write)
+            }
+            Self::Delete { stream, .. } | Self::Tombstone { stream, .. } => {
+                check_name(stream)?;
+                match stream.described() {
+                    Some(_) => reserved(stream, "metadata goes with the stream that it is said of"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn check_write(write: &StreamWrite) -> Result<(), AppendError> {
+    check_name(&write.stream)?;
+    let holds_metadata = write.stream.described().is_some();
+    for event in &write.events {
+        if holds_metadata && &*event.kind != StreamMetadata::KIND {
+            return reserved(&write.stream, "it takes events of the type $metadata alone");
+        }
+        if &*event.kind == TOMBSTONE {
+            return reserved(&write.stream, "a stream is ended by its tombstone, not by an append");
+        }
+    }
+    Ok(())
+}
+
+fn check_name(stream: &StreamId) -> Result<(), AppendError> {
+    let name = stream.described().unwrap_or(stream.as_str());
+    if name.is_empty() {
+        return reserved(stream, "a metadata stream is named after another stream");
+    }
+    if name.starts_with("$$") {
+        return Err(AppendError::metadata_of_metadata(stream.clone()));
+    }
+    if name.starts_with("$ce-") || name.starts_with("$et-") {
+        return reserved(stream, "it is an index over other streams' events");
+    }
+    Ok(())
+}
+
+fn reserved(stream: &StreamId, reason: &'static str) -> Result<(), AppendError> {
+    Err(AppendError::Reserved { stream: stream.clone(), reason })
+}
+
+/// Judges a request that was [checked](Request::check).
 pub(crate) fn admit(
     history: &mut impl History,
-    writes: &[StreamWrite],
+    request: Request,
 ) -> Result<Admission, AppendError> {
-    distinct_ids(writes)?;
+    match request {
+        Request::Append(writes) => append(history, writes),
+        Request::Delete { stream, expected } => delete(history, &stream, expected),
+        Request::Tombstone { stream, expected } => tombstone(history, stream, expected),
+    }
+}
+
+/// The ids of an append come before its expectations, so that a retry is answered as the first
+/// time although the stream has moved on.
+fn append(history: &mut impl History, writes: Vec<StreamWrite>) -> Result<Admission, AppendError> {
+    distinct_ids(&writes)?;
     let known = writes.iter().map(|w| repeated(history, w)).collect::<Result<Vec<_>, _>>()?;
     if let Some(first) = known.iter().position(Option::is_some) {
         let all = known.into_iter().collect::<Option<_>>().map(Admission::Repeated);
         return all.ok_or(AppendError::IdReused { id: writes[first].events[0].id });
     }
-    let last = writes.iter().map(|w| expected(history, w)).collect::<Result<_, _>>()?;
-    Ok(Admission::Fresh(last))
+    let (mut firsts, mut anew) = (Vec::with_capacity(writes.len()), Vec::new());
+    for StreamWrite { stream, expected: expectation, .. } in &writes {
+        let (last, lifetime) = expected(history, stream, *expectation)?;
+        let first = next(last);
+        if lifetime.is_deleted() && !is_described(stream, &writes) {
+            anew.push(truncated(history, stream, first, &writes)?);
+        }
+        firsts.push(first);
+    }
+    let answers = writes.len();
+    let given = writes.into_iter().zip(firsts).map(|(write, first)| {
+        let StreamWrite { stream, events, .. } = write;
+        Write { stream, first, events }
+    });
+    Ok(Admission::Fresh { writes: given.chain(anew).collect(), answers })
+}
+
+/// Whether something is said of a stream as a whole: what is meant then.
+fn is_described(stream: &StreamId, writes: &[StreamWrite]) -> bool {
+    writes.iter().any(|write| write.stream.described() == Some(stream.as_str()))
 }
 
 fn distinct_ids(writes: &[StreamWrite]) -> Result<(), AppendError> {
@@ -77,19 +194,97 @@ fn repeated(
     Ok(Some(Appended { revision: last.revision, position: last.position }))
 }
 
+/// The stream's last revision and what bounds its events, if the stream is as expected.
 fn expected(
     history: &mut impl History,
-    write: &StreamWrite,
-) -> Result<Option<Revision>, AppendError> {
-    let actual = history.last(&write.stream)?;
-    let holds = match write.expected {
+    stream: &StreamId,
+    expected: Expected,
+) -> Result<(Option<Revision>, Lifetime), AppendError> {
+    let lifetime = history.lifetime(stream);
+    if lifetime.tombstoned {
+        return Err(AppendError::Deleted { stream: stream.clone() });
+    }
+    let actual = history.last(stream)?;
+    let holds = match expected {
         Expected::Any => true,
-        Expected::NoStream => actual.is_none(),
-        Expected::StreamExists => actual.is_some(),
+        Expected::NoStream => actual.is_none() || lifetime.is_deleted(),
+        Expected::StreamExists => actual.is_some() && !lifetime.is_deleted(),
         Expected::At(revision) => actual == Some(revision),
     };
-    if holds {
-        return Ok(actual);
+    if holds { Ok((actual, lifetime)) } else { Err(conflict(stream, expected, actual)) }
+}
+
+fn conflict(stream: &StreamId, expected: Expected, actual: Option<Revision>) -> AppendError {
+    AppendError::Conflict { stream: stream.clone(), expected, actual }
+}
+
+fn next(last: Option<Revision>) -> Revision {
+    last.map_or(Revision::START, |last| Revision(last.0 + 1))
+}
+
+fn delete(
+    history: &mut impl History,
+    stream: &StreamId,
+    expectation: Expected,
+) -> Result<Admission, AppendError> {
+    let (last, lifetime) = expected(history, stream, expectation)?;
+    if last.is_none() {
+        return Err(conflict(stream, expectation, None));
     }
-    Err(AppendError::Conflict { stream: write.stream.clone(), expected: write.expected, actual })
+    if lifetime.is_deleted()
+        && let Some(metadata) = stream.metadata_stream()
+        && let Some(Recorded { revision, position, .. }) = history.metadata(&metadata)?
+    {
+        return Ok(Admission::Repeated(vec![Appended { revision, position }]));
+    }
+    let write = truncated(history, stream, StreamMetadata::DELETED, &[])?;
+    Ok(Admission::Fresh { writes: vec![write], answers: 1 })
+}
+
+fn tombstone(
+    history: &mut impl History,
+    stream: StreamId,
+    expectation: Expected,
+) -> Result<Admission, AppendError> {
+    let first = next(expected(history, &stream, expectation)?.0);
+    let id = own_id(history, &stream, first, &[])?;
+    let event = NewEvent { id, kind: TOMBSTONE.into(), data: Bytes::new(), metadata: Bytes::new() };
+    let write = Write { stream, first, events: vec![event] };
+    Ok(Admission::Fresh { writes: vec![write], answers: 1 })
+}
+
+/// Says of a stream what was said before, but that its events begin at a revision; beside what
+/// is written.
+fn truncated(
+    history: &mut impl History,
+    stream: &StreamId,
+    before: Revision,
+    beside: &[StreamWrite],
+) -> Result<Write, AppendError> {
+    let of_metadata = || AppendError::metadata_of_metadata(stream.clone());
+    let stream = stream.metadata_stream().ok_or_else(of_metadata)?;
+    let last = history.metadata(&stream)?;
+    let said = last.as_ref().and_then(|last| StreamMetadata::decode(&last.data));
+    let said = StreamMetadata { truncate_before: Some(before), ..said.unwrap_or_default() };
+    let first = next(last.map(|last| last.revision));
+    let (kind, data) = (StreamMetadata::KIND.into(), said.encode().into());
+    let id = own_id(history, &stream, first, beside)?;
+    let event = NewEvent { id, kind, data, metadata: Bytes::new() };
+    Ok(Write { stream, first, events: vec![event] })
+}
+
+/// An unused id for an event of the store's own. It follows from the event's place, so that the
+/// same requests make the same store.
+fn own_id(
+    history: &mut impl History,
+    stream: &StreamId,
+    revision: Revision,
+    beside: &[StreamWrite],
+) -> Result<Uuid, AppendError> {
+    let mut id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{revision}@{stream}").as_bytes());
+    let beside = |id| beside.iter().flat_map(|write| &write.events).any(|event| event.id == id);
+    while beside(id) || history.find(id)?.is_some() {
+        id = Uuid::new_v5(&id, &[]);
+    }
+    Ok(id)
 }

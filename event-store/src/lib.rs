@@ -6,7 +6,9 @@
 
 mod admission;
 mod embedded;
+mod lifetimes;
 mod memory;
+mod metadata;
 mod port;
 mod store;
 
@@ -17,6 +19,7 @@ pub use embedded::{
     LockGuard, OpenError, OpenMode, RealVfs, StoreFolder, Vfs, VfsFile,
 };
 pub use memory::MemoryStore;
+pub use metadata::StreamMetadata;
 pub use port::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, InvalidStreamId,
     Limits, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +9,8 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::admission::{self, Admission, History, Place};
+use crate::admission::{self, Admission, History, Place, Request, Write};
+use crate::lifetimes::{self, Lifetime, Lifetimes};
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
     Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
@@ -23,6 +25,17 @@ pub struct MemoryStore {
     log: Arc<RwLock<Log>>,
     length: Arc<watch::Sender<usize>>,
     limits: Limits,
+    clock: Clock,
+}
+
+/// Tells the time in microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone)]
+struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&(self.0)()).finish()
+    }
 }
 
 /// The events in order, and where to find them. A position is an index into `events`.
@@ -31,6 +44,20 @@ struct Log {
     events: Vec<Recorded>,
     streams: HashMap<StreamId, Vec<usize>>,
     ids: HashMap<Uuid, usize>,
+    lifetimes: Lifetimes,
+}
+
+/// How far a read of a stream has come.
+#[derive(Debug)]
+struct StreamScan {
+    stream: StreamId,
+    direction: Direction,
+    /// The revisions still to look at, and the stream's last when the read began.
+    range: Range<usize>,
+    last: Revision,
+    /// What bounded the stream when the read began, for the first look; later ones take what
+    /// bounds it then.
+    began: Option<Lifetime>,
 }
 
 impl Default for MemoryStore {
@@ -42,12 +69,39 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store with limits of its own.
     pub fn new(limits: Limits) -> Self {
-        Self { log: Arc::default(), length: Arc::new(watch::Sender::new(0)), limits }
+        Self::with_clock(limits, now)
+    }
+
+    /// An empty store with limits and a clock of its own, which tells the time in microseconds
+    /// since 1970-01-01T00:00:00Z.
+    pub fn with_clock(limits: Limits, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        let length = Arc::new(watch::Sender::new(0));
+        Self { log: Arc::default(), length, limits, clock: Clock(Arc::new(clock)) }
+    }
+
+    fn write(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
+        request.check(&self.limits)?;
+        let mut log = self.log.write();
+        match admission::admit(&mut *log, request)? {
+            Admission::Repeated(appended) => Ok(appended),
+            Admission::Fresh { writes, answers } => {
+                let now = (self.clock.0)();
+                let mut appended: Vec<_> =
+                    writes.into_iter().map(|write| log.push(write, now)).collect();
+                appended.truncate(answers);
+                self.length.send_replace(log.events.len());
+                Ok(appended)
+            }
+        }
+    }
+
+    fn write_one(&self, request: Request) -> Result<Appended, AppendError> {
+        Ok(self.write(request)?[0])
     }
 }
 
 impl Log {
-    fn push(&mut self, write: StreamWrite, now: i64) -> Appended {
+    fn push(&mut self, write: Write, now: i64) -> Appended {
         let places = self.streams.entry(write.stream.clone()).or_default();
         for NewEvent { id, kind, data, metadata } in write.events {
             let at = self.events.len();
@@ -55,6 +109,7 @@ impl Log {
             let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
             places.push(at);
             self.ids.insert(id, at);
+            self.lifetimes.extend(lifetimes::change(write.stream.as_str(), &kind, revision, &data));
             self.events.push(Recorded {
                 stream: write.stream.clone(),
                 revision,
@@ -78,28 +133,41 @@ impl Log {
         self.events[chunk].iter().filter(matches).cloned().collect()
     }
 
-    /// The events of the first chunk (or last, read backward) of a range of revisions; the range
-    /// shrinks to what is left.
-    fn revisions(
-        &self,
-        stream: &StreamId,
-        range: &mut Range<usize>,
-        direction: Direction,
-    ) -> Vec<Recorded> {
-        let places = &self.streams[stream];
+    /// A read of a stream that begins now.
+    fn begin(&self, stream: &StreamId, from: Revision, direction: Direction) -> StreamScan {
+        let length = self.streams.get(stream).map_or(0, Vec::len);
+        let from = usize::try_from(from.0).unwrap_or(usize::MAX);
+        let range = match direction {
+            Direction::Forward => from.min(length)..length,
+            Direction::Backward => 0..length.min(from.saturating_add(1)),
+        };
+        let last = Revision((length as u64).saturating_sub(1));
+        let began = Some(self.lifetimes.of(stream));
+        StreamScan { stream: stream.clone(), direction, range, last, began }
+    }
+
+    /// The live events of the first chunk (or last, read backward) of what is still to look at.
+    fn revisions(&self, scan: &mut StreamScan, now: i64) -> Result<Vec<Recorded>, ReadError> {
+        let lifetime = scan.began.take().unwrap_or_else(|| self.lifetimes.of(&scan.stream));
+        if lifetime.tombstoned {
+            scan.range = 0..0;
+            return Err(ReadError::Deleted { stream: scan.stream.clone() });
+        }
+        let Some(places) = self.streams.get(&scan.stream) else { return Ok(Vec::new()) };
+        let Range { start, end } = scan.range.clone();
         let event = |&at: &usize| self.events[at].clone();
-        match direction {
+        let bounds = lifetime.bounds(scan.last, || now);
+        let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
+        Ok(match scan.direction {
             Direction::Forward => {
-                let chunk = range.start..range.end.min(range.start + CHUNK);
-                range.start = chunk.end;
-                places[chunk].iter().map(event).collect()
+                scan.range.start = end.min(start + CHUNK);
+                places[start..scan.range.start].iter().map(event).filter(is_live).collect()
             }
             Direction::Backward => {
-                let chunk = range.start.max(range.end.saturating_sub(CHUNK))..range.end;
-                range.end = chunk.start;
-                places[chunk].iter().rev().map(event).collect()
+                scan.range.end = start.max(end.saturating_sub(CHUNK));
+                places[scan.range.end..end].iter().rev().map(event).filter(is_live).collect()
             }
-        }
+        })
     }
 }
 
@@ -113,6 +181,15 @@ impl History for Log {
             let Recorded { stream, revision, position, .. } = &self.events[at];
             Place { stream: stream.clone(), revision: *revision, position: *position }
         }))
+    }
+
+    fn lifetime(&mut self, stream: &StreamId) -> Lifetime {
+        self.lifetimes.of(stream)
+    }
+
+    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError> {
+        let last = self.streams.get(stream).and_then(|places| places.last());
+        Ok(last.map(|&at| self.events[at].clone()))
     }
 }
 
@@ -132,9 +209,11 @@ impl EventStore for MemoryStore {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        let write = StreamWrite { stream: stream.clone(), expected, events };
-        let appended = self.append_all(vec![write]).await?;
-        Ok(appended[0])
+        self.write_one(Request::Append(vec![StreamWrite {
+            stream: stream.clone(),
+            expected,
+            events,
+        }]))
     }
 
     fn read(
@@ -143,14 +222,15 @@ impl EventStore for MemoryStore {
         from: Revision,
         direction: Direction,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-        let length = self.log.read().streams.get(stream).map_or(0, Vec::len);
-        let from = usize::try_from(from.0).unwrap_or(usize::MAX);
-        let range = match direction {
-            Direction::Forward => from.min(length)..length,
-            Direction::Backward => 0..length.min(from.saturating_add(1)),
-        };
-        let (log, stream) = (Arc::clone(&self.log), stream.clone());
-        chunks(range, move |range| log.read().revisions(&stream, range, direction))
+        let (log, clock) = (Arc::clone(&self.log), self.clock.clone());
+        let mut scan = log.read().begin(stream, from, direction);
+        let mut more = true;
+        let chunks = std::iter::from_fn(move || {
+            // A tombstone is reported of an empty stream as well.
+            let first = std::mem::take(&mut more);
+            (first || !scan.range.is_empty()).then(|| log.read().revisions(&mut scan, (clock.0)()))
+        });
+        flatten(chunks)
     }
 
     fn read_all(
@@ -160,7 +240,10 @@ impl EventStore for MemoryStore {
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
         let log = Arc::clone(&self.log);
         let end = log.read().events.len();
-        chunks(next_index(after).min(end)..end, move |range| log.read().scan(range, &filter))
+        let mut range = next_index(after).min(end)..end;
+        flatten(std::iter::from_fn(move || {
+            (!range.is_empty()).then(|| Ok(log.read().scan(&mut range, &filter)))
+        }))
     }
 
     fn tail(
@@ -189,28 +272,32 @@ impl EventStore for MemoryStore {
     async fn head(&self) -> Result<Option<Position>, ReadError> {
         Ok(self.log.read().events.last().map(|event| event.position))
     }
+
+    async fn delete(&self, stream: &StreamId, expected: Expected) -> Result<Appended, AppendError> {
+        self.write_one(Request::Delete { stream: stream.clone(), expected })
+    }
+
+    async fn tombstone(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> Result<Appended, AppendError> {
+        self.write_one(Request::Tombstone { stream: stream.clone(), expected })
+    }
 }
 
-/// The events that `next` takes off a range until nothing of it is left.
-fn chunks(
-    range: Range<usize>,
-    mut next: impl FnMut(&mut Range<usize>) -> Vec<Recorded> + Send + 'static,
+fn flatten(
+    chunks: impl Iterator<Item = Result<Vec<Recorded>, ReadError>> + Send + 'static,
 ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-    let mut range = range;
-    let chunks = std::iter::from_fn(move || (!range.is_empty()).then(|| next(&mut range)));
-    stream::iter(chunks.flatten().map(Ok))
+    let items = |chunk: Result<Vec<Recorded>, ReadError>| match chunk {
+        Ok(events) => events.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    };
+    stream::iter(chunks.flat_map(items))
 }
 
 impl AtomicAppend for MemoryStore {
     async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        self.limits.check(&writes)?;
-        let mut log = self.log.write();
-        if let Admission::Repeated(appended) = admission::admit(&mut *log, &writes)? {
-            return Ok(appended);
-        }
-        let now = now();
-        let appended = writes.into_iter().map(|write| log.push(write, now)).collect();
-        self.length.send_replace(log.events.len());
-        Ok(appended)
+        self.write(Request::Append(writes))
     }
 }

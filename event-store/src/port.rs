@@ -1,14 +1,20 @@
+use std::borrow::Borrow;
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::StreamMetadata;
+
 /// A stream's name: `<category>-<id>`. The category is what stands before the first hyphen, as
 /// in EventStoreDB; a name without a hyphen has no category.
+///
+/// A name that begins with `$$` is that of the stream that holds another one's metadata.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(Arc<str>);
 
@@ -21,8 +27,10 @@ pub struct InvalidStreamId {
 }
 
 impl StreamId {
-    /// The longest name, in bytes.
-    pub const MAX_LEN: usize = 255;
+    /// The longest name, in bytes. That of a metadata stream may have two more.
+    pub const MAX_LEN: usize = 253;
+    /// What the names of metadata streams begin with.
+    pub(crate) const METADATA: &str = "$$";
 
     /// The stream of one instance of a category.
     ///
@@ -42,6 +50,20 @@ impl StreamId {
         &self.0
     }
 
+    /// The stream that holds this one's metadata: its name after `$$`. `None` for a metadata
+    /// stream, of which nothing can be said.
+    pub fn metadata_stream(&self) -> Option<Self> {
+        match self.described() {
+            Some(_) => None,
+            None => Some(Self([Self::METADATA, &*self.0].concat().into())),
+        }
+    }
+
+    /// The name of the stream whose metadata this one holds, if it is a metadata stream.
+    pub(crate) fn described(&self) -> Option<&str> {
+        self.0.strip_prefix(Self::METADATA)
+    }
+
     /// What stands before the first hyphen; empty where there is none.
     pub fn category(&self) -> &str {
         self.0.split_once('-').map_or("", |(category, _)| category)
@@ -57,10 +79,20 @@ impl FromStr for StreamId {
     type Err = InvalidStreamId;
 
     fn from_str(input: &str) -> Result<Self, InvalidStreamId> {
-        if input.is_empty() || input.len() > Self::MAX_LEN || input.chars().any(char::is_control) {
+        let described = input.strip_prefix(Self::METADATA).unwrap_or(input);
+        if input.is_empty()
+            || described.len() > Self::MAX_LEN
+            || input.chars().any(char::is_control)
+        {
             return Err(InvalidStreamId { input: input.chars().take(80).collect() });
         }
         Ok(Self(input.into()))
+    }
+}
+
+impl Borrow<str> for StreamId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -109,11 +141,11 @@ impl fmt::Display for Position {
 pub enum Expected {
     /// Nothing.
     Any,
-    /// The stream has no event.
+    /// The stream has no event, or was deleted.
     NoStream,
-    /// The stream has at least one event.
+    /// The stream has at least one event, and was not deleted since the last.
     StreamExists,
-    /// The stream's last event has this revision.
+    /// The stream's last event has this revision, whether or not it can still be read.
     At(Revision),
 }
 
@@ -293,6 +325,20 @@ pub enum AppendError {
         /// Its last revision; `None` where it has no event.
         actual: Option<Revision>,
     },
+    /// The stream was tombstoned: nothing can be appended to it ever again.
+    #[error("stream {stream} has been deleted for good")]
+    Deleted {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The store keeps this stream, or this type of event, for itself.
+    #[error("stream {stream} cannot be written to like this: {reason}")]
+    Reserved {
+        /// The stream.
+        stream: StreamId,
+        /// What is to be done instead.
+        reason: &'static str,
+    },
     /// Some of the event ids are in the store already, but not as this very append.
     #[error("event id {id} was used before by another append")]
     IdReused {
@@ -327,9 +373,22 @@ pub enum AppendError {
     },
 }
 
+impl AppendError {
+    /// Nothing can be said of this stream.
+    pub(crate) fn metadata_of_metadata(stream: StreamId) -> Self {
+        Self::Reserved { stream, reason: "a metadata stream has no metadata of its own" }
+    }
+}
+
 /// Why events could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
+    /// The stream was tombstoned: none of its events can be read ever again.
+    #[error("stream {stream} has been deleted for good")]
+    Deleted {
+        /// The stream.
+        stream: StreamId,
+    },
     /// What is on disk is not what was written.
     #[error("the store is damaged at {place}: {reason}")]
     Damaged {
@@ -353,8 +412,16 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// Appends events to a stream: all or none, durable when it returns.
     ///
     /// Where all of the events' ids are in this stream already, one after another, nothing is
-    /// appended and the earlier result is returned, whatever is expected. Where only some of them
-    /// are in the store, or elsewhere, or one comes twice in the append: [`AppendError::IdReused`].
+    /// appended and the earlier result is returned, whatever is expected and whatever became of
+    /// the stream since. Where only some of them are in the store, or elsewhere, or one comes twice
+    /// in the append: [`AppendError::IdReused`].
+    ///
+    /// A stream that was [deleted](Self::delete) begins anew: its revisions go on, and what it had
+    /// before stays hidden.
+    ///
+    /// A metadata stream takes events of the type [`StreamMetadata::KIND`] and no others; each does
+    /// what [`set_metadata`](Self::set_metadata) does. Names that begin with `$ce-` or `$et-` and
+    /// the type `$streamDeleted` are the store's own.
     ///
     /// An append whose future is dropped may still take place.
     fn append(
@@ -365,7 +432,11 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
 
     /// Reads a stream from a revision on (inclusive), as it stands now. A stream without events
-    /// reads as empty.
+    /// reads as empty, and so does a deleted one; of a stream with bounds, the events that these
+    /// exclude are left out, even if that became so during the read.
+    ///
+    /// # Errors
+    /// [`ReadError::Deleted`] for a tombstoned stream and its metadata.
     fn read(
         &self,
         stream: &StreamId,
@@ -374,6 +445,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
 
     /// Reads all matching events after a position, oldest first, up to the end as it stands now.
+    /// Events that their stream's readers do not see any more may be among them.
     fn read_all(
         &self,
         after: Option<Position>,
@@ -391,6 +463,76 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// The position of the last event; `None` where there is none.
     fn head(&self) -> impl Future<Output = Result<Option<Position>, ReadError>> + Send;
+
+    /// Deletes a stream: it reads as empty from now on, and an append to it begins it anew. Its
+    /// metadata stays, with [`StreamMetadata::DELETED`] for its truncation; the result is the place
+    /// of that event in the metadata stream. Of a stream that is deleted already, it is the place
+    /// of the deletion.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] also where the stream never had an event, whatever is expected.
+    fn delete(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
+
+    /// Ends a stream for good, whether or not it has events: it cannot be read or appended to ever
+    /// again. The result is the place of the tombstone, an event of the type `$streamDeleted`, in
+    /// the stream.
+    ///
+    /// # Errors
+    /// [`AppendError::Deleted`] where that was done before.
+    fn tombstone(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
+
+    /// What was said last of a stream as a whole, and the revision of that in the metadata stream;
+    /// `None` where nothing was. Malformed metadata says nothing.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    fn metadata(
+        &self,
+        stream: &StreamId,
+    ) -> impl Future<Output = Result<Option<(StreamMetadata, Revision)>, ReadError>> + Send {
+        async move {
+            let Some(stream) = stream.metadata_stream() else { return Ok(None) };
+            let mut events = pin!(self.read(&stream, Revision::END, Direction::Backward));
+            let Some(last) = events.try_next().await? else { return Ok(None) };
+            let metadata = StreamMetadata::decode(&last.data).unwrap_or_default();
+            Ok(Some((metadata, last.revision)))
+        }
+    }
+
+    /// Says something of a stream as a whole, in place of all that was said before. The stream need
+    /// not have events. What is expected is the revision of the metadata.
+    ///
+    /// The id is that of the event in the metadata stream; repeated, it changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    fn set_metadata(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        metadata: &StreamMetadata,
+        event_id: Uuid,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        let event = NewEvent {
+            id: event_id,
+            kind: StreamMetadata::KIND.into(),
+            data: metadata.encode().into(),
+            metadata: Bytes::new(),
+        };
+        let stream = stream.metadata_stream().ok_or_else(|| stream.clone());
+        async move {
+            let stream = stream.map_err(AppendError::metadata_of_metadata)?;
+            self.append(&stream, expected, vec![event]).await
+        }
+    }
 }
 
 /// Stores that can append to several streams at once. EventStoreDB's protocol cannot, so nothing

@@ -129,6 +129,24 @@ impl EventStore for Store {
             Self::Embedded(store) => store.head().await,
         }
     }
+
+    async fn delete(&self, stream: &StreamId, expected: Expected) -> Result<Appended, AppendError> {
+        match self {
+            Self::Memory(store) => store.delete(stream, expected).await,
+            Self::Embedded(store) => store.delete(stream, expected).await,
+        }
+    }
+
+    async fn tombstone(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> Result<Appended, AppendError> {
+        match self {
+            Self::Memory(store) => store.tombstone(stream, expected).await,
+            Self::Embedded(store) => store.tombstone(stream, expected).await,
+        }
+    }
 }
 
 impl AtomicAppend for Store {

@@ -144,7 +144,8 @@ where
         limit: usize,
     ) -> usize {
         match error {
-            AppendError::Conflict { .. } => {
+            // Loading the stream again tells either.
+            AppendError::Conflict { .. } | AppendError::Deleted { .. } => {
                 self.metrics.conflicts.inc();
                 let tried = self.retry(batch.into_pending(), queue, &error);
                 pause(self.options.backoff, tried).await;
@@ -162,7 +163,9 @@ where
             AppendError::Size { .. } => {
                 self.fail(batch.into_pending(), &CommandError::TooLarge(error));
             }
-            AppendError::Unavailable { .. } | AppendError::Stopped { .. } => {
+            AppendError::Unavailable { .. }
+            | AppendError::Stopped { .. }
+            | AppendError::Reserved { .. } => {
                 self.fail(batch.into_pending(), &CommandError::Unavailable(error.into()));
             }
         }

@@ -66,8 +66,8 @@ pub enum CommandError<R> {
     /// The store cannot serve the command now.
     #[error("the store is not available")]
     Unavailable(#[source] StoreError),
-    /// The stream holds something that cannot be read.
-    #[error("the stream is damaged")]
+    /// The stream holds something that cannot be read, or has been deleted for good.
+    #[error("the stream cannot be read")]
     Damaged(#[source] LoadError),
     /// The aggregate's id does not make a stream's name.
     #[error(transparent)]
@@ -81,9 +81,8 @@ impl<R> From<LoadError> for CommandError<R> {
             LoadError::Read(read @ ReadError::Unavailable { .. }) => {
                 Self::Unavailable(StoreError::Read(read))
             }
-            LoadError::Read(ReadError::Damaged { .. }) | LoadError::Undecodable { .. } => {
-                Self::Damaged(error)
-            }
+            LoadError::Read(ReadError::Damaged { .. } | ReadError::Deleted { .. })
+            | LoadError::Undecodable { .. } => Self::Damaged(error),
         }
     }
 }

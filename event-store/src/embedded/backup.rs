@@ -288,7 +288,7 @@ impl<'a> Store<'a> {
         let Some(source) = self.sources.iter().find(within) else { return Ok(None) };
         let segment = match &source.last {
             Some(last) => Arc::clone(last),
-            None => Arc::new(self.folder.closed_as_it_is(source.first)?),
+            None => Arc::new(self.folder.closed_as_it_is(source.first)?.0),
         };
         let event = segment.event(position, Io::Allowed).map_err(Fault::into_read_error)?;
         Ok(Some(event.id))

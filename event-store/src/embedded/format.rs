@@ -6,6 +6,7 @@ use crc32c::{crc32c, crc32c_append};
 use uuid::Uuid;
 
 use super::bytes::{array, narrow, size, u16_at, u32_at, u64_at};
+use crate::lifetimes::{self, Lifetime};
 use crate::{NewEvent, Revision, StreamId};
 
 /// The format that this build writes, and the only one that it reads.
@@ -250,6 +251,14 @@ impl<'a> Record<'a> {
 
     pub(crate) fn kind(&self) -> &'a str {
         self.kind
+    }
+
+    /// What the event says of a stream's lifetime.
+    pub(crate) fn change(&self) -> Option<(StreamId, Lifetime)> {
+        let data = self.metadata + size(u32_at(self.bytes, 40).into());
+        let change =
+            || lifetimes::change(self.stream, self.kind, self.revision(), &self.bytes[data..]);
+        if self.is_husk() { None } else { change() }
     }
 
     /// Metadata and payload, as slices of the bytes that the record was decoded from.

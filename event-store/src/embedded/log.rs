@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 use super::block::Block;
@@ -10,13 +10,19 @@ use super::cache::Io;
 use super::error::Fault;
 use super::events::Events;
 use super::index::Wanted;
+use super::open::Segments;
 use super::recent::Recent;
 use super::segment::{Extent, Segment};
+use super::vfs::Vfs;
 use crate::admission::Place;
-use crate::{Direction, Filter, Recorded, Revision, StreamId};
+use crate::lifetimes::{Bounds, Changes, Lifetime, Lifetimes};
+use crate::{Direction, Filter, ReadError, Recorded, Revision, StreamId};
 
 /// Most frames in memory that a scan takes at a time.
 const FRAMES: usize = 64;
+
+/// The events of a first chunk of a stream; the next ones are larger.
+const FIRST_CHUNK: usize = 16;
 
 /// Most events of a stream read at a time.
 const MOST_EVENTS: usize = 256;
@@ -26,6 +32,9 @@ const MOST_EVENTS: usize = 256;
 pub(crate) struct Log {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     recent: RwLock<Recent>,
+    lifetimes: RwLock<Lifetimes>,
+    /// The clock that events' ages are told by.
+    vfs: Arc<dyn Vfs>,
 }
 
 /// How far a scan over all events has come.
@@ -46,12 +55,19 @@ pub(crate) struct StreamScan {
     /// The positions still to look at.
     pub(crate) window: Range<u64>,
     /// At most so many events at once; grows as the read goes on.
-    pub(crate) most: usize,
+    most: usize,
+    /// What bounded the stream when the read began, for the first look; later ones take what
+    /// bounds it then.
+    began: Option<Lifetime>,
+    /// The stream's last revision when the read began, once that was asked for.
+    last: Option<Revision>,
 }
 
 impl Log {
-    pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Self { segments: RwLock::new(Arc::new(segments)), recent: RwLock::default() }
+    pub(crate) fn new(segments: Segments, vfs: Arc<dyn Vfs>) -> Self {
+        let Segments { in_order, lifetimes } = segments;
+        let (segments, lifetimes) = (RwLock::new(Arc::new(in_order)), RwLock::new(lifetimes));
+        Self { segments, recent: RwLock::default(), lifetimes, vfs }
     }
 
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
@@ -91,6 +107,42 @@ impl Log {
         let recent = self.recent.read();
         let frames = recent.from(window.start).take_while(|frame| frame.first() < window.end);
         frames.take(FRAMES).cloned().collect()
+    }
+
+    /// What bounds streams' events. Nothing that takes long must be done with it.
+    pub(crate) fn lifetimes(&self) -> RwLockReadGuard<'_, Lifetimes> {
+        self.lifetimes.read()
+    }
+
+    /// Takes changes of streams' lifetimes in, and shows the events that say so, as one step.
+    pub(crate) fn bound<T>(&self, changes: Changes, show: impl FnOnce() -> T) -> T {
+        if changes.is_empty() {
+            return show();
+        }
+        let mut lifetimes = self.lifetimes.write();
+        lifetimes.extend(changes);
+        show()
+    }
+
+    /// A read of a stream that begins now, with as many events as are shown.
+    pub(crate) fn begin(
+        &self,
+        stream: &StreamId,
+        from: Revision,
+        direction: Direction,
+        shown: impl FnOnce() -> u64,
+    ) -> StreamScan {
+        let lifetimes = self.lifetimes();
+        let (began, window) = (Some(lifetimes.of(stream)), 0..shown());
+        StreamScan {
+            stream: stream.clone(),
+            from,
+            direction,
+            window,
+            most: FIRST_CHUNK,
+            began,
+            last: None,
+        }
     }
 
     /// A stream's last revision.
@@ -142,13 +194,69 @@ impl Log {
         Ok(events)
     }
 
-    /// The next events of a stream; none at its end, and none over a stretch of dropped ones.
+    /// The next live events of a stream; none at its end, and none over a stretch of others.
     pub(crate) fn read(&self, scan: &mut StreamScan, io: Io) -> Result<Vec<Recorded>, Fault> {
         if io == Io::Allowed {
             // The hop to this thread is paid: make the most of it.
             scan.most = MOST_EVENTS;
         }
+        // In this order: what was dropped from these segments was so by what is known of it now.
         let segments = self.segments();
+        let lifetime = scan.began.unwrap_or_else(|| self.lifetimes().of(&scan.stream));
+        let bounds = self.bounds(&segments, scan, lifetime, io)?;
+        let Some(events) = self.read_within(&segments, scan, &bounds, io)? else {
+            scan.began = None;
+            return self.read(scan, io);
+        };
+        scan.began = None;
+        Ok(events)
+    }
+
+    /// What a lifetime means for a read now; what is too old at one end of its window is cut off.
+    fn bounds(
+        &self,
+        segments: &[Arc<Segment>],
+        scan: &mut StreamScan,
+        lifetime: Lifetime,
+        io: Io,
+    ) -> Result<Bounds, Fault> {
+        if lifetime.tombstoned {
+            scan.window = 0..0;
+            return Err(Fault::Read(ReadError::Deleted { stream: scan.stream.clone() }));
+        }
+        if lifetime.is_deleted() {
+            scan.window = 0..0;
+        }
+        if let Some(most) = lifetime.max_count {
+            scan.most = scan.most.min(size(most.get()));
+            if scan.last.is_none() {
+                let last = self.last_event(&scan.stream, scan.window.end, io)?;
+                scan.last = last.map(|event| event.revision);
+            }
+        }
+        let last = scan.last.unwrap_or(Revision::START);
+        let bounds = lifetime.bounds(last, || self.vfs.now());
+        if let Some(since) = bounds.since {
+            let is_old =
+                |segment: &Arc<Segment>| segment.count() > 0 && segment.recorded_at() < since;
+            let old = segments.iter().rposition(is_old).map_or(0, |last| segments[last].end());
+            scan.window.start = scan.window.start.max(old).min(scan.window.end);
+        }
+        Ok(bounds)
+    }
+
+    /// The next live events of a stream; `None` where some were dropped since the read began, which
+    /// what bounded the stream then does not tell.
+    fn read_within(
+        &self,
+        segments: &[Arc<Segment>],
+        scan: &mut StreamScan,
+        bounds: &Bounds,
+        io: Io,
+    ) -> Result<Option<Vec<Recorded>>, Fault> {
+        if scan.direction == Direction::Forward {
+            scan.from = scan.from.max(bounds.first);
+        }
         while !scan.window.is_empty() {
             let at = match scan.direction {
                 Direction::Forward => segments.partition_point(|s| s.first() <= scan.window.start),
@@ -160,13 +268,42 @@ impl Log {
                 scan.pass(segment.first(), segment.end());
                 continue;
             };
-            let last = *last;
-            let events = self.events(segment, places, io)?;
+            let (last, count) = (*last, places.len());
+            let mut events = self.events(segment, places, io)?;
+            if events.len() < count && scan.began.is_some() {
+                return Ok(None);
+            }
             scan.pass(last, last + 1);
+            let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
+            if scan.direction == Direction::Backward
+                && let Some(oldest) = events.last()
+                && (oldest.revision <= bounds.first || !is_live(oldest))
+            {
+                scan.window.end = scan.window.start;
+            }
+            events.retain(is_live);
             scan.most = (scan.most * 4).min(MOST_EVENTS);
-            return Ok(events);
+            return Ok(Some(events));
         }
-        Ok(Vec::new())
+        Ok(Some(Vec::new()))
+    }
+
+    /// The last of a stream's events before a position, without its contents where it was dropped.
+    pub(crate) fn last_event(
+        &self,
+        stream: &StreamId,
+        before: u64,
+        io: Io,
+    ) -> Result<Option<Recorded>, Fault> {
+        for segment in self.segments().iter().rev().filter(|segment| segment.first() < before) {
+            let end = narrow(size(before.min(segment.end()) - segment.first()));
+            let (from, direction) = (Revision::END.0, Direction::Backward);
+            let wanted = Wanted { window: 0..end, from, direction, most: 1 };
+            if let Some((position, _)) = segment.places(stream, &wanted, io)?.pop() {
+                return segment.event(position, io).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The events at some places of a segment.

@@ -11,6 +11,7 @@ use super::scan::{self, Scan};
 use super::segment::Segment;
 use super::vfs::{OpenMode, Vfs, VfsFile};
 use super::{bytes, compressed, layout};
+use crate::lifetimes::{Changes, Lifetimes};
 
 /// The files of a store, for whoever opens or writes segments.
 #[derive(Debug, Clone)]
@@ -20,9 +21,16 @@ pub(crate) struct Folder {
     pub(crate) cache: Cache,
 }
 
+/// The segments of a store in order, and the lifetimes of their streams.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    pub(crate) in_order: Vec<Arc<Segment>>,
+    pub(crate) lifetimes: Lifetimes,
+}
+
 impl Folder {
     /// Opens all segments; the last is the one to write to, and there always is one.
-    pub(crate) fn open(&self) -> Result<Vec<Arc<Segment>>, OpenError> {
+    pub(crate) fn open(&self) -> Result<Segments, OpenError> {
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
         layout::check_format(&*self.vfs, &self.dir, firsts.is_empty())?;
         layout::tidy(&*self.vfs, &self.dir)?;
@@ -32,18 +40,17 @@ impl Folder {
         {
             active = self.last(first)?;
         }
-        let mut segments = Vec::with_capacity(firsts.len() + 1);
+        let mut segments = Segments::default();
         for first in firsts {
-            let segment = self.closed(first)?;
-            self.check_continues(&segments, &segment)?;
-            segments.push(Arc::new(segment));
+            let (segment, changes) = self.closed(first)?;
+            self.take(&mut segments, Arc::new(segment), changes)?;
         }
         let active = match active {
             Some(segment) => segment,
             None => self.create(0).map_err(OpenError::io("create a segment in", &self.dir))?,
         };
-        self.check_continues(&segments, &active)?;
-        segments.push(Arc::new(active));
+        let changes = active.changes();
+        self.take(&mut segments, Arc::new(active), changes)?;
         Ok(segments)
     }
 
@@ -70,33 +77,40 @@ impl Folder {
     }
 
     /// A segment before the last: by its index, which is made anew where there is no good one.
-    fn closed(&self, first: u64) -> Result<Segment, OpenError> {
+    /// Beside it comes what its events say of streams' lifetimes.
+    fn closed(&self, first: u64) -> Result<(Segment, Changes), OpenError> {
         let path = self.path(first);
         let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
         let file = &opened.file;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
         let header = read_header(file, &path, first)?;
-        if let Some(index) = self.index(header, length) {
+        if let Some((index, changes)) = self.index(header, length) {
             let index = Arc::new(index);
-            return Ok(Segment::sealed(header, opened, index, length, self.cache.clone()));
+            let segment = Segment::sealed(header, opened, index, length, self.cache.clone());
+            return Ok((segment, changes));
         }
         let scan = scan::scan(file, header).map_err(OpenError::io("read", &path))?;
         if let Some((offset, flaw)) = scan.flaw {
             return Err(damaged(&path, offset, flaw));
         }
         tracing::warn!(segment = %path.display(), "rebuilt the index of a segment");
+        let changes = scan.index.changes().clone();
         let segment = Segment::closed(header, opened, scan.index, length, self.cache.clone());
         if let Err(error) = segment.seal(&*self.vfs, &self.dir) {
             tracing::warn!(%error, segment = %path.display(), "cannot write the index of a segment");
         }
-        Ok(segment)
+        Ok((segment, changes))
     }
 
-    pub(crate) fn index(&self, header: SegmentHeader, length: u64) -> Option<SealedIndex> {
+    pub(crate) fn index(
+        &self,
+        header: SegmentHeader,
+        length: u64,
+    ) -> Option<(SealedIndex, Changes)> {
         let name = layout::index(header.first);
         let file = self.vfs.open(&self.dir.join(&name), OpenMode::Read).ok()?;
         match SealedIndex::open(file, name.clone(), self.cache.clone()) {
-            Ok(index) if index.is_of(header, length) => Some(index),
+            Ok((index, changes)) if index.is_of(header, length) => Some((index, changes)),
             Ok(_) => None,
             Err(error) => {
                 tracing::warn!(%error, index = name, "the index of a segment is not usable");
@@ -128,13 +142,17 @@ impl Folder {
         Ok(Some(Segment::open(header, file, scan.index, length, self.cache.clone())))
     }
 
-    pub(crate) fn check_continues(
+    /// Takes in the next segment, if it is that.
+    pub(crate) fn take(
         &self,
-        before: &[Arc<Segment>],
-        segment: &Segment,
+        before: &mut Segments,
+        segment: Arc<Segment>,
+        changes: Changes,
     ) -> Result<(), OpenError> {
-        let end = before.last().map_or(0, |segment| segment.end());
+        let end = before.in_order.last().map_or(0, |segment| segment.end());
         if segment.first() == end {
+            before.in_order.push(segment);
+            before.lifetimes.extend(changes);
             return Ok(());
         }
         let reason = format!("it does not continue at position {end}: a segment is missing or cut");

@@ -5,14 +5,15 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::writer::Writer;
-use crate::{AppendError, Appended, StreamWrite};
+use crate::admission::Request;
+use crate::{AppendError, Appended};
 
 /// Most bytes of events in one commit, unless one append alone has more.
 const COMMIT_BYTES: usize = 8 << 20;
 /// Most bytes of events that wait for the disk.
 const WAITING_BYTES: usize = 256 << 20;
 
-/// The appends that wait for the writer.
+/// The requests that wait for the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -21,24 +22,24 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<Request>,
+    waiting: Vec<Waiting>,
     bytes: usize,
     /// Why nothing is taken any more.
     stopped: Option<String>,
 }
 
 #[derive(Debug)]
-struct Request {
-    writes: Vec<StreamWrite>,
+struct Waiting {
+    request: Request,
     bytes: usize,
     reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
 }
 
 impl State {
     /// What waits, up to a commit's worth.
-    fn take(&mut self) -> Vec<Request> {
+    fn take(&mut self) -> Vec<Waiting> {
         let mut bytes = 0;
-        let fits = |request: &&Request| {
+        let fits = |request: &&Waiting| {
             bytes += request.bytes;
             bytes <= COMMIT_BYTES
         };
@@ -51,22 +52,18 @@ impl State {
 }
 
 impl Queue {
-    /// Appends, once the writer comes to it.
-    pub(crate) async fn append(
-        &self,
-        writes: Vec<StreamWrite>,
-    ) -> Result<Vec<Appended>, AppendError> {
-        let answer = self.push(writes)?;
+    /// Has a request done, once the writer comes to it.
+    pub(crate) async fn submit(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
+        let answer = self.push(request)?;
         let gone = |_| AppendError::Stopped { reason: "the writer ended".into() };
         answer.await.map_err(gone)?
     }
 
     fn push(
         &self,
-        writes: Vec<StreamWrite>,
+        request: Request,
     ) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
-        let events = writes.iter().flat_map(|write| &write.events);
-        let bytes = events.map(|event| event.data.len() + event.metadata.len() + 256).sum();
+        let bytes = request.bytes();
         let (reply, answer) = oneshot::channel();
         let mut state = self.state.lock();
         if let Some(reason) = state.stopped.clone() {
@@ -77,14 +74,14 @@ impl Queue {
             return Err(AppendError::Unavailable { reason });
         }
         state.bytes += bytes;
-        state.waiting.push(Request { writes, bytes, reply });
+        state.waiting.push(Waiting { request, bytes, reply });
         self.ready.notify_one();
         Ok(answer)
     }
 
     /// What waits, up to a commit's worth; waits for something. `None` once all is done and
     /// nothing will come.
-    fn take(&self) -> Option<Vec<Request>> {
+    fn take(&self) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.stopped.is_some() {
@@ -154,11 +151,11 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, requests: Vec<Request>) -> bool {
+    fn commit(&mut self, waiting: Vec<Waiting>) -> bool {
         let Some(writer) = &mut self.writer else { return false };
-        let (appends, replies): (_, Vec<_>) =
-            requests.into_iter().map(|request| (request.writes, request.reply)).unzip();
-        match writer.commit(appends) {
+        let (requests, replies): (_, Vec<_>) =
+            waiting.into_iter().map(|waiting| (waiting.request, waiting.reply)).unzip();
+        match writer.commit(requests) {
             Ok(results) => {
                 for (reply, result) in replies.into_iter().zip(results) {
                     // The caller may have gone.

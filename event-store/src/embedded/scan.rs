@@ -102,6 +102,7 @@ fn frame(
             id: record.id(),
             kind: record.kind(),
             recorded_at: record.recorded_at(),
+            change: record.change(),
         });
     }
     Ok(Ok(header))

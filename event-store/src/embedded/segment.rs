@@ -18,6 +18,7 @@ use super::format::SegmentHeader;
 use super::index::{Located, MemoryIndex, SealedIndex, Wanted, encode};
 use super::layout;
 use super::vfs::{Vfs, VfsFile};
+use crate::lifetimes::Changes;
 use crate::{Filter, Revision, StreamId};
 
 /// Tells the blocks of this opened segment in the cache from those of every other, also of one
@@ -130,6 +131,14 @@ impl Segment {
         }
     }
 
+    /// What its events say of streams' lifetimes, while its index is in memory.
+    pub(crate) fn changes(&self) -> Changes {
+        match &*self.index.read() {
+            Index::Memory(index) => index.changes().clone(),
+            Index::Sealed(_) => Changes::new(),
+        }
+    }
+
     /// Takes in what has become durable: `add` indexes it, and the file's good bytes end here.
     pub(crate) fn extend(&self, length: u64, add: impl FnOnce(&mut MemoryIndex)) {
         if let Index::Memory(index) = &mut *self.index.write() {
@@ -180,7 +189,7 @@ impl Segment {
         let name = layout::index(self.first());
         let file = layout::replace(vfs, dir, &name, &bytes)?;
         let index = SealedIndex::open(file, name, self.cache.clone());
-        let index = index.map_err(|error| io::Error::other(error.to_string()))?;
+        let (index, _) = index.map_err(|error| io::Error::other(error.to_string()))?;
         *self.index.write() = Index::Sealed(Arc::new(index));
         Ok(())
     }

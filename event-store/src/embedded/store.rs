@@ -10,7 +10,7 @@ use super::cache::{Cache, Io, blocking};
 use super::error::{Fault, OpenError};
 use super::events::{Items, TailedEvents};
 use super::layout;
-use super::log::{Log, Scan, StreamScan};
+use super::log::{Log, Scan};
 use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
 use super::options::EmbeddedOptions;
@@ -19,13 +19,11 @@ use super::tails::{Announcer, Tails};
 use super::vfs::{LockGuard, RealVfs, Vfs};
 use super::view::View;
 use super::writer::Writer;
+use crate::admission::Request;
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
     Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
 };
-
-/// The events of a first chunk of a stream; the next ones are larger.
-const FIRST_CHUNK: usize = 16;
 
 /// An event store in a folder, for one process.
 ///
@@ -132,13 +130,13 @@ impl EmbeddedStore {
         let lock = layout::lock(&*vfs, dir)?;
         let folder = Folder { vfs, dir: dir.to_owned(), cache: Cache::new(options.cache_bytes) };
         let segments = folder.open()?;
-        let active = segments.last().map(Arc::clone).ok_or_else(|| OpenError::NotAStore {
-            path: dir.to_owned(),
-            reason: "it has no segment".into(),
+        let active = segments.in_order.last().map(Arc::clone).ok_or_else(|| {
+            OpenError::NotAStore { path: dir.to_owned(), reason: "it has no segment".into() }
         })?;
         let announcer = Announcer::new(active.end());
         let tails = announcer.tails();
-        let (log, queue) = (Arc::new(Log::new(segments)), Arc::<Queue>::default());
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
+        let queue = Arc::<Queue>::default();
         let bell = Arc::new(bell);
         let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), options);
         let writer = Writer::new(
@@ -203,7 +201,7 @@ impl EmbeddedStore {
     /// that is open as usual.
     ///
     /// # Errors
-    /// What is new is damaged or cannot be read; the store is as it was.
+    /// What is new is damaged or cannot be read; what came before that is taken in.
     pub fn refresh(&self) -> Result<(), OpenError> {
         self.inner.view.as_ref().map_or(Ok(()), View::refresh)
     }
@@ -225,6 +223,15 @@ impl EmbeddedStore {
         let segments = self.inner.log.segments();
         let bytes = segments.iter().map(|segment| segment.bytes()).sum();
         EmbeddedStats { events: self.inner.tails.head(), segments: segments.len(), bytes }
+    }
+
+    async fn submit(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
+        request.check(&self.inner.limits)?;
+        self.inner.queue.submit(request).await
+    }
+
+    async fn submit_one(&self, request: Request) -> Result<Appended, AppendError> {
+        Ok(self.submit(request).await?[0])
     }
 
     /// How many events are durable; the next position.
@@ -286,8 +293,7 @@ impl EventStore for EmbeddedStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let write = StreamWrite { stream: stream.clone(), expected, events };
-        let appended = self.append_all(vec![write]).await?;
-        Ok(appended[0])
+        self.submit_one(Request::Append(vec![write])).await
     }
 
     fn read(
@@ -296,9 +302,8 @@ impl EventStore for EmbeddedStore {
         from: Revision,
         direction: Direction,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-        let (log, stream) = (Arc::clone(&self.inner.log), stream.clone());
-        let window = 0..self.events();
-        let scan = StreamScan { stream, from, direction, window, most: FIRST_CHUNK };
+        let log = Arc::clone(&self.inner.log);
+        let scan = log.begin(stream, from, direction, || self.events());
         Items::of(stream::try_unfold((log, scan), async |(log, scan)| {
             if scan.window.is_empty() {
                 return Ok(None);
@@ -359,11 +364,22 @@ impl EventStore for EmbeddedStore {
     async fn head(&self) -> Result<Option<Position>, ReadError> {
         Ok(self.events().checked_sub(1).map(Position))
     }
+
+    async fn delete(&self, stream: &StreamId, expected: Expected) -> Result<Appended, AppendError> {
+        self.submit_one(Request::Delete { stream: stream.clone(), expected }).await
+    }
+
+    async fn tombstone(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> Result<Appended, AppendError> {
+        self.submit_one(Request::Tombstone { stream: stream.clone(), expected }).await
+    }
 }
 
 impl AtomicAppend for EmbeddedStore {
     async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        self.inner.limits.check(&writes)?;
-        self.inner.queue.append(writes).await
+        self.submit(Request::Append(writes)).await
     }
 }

@@ -10,11 +10,12 @@ use super::error::OpenError;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::layout;
 use super::log::Log;
-use super::open::{self, Folder};
+use super::open::{self, Folder, Segments};
 use super::scan::{self, Scan};
 use super::segment::Segment;
 use super::tails::{Announcer, Tails};
 use super::vfs::VfsFile;
+use crate::lifetimes::Changes;
 
 /// How often to look again where files were replaced or removed while they were looked at.
 const LOOKS: usize = 10;
@@ -40,7 +41,7 @@ impl View {
     /// Looks at a folder: its events as they are now, and how many these are.
     pub(crate) fn open(folder: Folder) -> Result<(Arc<Log>, Self, Arc<Tails>), OpenError> {
         let (segments, last) = folder.look()?;
-        let log = Arc::new(Log::new(segments));
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
         let announcer = Announcer::new(end(&log));
         let tails = announcer.tails();
         let view = Self { folder, log: Arc::clone(&log), announcer, last: Mutex::new(last) };
@@ -54,13 +55,21 @@ impl View {
             && last.read_on(&self.folder)?
         {
             self.log.replace(&last.segment(&self.folder));
+            self.show(last);
         }
         while let Some(next) = self.next()? {
             self.log.add(next.segment(&self.folder));
+            self.show(&next);
             *last = Some(next);
         }
-        self.announcer.advance_unseen(end(&self.log));
         Ok(())
+    }
+
+    /// Shows the events of the last segment, of which some may have been shown before.
+    fn show(&self, last: &Last) {
+        self.log.bound(last.scan.index.changes().clone(), || {
+            self.announcer.advance_unseen(end(&self.log));
+        });
     }
 
     /// The segment after the last.
@@ -91,19 +100,18 @@ fn retry<T>(look: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
 
 impl Folder {
     /// The segments as they are now, of the last one its good frames.
-    fn look(&self) -> Result<(Vec<Arc<Segment>>, Option<Last>), OpenError> {
+    fn look(&self) -> Result<(Segments, Option<Last>), OpenError> {
         retry(|| {
             let (firsts, last) = self.glance_once()?;
-            let mut segments = Vec::with_capacity(firsts.len() + 1);
+            let mut segments = Segments::default();
             for first in firsts {
-                let segment = self.closed_as_it_is(first)?;
-                self.check_continues(&segments, &segment)?;
-                segments.push(Arc::new(segment));
+                let (segment, changes) = self.closed_as_it_is(first)?;
+                self.take(&mut segments, Arc::new(segment), changes)?;
             }
             if let Some(last) = &last {
                 let segment = last.segment(self);
-                self.check_continues(&segments, &segment)?;
-                segments.push(segment);
+                let changes = segment.changes();
+                self.take(&mut segments, segment, changes)?;
             }
             Ok((segments, last))
         })
@@ -126,22 +134,26 @@ impl Folder {
         Ok((firsts, last))
     }
 
-    /// A segment before the last: by its index, or by its bytes where there is no good one.
-    pub(crate) fn closed_as_it_is(&self, first: u64) -> Result<Segment, OpenError> {
+    /// A segment before the last: by its index, or by its bytes where there is no good one. Beside
+    /// it comes what its events say of streams' lifetimes.
+    pub(crate) fn closed_as_it_is(&self, first: u64) -> Result<(Segment, Changes), OpenError> {
         let path = self.path(first);
         let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
         let file = &opened.file;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
         let header = open::read_header(file, &path, first)?;
-        if let Some(index) = self.index(header, length) {
+        if let Some((index, changes)) = self.index(header, length) {
             let index = Arc::new(index);
-            return Ok(Segment::sealed(header, opened, index, length, self.cache.clone()));
+            let segment = Segment::sealed(header, opened, index, length, self.cache.clone());
+            return Ok((segment, changes));
         }
         let scan = scan::scan(file, header).map_err(OpenError::io("read", &path))?;
         if let Some((offset, flaw)) = scan.flaw {
             return Err(open::damaged(&path, offset, flaw));
         }
-        Ok(Segment::closed(header, opened, scan.index, length, self.cache.clone()))
+        let changes = scan.index.changes().clone();
+        let segment = Segment::closed(header, opened, scan.index, length, self.cache.clone());
+        Ok((segment, changes))
     }
 
     /// The good frames of a segment; `None` where it has no more than its header yet.

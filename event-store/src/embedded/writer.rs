@@ -17,10 +17,11 @@ use super::maintenance::Bell;
 use super::open::{self, Folder};
 use super::segment::Segment;
 use super::tails::Announcer;
-use crate::admission::{self, Admission, History, Place};
-use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId, StreamWrite};
+use crate::admission::{self, Admission, History, Place, Request, Write};
+use crate::lifetimes::{self, Changes, Lifetime};
+use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId};
 
-/// Turns appends into frames. There is one, on a thread of its own; everything that it does is
+/// Turns requests into frames. There is one, on a thread of its own; everything that it does is
 /// done by [`commit`](Self::commit).
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -48,6 +49,7 @@ struct Staged {
     events: Vec<(Recorded, usize)>,
     heads: HashMap<StreamId, Revision>,
     ids: HashMap<Uuid, Place>,
+    changes: Changes,
 }
 
 impl Staged {
@@ -57,10 +59,11 @@ impl Staged {
         self.events.clear();
         self.heads.clear();
         self.ids.clear();
+        self.changes.clear();
     }
 }
 
-/// The result of each append of a commit.
+/// The result of each request of a commit.
 pub(crate) type Results = Vec<Result<Vec<Appended>, AppendError>>;
 
 impl Writer {
@@ -88,20 +91,17 @@ impl Writer {
         }
     }
 
-    /// Judges appends one after another and makes those that are good durable, with one write and
+    /// Judges requests one after another and makes those that are good durable, with one write and
     /// one sync.
     ///
     /// # Errors
     /// [`AppendError::Unavailable`] where nothing was written, since the disk is full;
     /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
-    /// every append: even a conflict may be with an event that was not written.
-    pub(crate) fn commit(
-        &mut self,
-        appends: Vec<Vec<StreamWrite>>,
-    ) -> Result<Results, AppendError> {
+    /// every request: even a conflict may be with an event that was not written.
+    pub(crate) fn commit(&mut self, requests: Vec<Request>) -> Result<Results, AppendError> {
         self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
         self.staged.clear();
-        let results = appends.into_iter().map(|writes| self.stage(writes)).collect();
+        let results = requests.into_iter().map(|request| self.stage(request)).collect();
         if !self.staged.events.is_empty() {
             self.write()?;
             self.publish();
@@ -109,19 +109,20 @@ impl Writer {
         Ok(results)
     }
 
-    fn stage(&mut self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        match admission::admit(self, &writes)? {
+    fn stage(&mut self, request: Request) -> Result<Vec<Appended>, AppendError> {
+        match admission::admit(self, request)? {
             Admission::Repeated(appended) => Ok(appended),
-            Admission::Fresh(last) => {
-                let writes = writes.into_iter().zip(last);
-                Ok(writes.map(|(write, last)| self.stage_write(write, last)).collect())
+            Admission::Fresh { writes, answers } => {
+                let mut appended: Vec<_> =
+                    writes.into_iter().map(|write| self.stage_write(write)).collect();
+                appended.truncate(answers);
+                Ok(appended)
             }
         }
     }
 
-    fn stage_write(&mut self, write: StreamWrite, last: Option<Revision>) -> Appended {
-        let StreamWrite { stream, events, .. } = write;
-        let first = last.map_or(0, |last| last.0 + 1);
+    fn stage_write(&mut self, write: Write) -> Appended {
+        let Write { stream, first: Revision(first), events } = write;
         let position = self.announcer.head() + self.staged.events.len() as u64;
         let end = Appended {
             revision: Revision(first + events.len() as u64 - 1),
@@ -145,6 +146,11 @@ impl Writer {
         let offset = staged.frame.len();
         let place = (position.0, revision);
         encode_record(&mut staged.frame, (stream, &event), place, recorded_at);
+        if let Some((of, lifetime)) =
+            lifetimes::change(stream.as_str(), &event.kind, revision, &event.data)
+        {
+            lifetimes::take(&mut staged.changes, of, lifetime);
+        }
         let stream = stream.clone();
         let NewEvent { id, kind, data, metadata } = event;
         staged.ids.insert(id, Place { stream: stream.clone(), revision, position });
@@ -228,6 +234,12 @@ impl Writer {
                     id: event.id,
                     kind: &event.kind,
                     recorded_at: event.recorded_at,
+                    change: lifetimes::change(
+                        event.stream.as_str(),
+                        &event.kind,
+                        event.revision,
+                        &event.data,
+                    ),
                 });
             }
         });
@@ -239,7 +251,8 @@ impl Writer {
         let frame = Arc::new(Block::new(first, events));
         self.log.remember(Arc::clone(&frame));
         self.unvouched = true;
-        self.announcer.advance(frame.end(), frame.events().iter());
+        let changes = mem::take(&mut self.staged.changes);
+        self.log.bound(changes, || self.announcer.advance(frame.end(), frame.events().iter()));
         if begins {
             // The segment before will never be written to again: that is known only now.
             self.bell.ring(&self.log);
@@ -272,6 +285,19 @@ impl History for Writer {
             None => self.log.find(id, Io::Allowed).map_err(unreadable),
         }
     }
+
+    fn lifetime(&mut self, stream: &StreamId) -> Lifetime {
+        self.log.lifetimes().of_after(&self.staged.changes, stream)
+    }
+
+    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError> {
+        let mut staged = self.staged.events.iter().rev().map(|(event, _)| event);
+        if let Some(event) = staged.find(|event| event.stream == *stream) {
+            return Ok(Some(event.clone()));
+        }
+        let end = self.announcer.head();
+        self.log.last_event(stream, end, Io::Allowed).map_err(unreadable)
+    }
 }
 
 fn full(error: &io::Error) -> AppendError {
@@ -290,20 +316,20 @@ fn unreadable(fault: Fault) -> AppendError {
 mod tests {
     use super::*;
     use crate::embedded::cache::Cache;
-    use crate::embedded::vfs::RealVfs;
-    use crate::{Expected, Filter};
+    use crate::embedded::vfs::{RealVfs, Vfs};
+    use crate::{Expected, Filter, StreamWrite};
 
     fn writer(dir: &std::path::Path) -> (Writer, Arc<Log>) {
-        let (vfs, cache) = (Arc::new(RealVfs), Cache::new(1 << 20));
+        let (vfs, cache): (Arc<dyn Vfs>, _) = (Arc::new(RealVfs), Cache::new(1 << 20));
         let folder = Folder { vfs, dir: dir.to_owned(), cache };
         let segments = folder.open().unwrap();
-        let active = Arc::clone(&segments[0]);
-        let log = Arc::new(Log::new(segments));
+        let active = Arc::clone(&segments.in_order[0]);
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
         let bell = Arc::new(Bell::new());
         (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
     }
 
-    fn append(expected: Expected, ids: std::ops::Range<u128>) -> Vec<StreamWrite> {
+    fn append(expected: Expected, ids: std::ops::Range<u128>) -> Request {
         let event = |id| NewEvent {
             id: Uuid::from_u128(id),
             kind: "Tested".into(),
@@ -311,7 +337,7 @@ mod tests {
             metadata: "".into(),
         };
         let stream = StreamId::new("order", 1).unwrap();
-        vec![StreamWrite { stream, expected, events: ids.map(event).collect() }]
+        Request::Append(vec![StreamWrite { stream, expected, events: ids.map(event).collect() }])
     }
 
     #[test]

@@ -5,4 +5,5 @@
 mod embedded;
 mod memory;
 mod planted;
+mod planted_lifetimes;
 mod suite;

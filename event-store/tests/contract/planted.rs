@@ -242,6 +242,18 @@ impl EventStore for Planted {
     async fn head(&self) -> Result<Option<Position>, ReadError> {
         self.inner.head().await
     }
+
+    async fn delete(&self, stream: &StreamId, expected: Expected) -> Result<Appended, AppendError> {
+        self.inner.delete(stream, expected).await
+    }
+
+    async fn tombstone(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+    ) -> Result<Appended, AppendError> {
+        self.inner.tombstone(stream, expected).await
+    }
 }
 
 impl AtomicAppend for Planted {

@@ -1,22 +1,33 @@
 //! Whatever is done to it, the engine is what the store in memory is.
 
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedStore, EventStore, Expected, Filter,
-    MemoryStore, Recorded, Revision, StreamWrite,
+    Limits, MemoryStore, Position, ReadError, Recorded, Revision, StreamId, StreamMetadata,
+    StreamWrite,
 };
 use futures::TryStreamExt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::given::{event, open, stream};
+use crate::given::{event, id, open, stream};
 use crate::sim::Sim;
 
 #[derive(Debug, Clone)]
 enum Step {
     /// Streams with their expectations and the numbers of their events.
     Append(Vec<(usize, Expected, Vec<usize>)>),
+    /// A stream, what is expected of its metadata, and the number of the event.
+    Describe(usize, Expected, StreamMetadata, usize),
+    Delete(usize, Expected),
+    Tombstone(usize, Expected),
+    /// So many times ten seconds.
+    Wait(i64),
     Read {
-        stream: usize,
+        stream: StreamId,
         from: u64,
         direction: Direction,
     },
@@ -39,6 +50,26 @@ fn expected() -> impl Strategy<Value = Expected> {
     ]
 }
 
+/// Ages are never those of an event to the second: the engine's clock runs a little meanwhile.
+fn metadata() -> impl Strategy<Value = StreamMetadata> {
+    let age = proptest::option::of((0_u64..4).prop_map(|tens| tens * 10 + 5));
+    let (count, before) = (proptest::option::of(1_u64..6), proptest::option::of(0_u64..8));
+    (age, count, before).prop_map(|(age, count, before)| StreamMetadata {
+        max_age: age.and_then(NonZeroU64::new),
+        max_count: count.and_then(NonZeroU64::new),
+        truncate_before: before.map(Revision),
+        ..StreamMetadata::default()
+    })
+}
+
+/// A stream that there may be, or that of its metadata.
+fn readable() -> impl Strategy<Value = StreamId> {
+    let name = |(n, of_metadata): (usize, bool)| {
+        if of_metadata { stream(n).metadata_stream().unwrap() } else { stream(n) }
+    };
+    (0_usize..6, proptest::bool::weighted(0.2)).prop_map(name)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     // Few enough numbers that ids come again, often enough in a run as they were appended.
     let events = prop_oneof![
@@ -57,7 +88,16 @@ fn step() -> impl Strategy<Value = Step> {
     let after = proptest::option::of(0_u64..60);
     prop_oneof![
         8 => vec(write, 1..3).prop_map(Step::Append),
-        2 => (0_usize..6, from, direction)
+        2 => (0_usize..5, expected(), metadata(), 200_usize..230)
+            .prop_map(|(stream, expected, metadata, event)| {
+                Step::Describe(stream, expected, metadata, event)
+            }),
+        1 => (0_usize..6, expected())
+            .prop_map(|(stream, expected)| Step::Delete(stream, expected)),
+        1 => (0_usize..20, expected())
+            .prop_map(|(stream, expected)| Step::Tombstone(stream, expected)),
+        1 => (1_i64..3).prop_map(Step::Wait),
+        3 => (readable(), from, direction)
             .prop_map(|(stream, from, direction)| Step::Read { stream, from, direction }),
         1 => (after, filter).prop_map(|(after, filter)| Step::ReadAll { after, filter }),
         1 => Just(Step::Reopen),
@@ -73,40 +113,76 @@ fn untimed(mut events: Vec<Recorded>) -> Vec<Recorded> {
     events
 }
 
-async fn append<S: AtomicAppend>(
-    store: &S,
-    writes: &[(usize, Expected, Vec<usize>)],
-) -> Result<Vec<Appended>, AppendError> {
-    let write = |(name, expected, events): &(usize, Expected, Vec<usize>)| StreamWrite {
+async fn write<S: AtomicAppend>(store: &S, step: &Step) -> Result<Vec<Appended>, AppendError> {
+    let part = |(name, expected, events): &(usize, Expected, Vec<usize>)| StreamWrite {
         stream: stream(*name),
         expected: *expected,
         events: events.iter().map(|n| event(*n)).collect(),
     };
-    store.append_all(writes.iter().map(write).collect()).await
+    match step {
+        Step::Append(writes) => store.append_all(writes.iter().map(part).collect()).await,
+        Step::Describe(name, expected, metadata, event) => {
+            let (stream, id) = (stream(*name), id(*event));
+            let set = store.set_metadata(&stream, *expected, metadata, id);
+            set.await.map(|appended| vec![appended])
+        }
+        Step::Delete(name, expected) => {
+            store.delete(&stream(*name), *expected).await.map(|appended| vec![appended])
+        }
+        Step::Tombstone(name, expected) => {
+            store.tombstone(&stream(*name), *expected).await.map(|appended| vec![appended])
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
-async fn read<S: EventStore>(store: &S, step: &Step) -> Vec<Recorded> {
-    let events: Vec<_> = match step {
-        Step::Read { stream: name, from, direction } => {
-            store.read(&stream(*name), Revision(*from), *direction).try_collect().await.unwrap()
+async fn read<S: EventStore>(store: &S, step: &Step) -> Result<Vec<Recorded>, ReadError> {
+    match step {
+        Step::Read { stream, from, direction } => {
+            store.read(stream, Revision(*from), *direction).try_collect().await.map(untimed)
         }
         Step::ReadAll { after, filter } => {
-            let after = after.map(daybook_event_store::Position);
-            store.read_all(after, filter.clone()).try_collect().await.unwrap()
+            store.read_all(after.map(Position), filter.clone()).try_collect().await.map(untimed)
         }
-        _ => Vec::new(),
-    };
-    untimed(events)
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Everything that the streams' readers see.
+async fn state<S: EventStore>(store: &S) -> Vec<Result<Vec<Recorded>, ReadError>> {
+    let everything = Step::ReadAll { after: None, filter: Filter::all() };
+    let mut state = vec![read(store, &everything).await];
+    for stream in (0..6).map(stream) {
+        for stream in [stream.metadata_stream().unwrap(), stream] {
+            for (from, direction) in [(0, Direction::Forward), (u64::MAX, Direction::Backward)] {
+                let step = Step::Read { stream: stream.clone(), from, direction };
+                state.push(read(store, &step).await);
+            }
+        }
+    }
+    state
+}
+
+/// A store in memory and its clock.
+fn model() -> (MemoryStore, Arc<AtomicI64>) {
+    let clock = Arc::new(AtomicI64::new(0));
+    let told = Arc::clone(&clock);
+    let now = move || told.load(Ordering::SeqCst);
+    (MemoryStore::with_clock(Limits::default(), now), clock)
 }
 
 async fn run(steps: Vec<Step>) {
-    let (model, mut sim) = (MemoryStore::default(), Sim::default());
+    let ((model, clock), mut sim) = (model(), Sim::default());
     let mut engine: Option<EmbeddedStore> = Some(open(&sim));
     for step in steps {
         let store = engine.clone().unwrap();
         match &step {
-            Step::Append(writes) => {
-                assert_eq!(append(&store, writes).await, append(&model, writes).await, "{step:?}");
+            Step::Append(_) | Step::Describe(..) | Step::Delete(..) | Step::Tombstone(..) => {
+                assert_eq!(write(&store, &step).await, write(&model, &step).await, "{step:?}");
+            }
+            Step::Wait(tens) => {
+                let waited = tens * 10_000_000;
+                sim.set_clock(clock.fetch_add(waited, Ordering::SeqCst) + waited);
             }
             Step::Read { .. } | Step::ReadAll { .. } => {
                 assert_eq!(read(&store, &step).await, read(&model, &step).await, "{step:?}");
@@ -122,8 +198,7 @@ async fn run(steps: Vec<Step>) {
             }
         }
     }
-    let everything = Step::ReadAll { after: None, filter: Filter::all() };
-    assert_eq!(read(&engine.unwrap(), &everything).await, read(&model, &everything).await);
+    assert_eq!(state(&engine.unwrap()).await, state(&model).await);
 }
 
 proptest! {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Located, Wanted};
 use crate::embedded::bytes::narrow;
+use crate::lifetimes::{self, Changes, Lifetime};
 use crate::{Filter, Revision, StreamId};
 
 /// The index of a segment that is being written, or not sealed yet.
@@ -17,6 +18,7 @@ pub(crate) struct MemoryIndex {
     pub(super) categories: HashMap<Arc<str>, u32>,
     pub(super) kinds: HashMap<Arc<str>, u32>,
     pub(super) recorded_at: i64,
+    pub(super) changes: Changes,
 }
 
 /// A stream's events in the segment.
@@ -35,6 +37,8 @@ pub(crate) struct Indexed<'a> {
     pub(crate) id: Uuid,
     pub(crate) kind: &'a str,
     pub(crate) recorded_at: i64,
+    /// What it says of a stream's lifetime.
+    pub(crate) change: Option<(StreamId, Lifetime)>,
 }
 
 impl MemoryIndex {
@@ -52,6 +56,14 @@ impl MemoryIndex {
         count(&mut self.categories, event.stream.category());
         count(&mut self.kinds, event.kind);
         self.recorded_at = event.recorded_at;
+        if let Some((stream, lifetime)) = &event.change {
+            lifetimes::take(&mut self.changes, stream.clone(), *lifetime);
+        }
+    }
+
+    /// What the segment's events say of streams' lifetimes.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub(crate) fn count(&self) -> usize {

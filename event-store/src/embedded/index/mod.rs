@@ -3,6 +3,7 @@
 //!
 //! Events are numbered within the segment, from 0, as positions are within the store.
 
+mod changes;
 mod memory;
 mod sealed;
 

@@ -7,25 +7,26 @@ use bytes::Bytes;
 use crc32c::crc32c;
 use uuid::Uuid;
 
-use super::{Located, MemoryIndex, Wanted, partition_point};
+use super::{Located, MemoryIndex, Wanted, changes, partition_point};
 use crate::embedded::bytes::{hash_id, hash_name, narrow, nth_u32, size, u32_at, u64_at};
 use crate::embedded::cache::{Cache, Io, Key, Part};
 use crate::embedded::error::Fault;
 use crate::embedded::filter::KeyFilter;
 use crate::embedded::format::{Flaw, SegmentHeader};
 use crate::embedded::vfs::VfsFile;
+use crate::lifetimes::Changes;
 use crate::{Filter, Revision, StreamId};
 
 const MAGIC: &[u8; 8] = b"DAYBOOKI";
 /// An index of another version is made anew from its segment.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FIXED: usize = 56;
 const HEADER: usize = FIXED + SECTIONS * 16;
 const STREAM: usize = 32;
 /// A segment with more categories or kinds than this is taken to have all of them.
 const MOST_NAMES: usize = 4_096;
 
-const SECTIONS: usize = 7;
+const SECTIONS: usize = 8;
 const OFFSETS: usize = 0;
 const STREAMS: usize = 1;
 const NAMES: usize = 2;
@@ -33,6 +34,7 @@ const NUMBERS: usize = 3;
 const IDS: usize = 4;
 const FILTERS: usize = 5;
 const SUMMARY: usize = 6;
+const CHANGES: usize = 7;
 
 /// The index of a sealed segment. Its filters and summary stay in memory; the rest is read when
 /// it is asked for, through the cache.
@@ -110,6 +112,7 @@ fn sections(index: &MemoryIndex) -> [Vec<u8>; SECTIONS] {
         prefixes.chain(of_ids).flat_map(u32::to_le_bytes).collect(),
         filters(&stream_filter, &id_filter),
         [summary(&index.categories), summary(&index.kinds)].concat(),
+        changes::encode(&index.changes),
     ]
 }
 
@@ -196,12 +199,13 @@ impl Header {
 }
 
 impl SealedIndex {
-    /// Opens an index file: its header, filters and summary are read and checked.
+    /// Opens an index file: its header, filters and summary are read and checked. Beside it comes
+    /// what the segment's events say of streams' lifetimes.
     pub(crate) fn open(
         file: Arc<dyn VfsFile>,
         name: String,
         cache: Cache,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    ) -> Result<(Self, Changes), Box<dyn std::error::Error>> {
         let header = Header::decode(&file.read_vec_at(HEADER, 0)?)?;
         let (filters, summary) = (header.sections[FILTERS], header.sections[SUMMARY]);
         let (filters, summary) = (read(&*file, filters)?, read(&*file, summary)?);
@@ -213,7 +217,9 @@ impl SealedIndex {
         let (kinds, _) = names(rest).ok_or_else(cut)?;
         let stream_filter = KeyFilter::from_bytes(streams).ok_or_else(cut)?;
         let id_filter = KeyFilter::from_bytes(ids).ok_or_else(cut)?;
-        Ok(Self { file, name, cache, header, stream_filter, id_filter, categories, kinds })
+        let changes = changes::decode(&read(&*file, header.sections[CHANGES])?).ok_or_else(cut)?;
+        let index = Self { file, name, cache, header, stream_filter, id_filter, categories, kinds };
+        Ok((index, changes))
     }
 
     /// Whether it is the index of this segment, of so many bytes.

@@ -1,8 +1,9 @@
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use daybook_event_store::{
     Direction, EventStore, Expected, Filter, NewEvent, Position, Recorded, Revision, StreamId,
-    Tailed,
+    StreamMetadata, Tailed,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use uuid::Uuid;
@@ -46,6 +47,34 @@ pub(crate) async fn history<S: EventStore>(
         store.append(stream, Expected::Any, vec![event]).await.unwrap();
     }
     ids
+}
+
+/// Metadata with a count of events.
+pub(crate) fn count(most: u64) -> StreamMetadata {
+    StreamMetadata { max_count: NonZeroU64::new(most), ..StreamMetadata::default() }
+}
+
+/// Metadata with an age in seconds.
+pub(crate) fn age(most: u64) -> StreamMetadata {
+    StreamMetadata { max_age: NonZeroU64::new(most), ..StreamMetadata::default() }
+}
+
+/// Metadata with a first revision.
+pub(crate) fn truncation(before: u64) -> StreamMetadata {
+    StreamMetadata { truncate_before: Some(Revision(before)), ..StreamMetadata::default() }
+}
+
+pub(crate) fn metadata_event(metadata: &StreamMetadata) -> NewEvent {
+    NewEvent { data: metadata.encode().into(), ..event(StreamMetadata::KIND) }
+}
+
+/// Says something of a stream as a whole.
+pub(crate) async fn describe<S: EventStore>(
+    store: &S,
+    stream: &StreamId,
+    metadata: &StreamMetadata,
+) {
+    store.set_metadata(stream, Expected::Any, metadata, Uuid::now_v7()).await.unwrap();
 }
 
 pub(crate) async fn head<S: EventStore>(store: &S) -> Option<Position> {

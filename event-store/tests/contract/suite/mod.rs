@@ -6,9 +6,12 @@
 
 pub(crate) mod appending;
 pub(crate) mod atomic;
+pub(crate) mod bounds;
+pub(crate) mod deleting;
 pub(crate) mod given;
 pub(crate) mod reading;
 pub(crate) mod tailing;
+pub(crate) mod timed;
 
 use daybook_event_store::Limits;
 
@@ -61,6 +64,35 @@ macro_rules! for_each_rule {
             tailing::a_tail_filters_by_category_and_kind
             tailing::a_slow_tail_does_not_hold_writers_up
             tailing::every_tail_sees_the_same_order
+            bounds::metadata_is_given_back_as_it_was_set
+            bounds::metadata_is_set_at_the_expected_revision
+            bounds::repeated_metadata_changes_nothing
+            bounds::metadata_is_the_last_event_of_the_metadata_stream
+            bounds::malformed_metadata_says_nothing
+            bounds::a_stream_may_have_metadata_before_events
+            bounds::a_truncation_hides_what_is_before_it
+            bounds::a_stream_truncated_whole_goes_on
+            bounds::a_count_keeps_the_last_events
+            bounds::bounds_hold_over_a_long_stream
+            bounds::a_repeat_of_hidden_events_returns_the_first_result
+            bounds::the_stores_own_names_are_refused
+            bounds::the_longest_name_has_metadata
+            deleting::a_deleted_stream_reads_as_empty
+            deleting::a_deletion_is_metadata
+            deleting::a_deleted_stream_begins_anew
+            deleting::a_deleted_stream_does_not_exist
+            deleting::a_stream_is_deleted_as_expected_or_not_at_all
+            deleting::what_never_was_cannot_be_deleted
+            deleting::deleting_twice_changes_nothing
+            deleting::a_stream_is_deleted_and_begun_anew_over_and_over
+            deleting::new_metadata_takes_a_deletion_back
+            deleting::a_repeat_finds_its_events_in_a_deleted_stream
+            deleting::a_reader_never_sees_a_mixture
+            deleting::a_tombstoned_stream_cannot_be_read
+            deleting::a_tombstoned_stream_takes_nothing
+            deleting::a_tombstone_is_the_streams_last_event
+            deleting::a_stream_is_tombstoned_as_expected_or_not_at_all
+            deleting::a_stream_can_be_tombstoned_in_any_state
         }
     };
 }
@@ -77,6 +109,21 @@ macro_rules! for_each_atomic_rule {
             atomic::one_stream_named_twice_is_refused
             atomic::an_append_to_no_stream_is_refused
             atomic::limits_hold_over_all_streams
+            bounds::metadata_and_events_take_effect_at_once
+            deleting::an_append_over_streams_begins_deleted_ones_anew
+            deleting::one_tombstoned_stream_refuses_the_whole
+        }
+    };
+}
+
+/// Calls a macro with the names of the rules about time, each a function of a
+/// [`Timed`](timed::Timed) store.
+macro_rules! for_each_timed_rule {
+    ($then:ident!($($args:tt)*)) => {
+        $crate::suite::$then! { [$($args)*]
+            bounds::an_age_hides_what_is_older
+            bounds::a_long_stream_ages_from_its_start
+            bounds::metadata_does_not_age
         }
     };
 }
@@ -104,4 +151,4 @@ macro_rules! list_each {
     };
 }
 
-pub(crate) use {for_each_atomic_rule, for_each_rule, list_each, test_each};
+pub(crate) use {for_each_atomic_rule, for_each_rule, for_each_timed_rule, list_each, test_each};
