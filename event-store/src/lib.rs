@@ -16,7 +16,8 @@ mod store;
 pub use embedded::simulation;
 pub use embedded::{
     Backup, BackupError, BackupSegment, Copied, EmbeddedOptions, EmbeddedStats, EmbeddedStore,
-    LockGuard, OpenError, OpenMode, RealVfs, StoreFolder, Vfs, VfsFile,
+    LockGuard, OpenError, OpenMode, RealVfs, Scavenge, ScavengeOptions, ScavengeProgress,
+    ScavengeState, StoreFolder, Vfs, VfsFile,
 };
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;

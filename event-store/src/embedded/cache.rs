@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -39,8 +40,8 @@ impl Weighter<Key, Cached> for ByMemory {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// The segment, by its first position.
-    pub(crate) segment: u64,
+    /// The opened file, by a [number of its own](file): one that takes its name is another.
+    pub(crate) file: u64,
     pub(crate) part: Part,
 }
 
@@ -50,6 +51,12 @@ pub(crate) enum Part {
     Block(u64),
     /// A section of the index.
     Section(usize),
+}
+
+/// A number for an opened file, that no other has while the process lives.
+pub(crate) fn file() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether a reader may wait for the disk.

@@ -38,6 +38,11 @@ impl Compress {
         Self { folder, log, passed: HashSet::new(), work: None }
     }
 
+    /// Whether it is amid a segment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
     /// Does a piece of work: how many bytes it read; `None` where there is nothing to do. A
     /// segment that cannot be compressed is let be until the store is opened again.
     pub(crate) fn step(&mut self) -> Option<u64> {

@@ -132,10 +132,6 @@ pub(crate) fn encode_record(
 /// Appends to a buffer what stays of a record whose event is dropped: all but its metadata and
 /// payload, so that positions, revisions, ids and the order of types and categories stay as they
 /// are.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "segments are rewritten by the scavenger, which follows")
-)]
 pub(crate) fn encode_husk(buffer: &mut Vec<u8>, record: &Record<'_>, position: u64) {
     let fields = Fields {
         recorded_at: record.recorded_at(),
@@ -226,6 +222,11 @@ impl<'a> Record<'a> {
     /// The bytes of the whole record.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The bytes of the whole record, as they are.
+    pub(crate) fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Whether the event was dropped: readers pass it over.

@@ -9,6 +9,8 @@ use super::format::FORMAT;
 use super::vfs::{LockGuard, OpenMode, Vfs, VfsFile};
 
 const FORMAT_FILE: &str = "FORMAT";
+/// How far a scavenge has come.
+pub(crate) const SCAVENGE_FILE: &str = "SCAVENGE";
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_LINE: &str = "daybook event store, format ";
 const TEMPORARY: &str = ".tmp";
@@ -42,7 +44,8 @@ pub(crate) fn tidy(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
     let half = |name: &&String| {
         name.strip_suffix(TEMPORARY).is_some_and(|name| {
-            first(name, index, ".idx").or_else(|| first(name, segment, ".log")).is_some()
+            let first = || first(name, index, ".idx").or_else(|| first(name, segment, ".log"));
+            name == SCAVENGE_FILE || first().is_some()
         })
     };
     for name in names.iter().filter(half) {
@@ -65,11 +68,18 @@ pub(crate) fn replace(
     name: &str,
     bytes: &[u8],
 ) -> io::Result<Arc<dyn VfsFile>> {
-    let temporary = dir.join(temporary(name));
-    let file = vfs.open(&temporary, OpenMode::Create)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
-    vfs.rename(&temporary, &dir.join(name))?;
+    let path = dir.join(temporary(name));
+    let write = || {
+        let file = vfs.open(&path, OpenMode::Create)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        vfs.rename(&path, &dir.join(name))?;
+        Ok(file)
+    };
+    let file = write().inspect_err(|_: &io::Error| {
+        // What was written is in the way, most of all on a full disk.
+        let _ = vfs.remove(&path);
+    })?;
     vfs.sync_dir(dir)?;
     Ok(file)
 }

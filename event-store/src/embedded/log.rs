@@ -109,6 +109,11 @@ impl Log {
         frames.take(FRAMES).cloned().collect()
     }
 
+    /// Keeps the events before a position no longer.
+    pub(crate) fn forget(&self, end: u64) {
+        self.recent.write().forget(end);
+    }
+
     /// What bounds streams' events. Nothing that takes long must be done with it.
     pub(crate) fn lifetimes(&self) -> RwLockReadGuard<'_, Lifetimes> {
         self.lifetimes.read()

@@ -1,6 +1,7 @@
-//! What is done behind the writer's back, in steps: the sealing of closed segments, and their
-//! compression.
+//! What is done behind the writer's back, in steps: the sealing of closed segments, their
+//! scavenging and their compression.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::compress::Compress;
 use super::log::Log;
 use super::open::Folder;
 use super::options::EmbeddedOptions;
+use super::scavenge::{Scavenger, Scavenges};
 use super::segment::Segment;
 
 /// How many closed segments may wait for their indexes before the writer waits for them: until
@@ -25,6 +27,7 @@ pub(crate) struct Maintenance {
     folder: Folder,
     log: Arc<Log>,
     compress: Option<Compress>,
+    scavenger: Scavenger,
 }
 
 /// Whether a step found something to do.
@@ -45,10 +48,23 @@ impl Step {
 }
 
 impl Maintenance {
-    pub(crate) fn new(folder: Folder, log: Arc<Log>, options: &EmbeddedOptions) -> Self {
+    pub(crate) fn new(
+        folder: Folder,
+        log: Arc<Log>,
+        bell: &Arc<Bell>,
+        options: &EmbeddedOptions,
+    ) -> std::io::Result<Self> {
+        let requests = Arc::new(Scavenges::new(Arc::clone(bell)));
+        let scavenger =
+            Scavenger::open(folder.clone(), Arc::clone(&log), requests, options.compress)?;
         let compress = || Compress::new(folder.clone(), Arc::clone(&log));
         let compress = options.compress.then(compress);
-        Self { folder, log, compress }
+        Ok(Self { folder, log, compress, scavenger })
+    }
+
+    /// What asks for scavenges.
+    pub(crate) fn scavenges(&self) -> &Arc<Scavenges> {
+        self.scavenger.scavenges()
     }
 
     /// Does the most urgent piece of work; where it must be `urgent`, nothing else.
@@ -60,8 +76,12 @@ impl Maintenance {
         Ok(if sealed == Step::Idle && !urgent { self.paced() } else { sealed })
     }
 
-    /// Does a piece of what can wait.
+    /// Does a piece of what can wait. One segment is rewritten at a time, by one of the two.
     fn paced(&mut self) -> Step {
+        let compressing = self.compress.as_ref().is_some_and(Compress::is_busy);
+        if !compressing && let Some((bytes, per_second)) = self.scavenger.step() {
+            return Step::paced(bytes, per_second);
+        }
         let bytes = self.compress.as_mut().and_then(Compress::step);
         bytes.map_or(Step::Idle, |bytes| Step::paced(bytes, COMPRESSED_PER_SECOND))
     }
@@ -86,10 +106,13 @@ pub(crate) struct Bell {
     most_unsealed: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a message of its own")]
 #[derive(Debug, Default)]
 struct State {
     /// There may be something to do.
     rung: bool,
+    /// What can wait is not to wait any longer.
+    nudged: bool,
     /// The last step failed: it is tried again when the bell rings.
     failing: bool,
     closing: bool,
@@ -118,23 +141,34 @@ impl Bell {
         }
     }
 
+    /// Says that there is something to do that can wait, and ends a rest.
+    pub(crate) fn nudge(&self) {
+        let mut state = self.state.lock();
+        (state.rung, state.nudged) = (true, true);
+        self.changed.notify_all();
+    }
+
     /// Says that the store closes: what is urgent is still done, and nothing else.
     pub(crate) fn close(&self) {
         self.state.lock().closing = true;
         self.changed.notify_all();
     }
 
-    /// Waits for something to do, or for the end of a rest; whether there is any.
-    fn wait(&self, rest: Option<Instant>) -> bool {
+    /// Waits for something to do, or for the end of a rest, which may come earlier; whether there
+    /// is any.
+    fn wait(&self, rest: &mut Option<Instant>) -> bool {
         let mut state = self.state.lock();
         let mut rested = false;
         while !state.rung && !state.closing && !rested {
             match rest {
-                Some(end) => rested = self.changed.wait_until(&mut state, end).timed_out(),
+                Some(end) => rested = self.changed.wait_until(&mut state, *end).timed_out(),
                 None => self.changed.wait(&mut state),
             }
         }
         state.rung = false;
+        if mem::take(&mut state.nudged) {
+            *rest = None;
+        }
         !state.closing
     }
 
@@ -163,7 +197,7 @@ impl Drop for Ending<'_> {
 pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
     let _ending = Ending(bell);
     let mut rest = None;
-    while bell.wait(rest) {
+    while bell.wait(&mut rest) {
         while !bell.is_closing() {
             let resting = rest.is_some_and(|end| end > Instant::now());
             let result = maintenance.step(resting);

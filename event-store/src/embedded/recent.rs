@@ -24,8 +24,19 @@ impl Recent {
         self.frames.push_back(frame);
         while self.events > EVENTS || self.bytes > BYTES {
             let Some(oldest) = self.frames.pop_front() else { break };
-            self.events -= oldest.count();
-            self.bytes -= oldest.weight();
+            self.let_go(&oldest);
+        }
+    }
+
+    fn let_go(&mut self, frame: &Block) {
+        self.events -= frame.count();
+        self.bytes -= frame.weight();
+    }
+
+    /// Lets the frames before a position go.
+    pub(crate) fn forget(&mut self, end: u64) {
+        while let Some(oldest) = self.frames.pop_front_if(|frame| frame.end() <= end) {
+            self.let_go(&oldest);
         }
     }
 
@@ -77,6 +88,16 @@ mod tests {
     fn kept(recent: &Recent, position: u64) -> bool {
         let event = recent.from(position).next().map(|frame| frame.get(position).unwrap());
         event.is_some_and(|event| event.position == Position(position))
+    }
+
+    #[test]
+    fn forgets_what_is_before_a_position() {
+        let mut recent = recent(50, 2, 1);
+        recent.forget(51);
+        assert!((0..50).all(|n| !kept(&recent, n)));
+        assert!((50..100).all(|n| kept(&recent, n)));
+        let bytes = recent.frames.iter().map(|frame| frame.weight()).sum();
+        assert_eq!((recent.events, recent.bytes), (50, bytes));
     }
 
     #[test]

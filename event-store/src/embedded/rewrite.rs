@@ -5,13 +5,65 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::cache::Io;
 use super::compressed::{self, Opened};
-use super::format::SegmentHeader;
+use super::error::Fault;
+use super::format::{Record, SegmentHeader};
 use super::layout;
 use super::open::Folder;
 use super::scan::{self, Scan};
 use super::segment::Segment;
 use super::vfs::{OpenMode, VfsFile};
+
+/// Bytes of the segment, and events, that a piece has at most; one event it has at least.
+const PIECE_BYTES: u32 = 1 << 20;
+const PIECE_EVENTS: u64 = 8_192;
+
+/// Records of a segment, one after another, past the cache.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    first: u64,
+    /// Where each record begins, and where the last one ends.
+    offsets: Vec<u32>,
+    bytes: Bytes,
+}
+
+impl Piece {
+    /// Reads the records from a position of a segment on.
+    pub(crate) fn read(segment: &Segment, first: u64) -> Result<Self, Fault> {
+        let positions = first..segment.end().min(first + PIECE_EVENTS);
+        let mut offsets = segment.offsets(positions, Io::Allowed)?;
+        let fitting = offsets.partition_point(|offset| offset - offsets[0] <= PIECE_BYTES);
+        offsets.truncate(fitting.max(2));
+        let extent = offsets[0].into()..offsets[offsets.len() - 1].into();
+        let bytes = segment.read(extent, Io::Allowed)?;
+        Ok(Self { first, offsets, bytes })
+    }
+
+    /// The position after its last record.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.offsets.len() as u64 - 1
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The records, checked, with their positions.
+    pub(crate) fn records<'a>(
+        &'a self,
+        segment: &Segment,
+    ) -> impl Iterator<Item = Result<(u64, Record<'a>), Fault>> {
+        (self.first..self.end()).zip(&self.offsets).map(|(position, offset)| {
+            let at = (offset - self.offsets[0]) as usize;
+            let record = segment.record(&self.bytes[at..], position, (*offset).into())?;
+            Ok((position, record))
+        })
+    }
+}
 
 /// The new file of a segment, while it is written.
 #[derive(Debug)]

@@ -11,19 +11,15 @@ use parking_lot::RwLock;
 use uuid::Uuid;
 
 use super::bytes::{narrow, size};
-use super::cache::{Cache, Io};
+use super::cache::{self, Cache, Io};
 use super::compressed::Opened;
 use super::error::Fault;
 use super::format::SegmentHeader;
-use super::index::{Located, MemoryIndex, SealedIndex, Wanted, encode};
+use super::index::{Located, MemoryIndex, SealedIndex, StreamNumbers, Wanted, encode};
 use super::layout;
 use super::vfs::{Vfs, VfsFile};
 use crate::lifetimes::Changes;
 use crate::{Filter, Revision, StreamId};
-
-/// Tells the blocks of this opened segment in the cache from those of every other, also of one
-/// that had its name before.
-static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// A stretch of the log: its file, and the index of what is durable in it.
 #[derive(Debug)]
@@ -32,6 +28,8 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn VfsFile>,
     /// Its bytes on disk, where it is compressed.
     stored: Option<u64>,
+    /// Tells its blocks in the cache from those of every other file, also of one that had its name
+    /// before.
     id: u64,
     name: String,
     cache: Cache,
@@ -63,7 +61,7 @@ impl Segment {
         let (length, closed) = (AtomicU64::new(length), AtomicBool::new(false));
         let (index, name) =
             (RwLock::new(Index::Memory(Box::new(index))), layout::segment(header.first));
-        let id = OPENED.fetch_add(1, Ordering::Relaxed);
+        let id = cache::file();
         Self { header, file, stored: None, id, name, cache, index, length, closed }
     }
 
@@ -228,6 +226,11 @@ impl Segment {
             (self.first() + u64::from(number), u64::from(offset)..end)
         };
         Ok(located.into_iter().map(place).collect())
+    }
+
+    /// All streams that have events here.
+    pub(crate) fn streams(&self, io: Io) -> Result<Vec<StreamNumbers>, Fault> {
+        self.ask(|index| index.streams(io), MemoryIndex::streams)
     }
 
     /// Where each of a range of positions begins, and where the last of them ends.

@@ -15,6 +15,7 @@ use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
 use super::options::EmbeddedOptions;
 use super::queue::{Committer, Queue};
+use super::scavenge::{Scavenge, ScavengeOptions, Scavenges};
 use super::tails::{Announcer, Tails};
 use super::vfs::{LockGuard, RealVfs, Vfs};
 use super::view::View;
@@ -53,6 +54,7 @@ struct Inner {
     running: Mutex<Option<Running>>,
     /// What keeps a store that is only read up to date.
     view: Option<View>,
+    scavenges: Arc<Scavenges>,
 }
 
 /// What ends when the store is closed; the lock is given back last.
@@ -138,7 +140,9 @@ impl EmbeddedStore {
         let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
         let queue = Arc::<Queue>::default();
         let bell = Arc::new(bell);
-        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), options);
+        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), &bell, options)
+            .map_err(OpenError::io("read the scavenge of", dir))?;
+        let scavenges = Arc::clone(maintenance.scavenges());
         let writer = Writer::new(
             folder,
             Arc::clone(&log),
@@ -149,7 +153,16 @@ impl EmbeddedStore {
         );
         let committer = Committer::new(Arc::clone(&queue), writer);
         let running = Mutex::new(Some(Running { threads: None, _lock: lock }));
-        let inner = Inner { log, queue, bell, tails, limits: options.limits, running, view: None };
+        let inner = Inner {
+            log,
+            queue,
+            bell,
+            tails,
+            limits: options.limits,
+            running,
+            view: None,
+            scavenges,
+        };
         Ok(Parts { store: Self { inner: Arc::new(inner) }, committer, maintenance })
     }
 
@@ -184,14 +197,18 @@ impl EmbeddedStore {
             View::open(Folder { vfs, dir, cache: Cache::new(options.cache_bytes) })?;
         let queue = Arc::<Queue>::default();
         queue.stop("it was opened to be read only");
+        let bell = Arc::new(Bell::new());
+        let scavenges = Arc::new(Scavenges::new(Arc::clone(&bell)));
+        scavenges.refuse("the store was opened to be read only");
         let inner = Inner {
             log,
             queue,
-            bell: Arc::new(Bell::new()),
+            bell,
             tails,
             limits: options.limits,
             running: Mutex::new(None),
             view: Some(view),
+            scavenges,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -216,6 +233,19 @@ impl EmbeddedStore {
     /// Why the store takes no appends any more; `None` while it does.
     pub fn stopped(&self) -> Option<String> {
         self.inner.queue.stopped()
+    }
+
+    /// Drops for good, from closed segments, the events that are not live now: those that a
+    /// stream's metadata, its deletion or its tombstone excludes. It runs in the background and
+    /// tells how far it has come; where one runs already, it is that one. One that the closing of
+    /// the store interrupts goes on when the store is opened again.
+    pub fn scavenge(&self, options: ScavengeOptions) -> Scavenge {
+        self.inner.scavenges.request(options)
+    }
+
+    /// The scavenge that runs, or else the last one since the store was opened.
+    pub fn last_scavenge(&self) -> Option<Scavenge> {
+        self.inner.scavenges.last()
     }
 
     /// What the store holds. Cheap enough to be asked often.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use daybook_event_store::{
     Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, OpenError, ReadError, Revision,
 };
 use futures::TryStreamExt;
 
-use crate::given::{DIR, event, history, holds, stream};
+use crate::given::{DIR, event, history, holds, stream, until};
 use crate::sim::Sim;
 
 const EVENTS: usize = 400;
@@ -53,14 +52,6 @@ fn compressed(sim: &Sim) -> Vec<PathBuf> {
 /// Whether all segments are but the last.
 fn are_compressed(sim: &Sim) -> bool {
     compressed(sim).len() + 1 == sim.files("log").len()
-}
-
-fn until(holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_mins(1), "it never came about");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn bytes(sim: &Sim, files: &[PathBuf]) -> usize {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use daybook_event_store::{
     Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, NewEvent, OpenError,
@@ -84,5 +85,15 @@ pub(crate) async fn streams_agree(store: &EmbeddedStore, events: &[Recorded]) {
             events.iter().filter(|event| event.stream == stream).cloned().collect();
         assert_eq!(stored, expected);
         assert!(stored.iter().zip(0..).all(|(event, n)| event.revision == Revision(n)));
+    }
+}
+
+/// Waits for what comes about in the background.
+#[track_caller]
+pub(crate) fn until(holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it never came about");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

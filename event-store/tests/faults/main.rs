@@ -13,4 +13,5 @@ mod given;
 mod model;
 mod read_only;
 mod refusals;
+mod scavenging;
 mod sim;

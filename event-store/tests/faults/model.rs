@@ -1,19 +1,20 @@
 //! Whatever is done to it, the engine is what the store in memory is.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedStore, EventStore, Expected, Filter,
-    Limits, MemoryStore, Position, ReadError, Recorded, Revision, StreamId, StreamMetadata,
-    StreamWrite,
+    Limits, MemoryStore, Position, ReadError, Recorded, Revision, ScavengeOptions, ScavengeState,
+    StreamId, StreamMetadata, StreamWrite,
 };
 use futures::TryStreamExt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::given::{event, id, open, stream};
+use crate::given::{event, id, open, stream, until};
 use crate::sim::Sim;
 
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ enum Step {
         after: Option<u64>,
         filter: Filter,
     },
+    Scavenge,
     Reopen,
     Crash {
         seed: u64,
@@ -100,6 +102,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (readable(), from, direction)
             .prop_map(|(stream, from, direction)| Step::Read { stream, from, direction }),
         1 => (after, filter).prop_map(|(after, filter)| Step::ReadAll { after, filter }),
+        1 => Just(Step::Scavenge),
         1 => Just(Step::Reopen),
         1 => any::<u64>().prop_map(|seed| Step::Crash { seed }),
     ]
@@ -148,6 +151,62 @@ async fn read<S: EventStore>(store: &S, step: &Step) -> Result<Vec<Recorded>, Re
     }
 }
 
+/// What is read of the model, without what the engine has dropped for good.
+async fn read_left(
+    model: &MemoryStore,
+    step: &Step,
+    dropped: &BTreeSet<Position>,
+) -> Result<Vec<Recorded>, ReadError> {
+    let mut events = read(model, step).await?;
+    events.retain(|event| !dropped.contains(&event.position));
+    Ok(events)
+}
+
+async fn everything<S: EventStore>(store: &S) -> Vec<Recorded> {
+    let everything = Step::ReadAll { after: None, filter: Filter::all() };
+    read(store, &everything).await.unwrap()
+}
+
+/// The positions of the events that no reader of their stream sees; a tombstone counts as seen.
+async fn unseen(model: &MemoryStore) -> BTreeSet<Position> {
+    let all = everything(model).await;
+    let mut unseen: BTreeSet<_> = all.iter().map(|event| event.position).collect();
+    for stream in all.iter().map(|event| &event.stream).collect::<BTreeSet<_>>() {
+        let (from, direction) = (0, Direction::Forward);
+        let seen = read(model, &Step::Read { stream: stream.clone(), from, direction }).await;
+        let is_tombstone =
+            |event: &&Recorded| event.stream == *stream && &*event.kind == "$streamDeleted";
+        let tombstone = || all.iter().find(is_tombstone).cloned();
+        for event in seen.unwrap_or_else(|_| tombstone().into_iter().collect()) {
+            unseen.remove(&event.position);
+        }
+    }
+    unseen
+}
+
+/// Scavenges, and checks that what is dropped is what is unseen, in all segments but the last.
+/// Returns what has been dropped by then.
+async fn scavenge(
+    (store, sim): (&EmbeddedStore, &Sim),
+    model: &MemoryStore,
+    dropped: &BTreeSet<Position>,
+) -> BTreeSet<Position> {
+    let unseen = unseen(model).await;
+    until(|| sim.files("idx").len() + 1 == sim.files("log").len());
+    let options = ScavengeOptions { least_percent: 0, ..ScavengeOptions::default() };
+    assert_eq!(store.scavenge(options).ended().await.state, ScavengeState::Done);
+
+    let there: BTreeSet<_> = everything(store).await.iter().map(|event| event.position).collect();
+    let all = everything(model).await;
+    let gone: BTreeSet<_> =
+        all.iter().map(|event| event.position).filter(|at| !there.contains(at)).collect();
+    let last = sim.files("log").pop().unwrap();
+    let last = Position(last.file_stem().unwrap().to_str().unwrap().parse().unwrap());
+    let closed = unseen.iter().filter(|at| **at < last).copied();
+    assert_eq!(gone, dropped.iter().copied().chain(closed).collect());
+    gone
+}
+
 /// Everything that the streams' readers see.
 async fn state<S: EventStore>(store: &S) -> Vec<Result<Vec<Recorded>, ReadError>> {
     let everything = Step::ReadAll { after: None, filter: Filter::all() };
@@ -173,6 +232,7 @@ fn model() -> (MemoryStore, Arc<AtomicI64>) {
 
 async fn run(steps: Vec<Step>) {
     let ((model, clock), mut sim) = (model(), Sim::default());
+    let mut dropped = BTreeSet::new();
     let mut engine: Option<EmbeddedStore> = Some(open(&sim));
     for step in steps {
         let store = engine.clone().unwrap();
@@ -185,8 +245,10 @@ async fn run(steps: Vec<Step>) {
                 sim.set_clock(clock.fetch_add(waited, Ordering::SeqCst) + waited);
             }
             Step::Read { .. } | Step::ReadAll { .. } => {
-                assert_eq!(read(&store, &step).await, read(&model, &step).await, "{step:?}");
+                let left = read_left(&model, &step, &dropped).await;
+                assert_eq!(read(&store, &step).await, left, "{step:?}");
             }
+            Step::Scavenge => dropped = scavenge((&store, &sim), &model, &dropped).await,
             Step::Reopen => {
                 drop(store);
                 engine = None;
@@ -198,7 +260,11 @@ async fn run(steps: Vec<Step>) {
             }
         }
     }
-    assert_eq!(state(&engine.unwrap()).await, state(&model).await);
+    let mut left = state(&model).await;
+    for events in left.iter_mut().flatten() {
+        events.retain(|event| !dropped.contains(&event.position));
+    }
+    assert_eq!(state(&engine.unwrap()).await, left);
 }
 
 proptest! {

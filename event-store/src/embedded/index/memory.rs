@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Located, Wanted};
+use super::{Located, StreamNumbers, Wanted};
 use crate::embedded::bytes::narrow;
 use crate::lifetimes::{self, Changes, Lifetime};
 use crate::{Filter, Revision, StreamId};
@@ -95,6 +95,16 @@ impl MemoryIndex {
             next: self.offsets.get(number as usize + 1).copied(),
         };
         numbers.into_iter().map(located).collect()
+    }
+
+    /// All streams that have events here.
+    pub(crate) fn streams(&self) -> Vec<StreamNumbers> {
+        let numbers = |(stream, of): (&StreamId, &Numbers)| StreamNumbers {
+            stream: stream.clone(),
+            first: Revision(of.first_revision),
+            numbers: of.numbers.clone(),
+        };
+        self.streams.iter().map(numbers).collect()
     }
 
     pub(crate) fn id(&self, id: Uuid) -> Option<u32> {

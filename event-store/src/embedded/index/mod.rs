@@ -12,7 +12,17 @@ pub(crate) use sealed::{SealedIndex, encode};
 
 use std::ops::Range;
 
-use crate::Direction;
+use crate::{Direction, Revision, StreamId};
+
+/// The events of a stream in the segment.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamNumbers {
+    pub(crate) stream: StreamId,
+    /// The revision of the first of them.
+    pub(crate) first: Revision,
+    /// Their numbers, in order.
+    pub(crate) numbers: Vec<u32>,
+}
 
 /// An event in the segment, and where its record is.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use crc32c::crc32c;
 use uuid::Uuid;
 
-use super::{Located, MemoryIndex, Wanted, changes, partition_point};
+use super::{Located, MemoryIndex, StreamNumbers, Wanted, changes, partition_point};
 use crate::embedded::bytes::{hash_id, hash_name, narrow, nth_u32, size, u32_at, u64_at};
-use crate::embedded::cache::{Cache, Io, Key, Part};
+use crate::embedded::cache::{self, Cache, Io, Key, Part};
 use crate::embedded::error::Fault;
 use crate::embedded::filter::KeyFilter;
 use crate::embedded::format::{Flaw, SegmentHeader};
@@ -43,6 +43,7 @@ pub(crate) struct SealedIndex {
     file: Arc<dyn VfsFile>,
     name: String,
     cache: Cache,
+    cached_as: u64,
     header: Header,
     stream_filter: KeyFilter,
     id_filter: KeyFilter,
@@ -218,7 +219,18 @@ impl SealedIndex {
         let stream_filter = KeyFilter::from_bytes(streams).ok_or_else(cut)?;
         let id_filter = KeyFilter::from_bytes(ids).ok_or_else(cut)?;
         let changes = changes::decode(&read(&*file, header.sections[CHANGES])?).ok_or_else(cut)?;
-        let index = Self { file, name, cache, header, stream_filter, id_filter, categories, kinds };
+        let cached_as = cache::file();
+        let index = Self {
+            file,
+            name,
+            cache,
+            cached_as,
+            header,
+            stream_filter,
+            id_filter,
+            categories,
+            kinds,
+        };
         Ok((index, changes))
     }
 
@@ -299,6 +311,22 @@ impl SealedIndex {
         any(&filter.categories, &self.categories) && any(&filter.kinds, &self.kinds)
     }
 
+    /// All streams that have events here.
+    pub(crate) fn streams(&self, io: Io) -> Result<Vec<StreamNumbers>, Fault> {
+        let (streams, names) = (self.section(STREAMS, io)?, self.section(NAMES, io)?);
+        let numbers = self.section(NUMBERS, io)?;
+        let stream = |entry: StreamEntry| {
+            let end = (entry.start + entry.count) as usize;
+            let name = String::from_utf8_lossy(&names[entry.name]);
+            StreamNumbers {
+                stream: StreamId::checked(&name),
+                first: Revision(entry.first_revision),
+                numbers: (entry.start as usize..end).map(|n| nth_u32(&numbers, n)).collect(),
+            }
+        };
+        Ok(streams.chunks_exact(STREAM).map(StreamEntry::decode).map(stream).collect())
+    }
+
     fn stream(&self, stream: &StreamId, io: Io) -> Result<Option<StreamEntry>, Fault> {
         let hash = hash_name(stream.as_str());
         if !self.stream_filter.may_contain(hash) {
@@ -314,7 +342,7 @@ impl SealedIndex {
     }
 
     fn section(&self, n: usize, io: Io) -> Result<Bytes, Fault> {
-        let key = Key { segment: self.header.segment.first, part: Part::Section(n) };
+        let key = Key { file: self.cached_as, part: Part::Section(n) };
         self.cache.get(key, io, || {
             let section = self.header.sections[n];
             let damaged = |error: io::Error| match error.kind() {

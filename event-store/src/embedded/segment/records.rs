@@ -164,7 +164,7 @@ impl Segment {
     }
 
     fn key(&self, stretch: u32) -> Key {
-        Key { segment: self.id, part: Part::Block(stretch.into()) }
+        Key { file: self.id, part: Part::Block(stretch.into()) }
     }
 
     /// Whether nothing more will begin in a stretch.
