@@ -6,10 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
 mod bits;
+mod checker;
 mod child;
 mod flips;
 mod kills;
 mod ledger;
+mod linear;
 mod load;
 mod order;
 mod planted;
