@@ -127,6 +127,8 @@ pub(crate) fn check_format(vfs: &dyn Vfs, dir: &Path, empty: bool) -> Result<(),
         Some(found) if found < FORMAT => {
             Err(OpenError::OlderFormat { path: dir.to_owned(), found })
         }
+        // Whoever made it may have ended before it was durable.
+        Some(_) if empty => sync_folder(vfs, dir).map_err(OpenError::io("sync", dir)),
         Some(_) => Ok(()),
         None => Err(not_a_store("its file FORMAT does not say so")),
     }
@@ -150,7 +152,12 @@ pub(crate) fn check_is_store(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError>
 
 fn create_format(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
     replace(vfs, dir, FORMAT_FILE, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes())?;
-    // The folder itself may be new.
+    sync_folder(vfs, dir)
+}
+
+/// Makes the entries of a folder durable, and its own, which may be new.
+fn sync_folder(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+    vfs.sync_dir(dir)?;
     match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => vfs.sync_dir(parent),
         None => vfs.sync_dir(Path::new(".")),

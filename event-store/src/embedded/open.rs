@@ -34,11 +34,17 @@ impl Folder {
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
         layout::check_format(&*self.vfs, &self.dir, firsts.is_empty())?;
         layout::tidy(&*self.vfs, &self.dir)?;
-        let mut active = None;
+        let (mut active, mut empty) = (None, Vec::new());
         while active.is_none()
             && let Some(first) = firsts.pop()
         {
-            active = self.last(first)?;
+            active = self.last(first, empty.first().copied())?;
+            if active.is_none() {
+                empty.push(first);
+            }
+        }
+        for first in empty {
+            self.remove(first).map_err(OpenError::io("remove", &self.path(first)))?;
         }
         let mut segments = Segments::default();
         for first in firsts {
@@ -121,13 +127,12 @@ impl Folder {
 
     /// The last segment, without what an unfinished write left at its end. `None` where it has
     /// no more than its header: it may have been given up for the one before, which is the last
-    /// one then.
-    fn last(&self, first: u64) -> Result<Option<Segment>, OpenError> {
+    /// one then. Where one was `begun` after it, it was durable up to there.
+    fn last(&self, first: u64, begun: Option<u64>) -> Result<Option<Segment>, OpenError> {
         let path = self.path(first);
         let file = self.vfs.open(&path, OpenMode::Write).map_err(OpenError::io("open", &path))?;
         let length = file.length().map_err(OpenError::io("measure", &path))?;
         if length <= SEGMENT_HEADER as u64 {
-            self.remove(first).map_err(OpenError::io("remove", &path))?;
             return Ok(None);
         }
         if compressed::is_compressed(&file).map_err(OpenError::io("read", &path))? {
@@ -137,6 +142,10 @@ impl Folder {
         // A segment's header is durable before anything is written after it.
         let header = read_header(&file, &path, first)?;
         let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        if begun.is_some_and(|begun| header.first + (scan.index.count() as u64) < begun) {
+            let (offset, flaw) = scan.flaw.unwrap_or((scan.end, "its last frames are missing"));
+            return Err(damaged(&path, offset, flaw));
+        }
         cut(&file, &path, header, &scan)?;
         let length = vouch(&file, header, &scan).map_err(OpenError::io("write to", &path))?;
         Ok(Some(Segment::open(header, file, scan.index, length, self.cache.clone())))
@@ -172,6 +181,11 @@ fn cut(
     if later.map_err(OpenError::io("read", path))?.is_some() {
         return Err(damaged(path, offset, flaw));
     }
+    // What is cut off is gone, so one reading of it is not enough.
+    let again = scan::scan(file, header).map_err(OpenError::io("read", path))?;
+    if again.end != scan.end {
+        return Err(damaged(path, offset.min(again.end), "it reads differently another time"));
+    }
     let length = file.length().map_err(OpenError::io("measure", path))?;
     tracing::warn!(
         segment = %path.display(), offset = scan.end, bytes = length - scan.end, reason = flaw,
@@ -180,15 +194,21 @@ fn cut(
     file.set_len(scan.end).and_then(|()| file.sync()).map_err(OpenError::io("cut", path))
 }
 
-/// Makes a last frame durable for good, and follows it with an empty one that says so. It may be
-/// in the page cache only: its sync may never have happened, or have failed.
+/// Makes a last frame durable for good, and follows it with an empty one that says so unless it is
+/// one. It may be in the page cache only: its sync may never have happened, or have failed.
 ///
 /// Returns the segment's length.
 fn vouch(file: &Arc<dyn VfsFile>, header: SegmentHeader, scan: &Scan) -> std::io::Result<u64> {
-    let Some(frame) = &scan.unvouched else { return Ok(scan.end) };
+    let Some(frame) = &scan.last else { return Ok(scan.end) };
     let bytes = file.read_vec_at(bytes::size(frame.end - frame.start), frame.start)?;
+    if !scan::is_frame(&bytes, header, frame.start) {
+        return Err(std::io::Error::other("its last frame reads differently another time"));
+    }
     file.write_all_at(&bytes, frame.start)?;
     file.sync()?;
+    if scan.vouched {
+        return Ok(scan.end);
+    }
     close(file, header, scan.end, header.first + scan.index.count() as u64)
 }
 

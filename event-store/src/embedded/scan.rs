@@ -22,8 +22,10 @@ pub(crate) struct Scan {
     pub(crate) index: MemoryIndex,
     /// Where the good frames end.
     pub(crate) end: u64,
-    /// The bytes of the last good frame, if it has events: only the next one vouches for it.
-    pub(crate) unvouched: Option<Range<u64>>,
+    /// The bytes of the last good frame.
+    pub(crate) last: Option<Range<u64>>,
+    /// Whether that one is empty: it vouches for those before it.
+    pub(crate) vouched: bool,
     /// The first bad byte, and what is wrong there.
     pub(crate) flaw: Option<(u64, Flaw)>,
 }
@@ -38,7 +40,7 @@ pub(crate) fn scan(file: &Arc<dyn VfsFile>, header: SegmentHeader) -> io::Result
 impl Default for Scan {
     fn default() -> Self {
         let end = SEGMENT_HEADER as u64;
-        Self { index: MemoryIndex::default(), end, unvouched: None, flaw: None }
+        Self { index: MemoryIndex::default(), end, last: None, vouched: false, flaw: None }
     }
 }
 
@@ -55,7 +57,8 @@ impl Scan {
             match frame(&mut window, header, self)? {
                 Ok(frame) => {
                     let end = self.end + frame.frame_len() as u64;
-                    self.unvouched = (frame.count > 0).then_some(self.end..end);
+                    self.last = Some(self.end..end);
+                    self.vouched = frame.count == 0;
                     self.end = end;
                 }
                 flaw => {
@@ -106,6 +109,14 @@ fn frame(
         });
     }
     Ok(Ok(header))
+}
+
+/// Whether bytes that were read from an offset are a whole, good frame.
+pub(crate) fn is_frame(bytes: &[u8], segment: SegmentHeader, offset: u64) -> bool {
+    let header = FrameHeader::decode(bytes, segment.salt, offset);
+    header.is_ok_and(|header| {
+        header.frame_len() == bytes.len() && records(&bytes[FRAME_HEADER..], header).is_ok()
+    })
 }
 
 /// A frame's records with their offsets in its body; or where and what is wrong.
