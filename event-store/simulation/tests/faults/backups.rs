@@ -8,16 +8,16 @@ use daybook_event_store::{
 };
 
 use crate::given::{DIR, event, history, holds, open, options, stream};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 const BACKUP: &str = "/backup";
 const RESTORED: &str = "/restored";
 
-fn back_up(sim: &Sim) -> Result<Copied, BackupError> {
+fn back_up(sim: &Disk) -> Result<Copied, BackupError> {
     StoreFolder::with(Arc::new(sim.clone()), DIR).backup(BACKUP, &mut |_, _| {})
 }
 
-fn restore(sim: &Sim) -> Result<Copied, BackupError> {
+fn restore(sim: &Disk) -> Result<Copied, BackupError> {
     StoreFolder::with(Arc::new(sim.clone()), BACKUP).restore(RESTORED, &mut |_, _| {})
 }
 
@@ -25,21 +25,21 @@ fn events(copied: &Copied) -> usize {
     usize::try_from(copied.backup.events).unwrap()
 }
 
-fn try_open_in(sim: &Sim, dir: &str) -> Result<EmbeddedStore, OpenError> {
+fn try_open_in(sim: &Disk, dir: &str) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_with(Arc::new(sim.clone()), dir, &options())
 }
 
-fn look_in(sim: &Sim, dir: &str) -> Result<EmbeddedStore, OpenError> {
+fn look_in(sim: &Disk, dir: &str) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_read_only_with(Arc::new(sim.clone()), dir, &options())
 }
 
-async fn then_in(sim: &Sim, dir: &str, count: usize) {
+async fn then_in(sim: &Disk, dir: &str, count: usize) {
     holds(&try_open_in(&sim.copy(), dir).unwrap(), count).await;
 }
 
 #[tokio::test]
 async fn a_backup_beside_the_writer_is_a_store_that_opens() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     for count in [0, 1, 30, 31, 70] {
         let before = usize::try_from(writer.stats().events).unwrap();
@@ -55,7 +55,7 @@ async fn a_backup_beside_the_writer_is_a_store_that_opens() {
 
 #[tokio::test]
 async fn what_is_in_the_backup_already_is_not_copied_again() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..60).await;
     let first = back_up(&sim).unwrap();
@@ -71,7 +71,7 @@ async fn what_is_in_the_backup_already_is_not_copied_again() {
 
 #[tokio::test]
 async fn progress_is_told_up_to_the_end() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..60).await;
     let mut told = Vec::new();
     let folder = StoreFolder::with(Arc::new(sim.clone()), DIR);
@@ -84,7 +84,7 @@ async fn progress_is_told_up_to_the_end() {
 
 #[tokio::test]
 async fn a_backup_interrupted_anywhere_says_so_and_is_finished_by_the_next() {
-    let given = Sim::default();
+    let given = Disk::default();
     let writer = open(&given);
     history(&writer, 0..25).await;
     for earlier in [false, true] {
@@ -128,7 +128,7 @@ async fn a_backup_interrupted_anywhere_says_so_and_is_finished_by_the_next() {
 
 #[tokio::test]
 async fn a_backup_is_put_back_into_a_new_folder() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..60).await;
     back_up(&sim).unwrap();
@@ -145,7 +145,7 @@ async fn a_backup_is_put_back_into_a_new_folder() {
 
 #[tokio::test]
 async fn a_restoration_interrupted_anywhere_leaves_no_store_or_all_of_it() {
-    let given = Sim::default();
+    let given = Disk::default();
     history(&open(&given), 0..25).await;
     back_up(&given).unwrap();
     let needed = {
@@ -169,7 +169,7 @@ async fn a_restoration_interrupted_anywhere_leaves_no_store_or_all_of_it() {
 
 #[tokio::test]
 async fn a_backup_is_not_put_where_something_is() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..9).await;
     back_up(&sim).unwrap();
     sim.overwrite(&Path::new(RESTORED).join("notes"), "theirs".into());
@@ -183,10 +183,10 @@ async fn a_backup_is_not_put_where_something_is() {
 
 #[tokio::test]
 async fn a_backup_of_another_store_is_left_alone() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..9).await;
     back_up(&sim).unwrap();
-    let other = Sim::default();
+    let other = Disk::default();
     let store = open(&other);
     for n in [7, 1, 2, 3, 4, 5, 6, 0, 9, 10, 11] {
         store.append(&stream(n % 3), Expected::Any, vec![event(n)]).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_backup_of_another_store_is_left_alone() {
 
 #[tokio::test]
 async fn a_backup_with_events_that_the_store_lost_is_left_alone() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..9).await;
     let earlier = sim.copy();
@@ -220,7 +220,7 @@ async fn a_backup_with_events_that_the_store_lost_is_left_alone() {
 
 #[tokio::test]
 async fn a_backup_that_was_written_to_is_not_taken_for_one() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..9).await;
     back_up(&sim).unwrap();
     history(&try_open_in(&sim, BACKUP).unwrap(), 9..10).await;
@@ -231,11 +231,11 @@ async fn a_backup_that_was_written_to_is_not_taken_for_one() {
 
 #[tokio::test]
 async fn a_flipped_bit_is_not_backed_up_and_not_put_back() {
-    let given = Sim::default();
+    let given = Disk::default();
     history(&open(&given), 0..25).await;
     let whole = given.copy();
     back_up(&whole).unwrap();
-    let flip = |sim: &Sim, path: &Path, byte: usize| {
+    let flip = |sim: &Disk, path: &Path, byte: usize| {
         let mut bytes = sim.contents(path);
         bytes[byte] ^= 1 << (byte % 8);
         sim.overwrite(path, bytes);
@@ -264,7 +264,7 @@ async fn a_flipped_bit_is_not_backed_up_and_not_put_back() {
 
 #[tokio::test]
 async fn what_says_what_a_backup_holds_must_be_readable() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..9).await;
     sim.overwrite(&Path::new(BACKUP).join("BACKUP"), "{\"format\": 2".into());
 
@@ -298,7 +298,7 @@ async fn backups_on_disk_beside_a_busy_writer_are_prefixes() {
 
 #[tokio::test]
 async fn compressed_segments_are_backed_up_as_they_are() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let with = |compress| EmbeddedOptions { segment_bytes: 40_000, compress, ..options() };
     let open = |options| EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options).unwrap();
     history(&open(with(false)), 0..300).await;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use daybook_event_store::{EmbeddedOptions, EmbeddedStore, Limits, OpenError};
 
 use crate::given::{DIR, history, holds, open, try_open};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 #[tokio::test]
 async fn a_store_is_there_again_when_it_is_opened_again() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     for round in 0..6 {
         let store = open(&sim);
         holds(&store, round * 11).await;
@@ -49,7 +49,7 @@ fn a_store_is_open_once() {
 #[test]
 fn another_format_is_refused() {
     let with_format = |format: u32| {
-        let sim = Sim::default();
+        let sim = Disk::default();
         drop(open(&sim));
         let line = format!("daybook event store, format {format}\n");
         sim.overwrite(&Path::new(DIR).join("FORMAT"), line.into());
@@ -66,7 +66,7 @@ fn another_format_is_refused() {
 
 #[test]
 fn a_folder_of_something_else_is_refused() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     drop(open(&sim));
     let format = Path::new(DIR).join("FORMAT");
 
@@ -78,7 +78,7 @@ fn a_folder_of_something_else_is_refused() {
 
 #[tokio::test]
 async fn files_of_others_are_left_alone() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let others = ["notes.tmp", "12.log", "00000000000000000012 copy.log", "x.idx.tmp"];
     let others = others.map(|name| Path::new(DIR).join(name));
     for other in &others {
@@ -117,14 +117,14 @@ fn senseless_options_are_refused() {
     let senseless =
         [with(4_095, 1, 1), with(2 << 30, 1, 1), with(4_096, 2 << 30, 1), with(4_096, 1, 2 << 20)];
     for options in senseless {
-        let refused = EmbeddedStore::open_with(Arc::new(Sim::default()), DIR, &options);
+        let refused = EmbeddedStore::open_with(Arc::new(Disk::default()), DIR, &options);
         assert!(matches!(refused, Err(OpenError::Option { .. })), "{refused:?}");
     }
 }
 
 #[tokio::test]
 async fn the_recorded_time_does_not_follow_a_clock_that_goes_back() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     sim.set_clock(1_000_000);
     history(&open(&sim), 0..20).await;
     sim.set_clock(5);

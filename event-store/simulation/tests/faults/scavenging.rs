@@ -13,13 +13,13 @@ use futures::TryStreamExt;
 use uuid::Uuid;
 
 use crate::given::{DIR, all, id, of_stream, until};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 /// Over the seven streams of a [`life`].
 const EVENTS: usize = 140;
 const SECOND: i64 = 1_000_000;
 
-fn try_open(sim: &Sim, compress: bool) -> Result<EmbeddedStore, OpenError> {
+fn try_open(sim: &Disk, compress: bool) -> Result<EmbeddedStore, OpenError> {
     let (segment_bytes, cache_bytes) = (20_000, 100_000);
     let options =
         EmbeddedOptions { segment_bytes, cache_bytes, compress, ..EmbeddedOptions::default() };
@@ -27,7 +27,7 @@ fn try_open(sim: &Sim, compress: bool) -> Result<EmbeddedStore, OpenError> {
 }
 
 #[track_caller]
-fn open(sim: &Sim) -> EmbeddedStore {
+fn open(sim: &Disk) -> EmbeddedStore {
     try_open(sim, false).unwrap()
 }
 
@@ -67,7 +67,7 @@ const STREAMS: [(&str, &str, std::ops::Range<u64>); 7] = [
 
 /// A store with every kind of lifetime, of which half the events are old. All but the last few
 /// events are in closed segments.
-async fn life(sim: &Sim) {
+async fn life(sim: &Disk) {
     let store = open(sim);
     sim.set_clock(1_000 * SECOND);
     for n in 0..EVENTS {
@@ -118,7 +118,7 @@ async fn scavenged(store: &EmbeddedStore) -> ScavengeProgress {
 }
 
 /// All bytes of all files.
-fn bytes(sim: &Sim) -> Vec<u8> {
+fn bytes(sim: &Disk) -> Vec<u8> {
     let files = ["log", "idx", "run", "tmp"].iter().flat_map(|extension| sim.files(extension));
     files.flat_map(|path| sim.contents(&path)).collect()
 }
@@ -129,7 +129,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 
 /// Checks that exactly the live ones of some events are there, as they were, and that those
 /// dropped have left nothing but their place: not in a file, not for a retry.
-async fn holds(sim: &Sim, store: &EmbeddedStore, before: &[Recorded]) {
+async fn holds(sim: &Disk, store: &EmbeddedStore, before: &[Recorded]) {
     let live: Vec<_> = before.iter().filter(|event| lives(event)).cloned().collect();
     assert_eq!(all(store).await, live);
     for (stream, _, range) in STREAMS.iter().filter(|(stream, ..)| *stream != "ended-1") {
@@ -168,7 +168,7 @@ async fn retries_are_answered(store: &EmbeddedStore, before: &[Recorded]) {
 }
 
 /// The events of a [`life`] before anything is dropped.
-async fn given(sim: &Sim) -> Vec<Recorded> {
+async fn given(sim: &Disk) -> Vec<Recorded> {
     life(sim).await;
     let events = all(&open(sim)).await;
     assert!(sim.files("log").len() > 6);
@@ -177,7 +177,7 @@ async fn given(sim: &Sim) -> Vec<Recorded> {
 
 #[tokio::test]
 async fn what_is_not_live_is_dropped_and_all_else_stays() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let store = open(&sim);
     let bytes_before = store.stats().bytes;
@@ -203,7 +203,7 @@ async fn what_is_not_live_is_dropped_and_all_else_stays() {
 
 #[tokio::test]
 async fn a_second_scavenge_finds_nothing_to_do() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let store = open(&sim);
     scavenged(&store).await;
@@ -219,10 +219,10 @@ async fn a_second_scavenge_finds_nothing_to_do() {
 
 #[tokio::test]
 async fn compressed_segments_are_scavenged_and_stay_compressed() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let store = try_open(&sim, true).unwrap();
-    let packed = |sim: &Sim| {
+    let packed = |sim: &Disk| {
         let is = |path: &std::path::PathBuf| sim.contents(path).starts_with(b"DAYBOOKZ");
         sim.files("log").iter().filter(|path| is(path)).count()
     };
@@ -241,7 +241,7 @@ async fn compressed_segments_are_scavenged_and_stay_compressed() {
 
 #[tokio::test]
 async fn readers_of_before_finish_and_appends_go_on() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let store = open(&sim);
     let mut early = Box::pin(store.read_all(None, Filter::all()));
@@ -275,7 +275,7 @@ async fn readers_of_before_finish_and_appends_go_on() {
 
 #[tokio::test]
 async fn a_crash_at_every_change_loses_nothing_that_lives() {
-    let full = Sim::default();
+    let full = Disk::default();
     let before = given(&full).await;
     let live: Vec<_> = before.iter().filter(|event| lives(event)).cloned().collect();
     let changes = {
@@ -316,7 +316,7 @@ async fn a_crash_at_every_change_loses_nothing_that_lives() {
 
 #[tokio::test]
 async fn closing_interrupts_and_opening_goes_on() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let slow = ScavengeOptions { bytes_per_second: NonZeroU64::MIN, ..every_last_one() };
     let (scavenge, began) = {
@@ -345,7 +345,7 @@ async fn closing_interrupts_and_opening_goes_on() {
 
 #[tokio::test]
 async fn a_segment_with_little_to_give_back_is_left_alone() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let before = given(&sim).await;
     let store = open(&sim);
 
@@ -358,7 +358,7 @@ async fn a_segment_with_little_to_give_back_is_left_alone() {
 
 #[tokio::test]
 async fn a_full_disk_ends_a_scavenge_and_nothing_else() {
-    let full = Sim::default();
+    let full = Disk::default();
     let before = given(&full).await;
     for space in (0..40_000).step_by(1_500) {
         let sim = full.copy();
@@ -382,7 +382,7 @@ async fn a_full_disk_ends_a_scavenge_and_nothing_else() {
 
 #[tokio::test]
 async fn a_failing_sync_ends_a_scavenge_and_loses_nothing() {
-    let full = Sim::default();
+    let full = Disk::default();
     let before = given(&full).await;
     for others in 0..30 {
         let sim = full.copy();
@@ -404,7 +404,7 @@ async fn a_failing_sync_ends_a_scavenge_and_loses_nothing() {
 
 #[tokio::test]
 async fn damage_ends_a_scavenge_with_its_place() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     given(&sim).await;
     let segment = &sim.files("log")[2];
     let mut bytes = sim.contents(segment);
@@ -423,7 +423,7 @@ async fn damage_ends_a_scavenge_with_its_place() {
 
 #[tokio::test]
 async fn a_closed_store_is_not_scavenged() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     store.close();
 

@@ -9,7 +9,7 @@ use daybook_event_store::{
 use futures::{StreamExt, TryStreamExt};
 
 use crate::given::{DIR, all, event, id, of_stream, stream, streams_agree};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 /// Nothing to speak of, less than a block, a block's bytes, several blocks', and more than what is
 /// cached.
@@ -21,14 +21,14 @@ fn sized(n: usize) -> NewEvent {
     NewEvent { data, ..event(n) }
 }
 
-fn open(sim: &Sim, cache_bytes: u64) -> EmbeddedStore {
+fn open(sim: &Disk, cache_bytes: u64) -> EmbeddedStore {
     let options = EmbeddedOptions { segment_bytes: 6 << 20, cache_bytes, ..Default::default() };
     EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options).unwrap()
 }
 
 /// Streams of records of all sizes, some of a frame, in several segments.
-async fn filled() -> Sim {
-    let sim = Sim::default();
+async fn filled() -> Disk {
+    let sim = Disk::default();
     let store = open(&sim, 1 << 20);
     for n in (0..EVENTS).step_by(7) {
         let events = (n..n + 7).map(sized).collect();
@@ -81,7 +81,7 @@ async fn a_scan_begins_anywhere() {
 
 #[tokio::test]
 async fn damage_hides_no_other_record_of_its_block() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim, 1 << 20);
     for n in 0..200 {
         store.append(&stream(n), Expected::Any, vec![event(n)]).await.unwrap();

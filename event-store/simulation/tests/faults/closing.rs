@@ -4,11 +4,11 @@ use daybook_event_store::{AppendError, EventStore, Expected, Filter};
 use futures::StreamExt;
 
 use crate::given::{event, history, holds, open, stream};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 #[tokio::test]
 async fn a_closed_store_refuses_appends_and_still_reads() {
-    let store = open(&Sim::default());
+    let store = open(&Disk::default());
     history(&store, 0..5).await;
 
     store.close();
@@ -22,7 +22,7 @@ async fn a_closed_store_refuses_appends_and_still_reads() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_append_is_answered_when_the_store_closes() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     let appends: Vec<_> = (0..200)
         .map(|n| {
@@ -45,7 +45,7 @@ async fn every_append_is_answered_when_the_store_closes() {
 
 #[tokio::test]
 async fn tails_end_when_the_last_handle_is_gone() {
-    let store = open(&Sim::default());
+    let store = open(&Disk::default());
     history(&store, 0..3).await;
     let tail = store.tail(None, Filter::all()).boxed();
     drop(store);
@@ -57,7 +57,7 @@ async fn tails_end_when_the_last_handle_is_gone() {
 
 #[tokio::test]
 async fn the_folder_is_free_when_the_last_handle_is_gone() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     let tail = store.tail(None, Filter::all()).boxed();
     let clone = store.clone();
@@ -71,7 +71,7 @@ async fn the_folder_is_free_when_the_last_handle_is_gone() {
 
 #[test]
 fn a_store_works_without_an_async_runtime() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     futures::executor::block_on(async {
         history(&store, 0..40).await;

@@ -1,11 +1,11 @@
 use daybook_event_store::{AppendError, EventStore, Expected, NewEvent};
 
 use crate::given::{event, history, holds, of_stream, open, stream};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 #[tokio::test]
 async fn a_failed_sync_stops_the_store() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     history(&store, 0..5).await;
     sim.fail_sync_after(0);
@@ -21,7 +21,7 @@ async fn a_failed_sync_stops_the_store() {
 
 #[tokio::test]
 async fn what_a_failed_sync_left_in_the_page_cache_is_made_durable_on_opening() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     history(&store, 0..5).await;
     sim.fail_sync_after(0);
@@ -40,7 +40,7 @@ async fn what_a_failed_sync_left_in_the_page_cache_is_made_durable_on_opening() 
 #[tokio::test]
 async fn a_failed_sync_at_every_moment_loses_nothing() {
     for others in 0..60 {
-        let sim = Sim::default();
+        let sim = Disk::default();
         let store = open(&sim);
         sim.fail_sync_after(others);
         let mut acknowledged = 0;
@@ -61,6 +61,8 @@ async fn a_failed_sync_at_every_moment_loses_nothing() {
             holds(&store, count).await;
         }
         drop(store);
+        // If it has not failed yet, it does not while the store is opened.
+        sim.fail_sync_after(usize::MAX);
         let store = open(&sim);
         let count = usize::try_from(store.stats().events).unwrap();
         holds(&store, count).await;
@@ -70,7 +72,7 @@ async fn a_failed_sync_at_every_moment_loses_nothing() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_heals() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     history(&store, 0..5).await;
 
@@ -94,7 +96,7 @@ async fn a_full_disk_refuses_and_heals() {
 #[tokio::test]
 async fn a_disk_that_is_full_at_every_moment_loses_nothing() {
     for space in (0..9_000).step_by(37) {
-        let sim = Sim::default();
+        let sim = Disk::default();
         let store = open(&sim);
         sim.set_space(Some(space));
         let mut n = 0;
@@ -120,7 +122,7 @@ fn sized(n: usize, bytes: usize) -> NewEvent {
 #[tokio::test]
 async fn a_segment_is_closed_without_what_a_full_disk_left_in_it() {
     for seed in 0..20 {
-        let sim = Sim::default();
+        let sim = Disk::default();
         let store = open(&sim);
         store.append(&stream(0), Expected::Any, vec![sized(0, 3_000)]).await.unwrap();
         sim.set_space(Some(200));
@@ -138,7 +140,7 @@ async fn a_segment_is_closed_without_what_a_full_disk_left_in_it() {
 
 #[tokio::test]
 async fn a_segment_that_a_full_disk_did_not_let_begin_is_forgotten() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     store.append(&stream(0), Expected::Any, vec![sized(0, 3_000)]).await.unwrap();
     for space in [0, 20] {
@@ -156,7 +158,7 @@ async fn a_segment_that_a_full_disk_did_not_let_begin_is_forgotten() {
 
 #[tokio::test]
 async fn a_full_disk_opens_for_reading() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..10).await;
     let crashed = sim.crashed(1);
     crashed.set_space(Some(0));
@@ -173,7 +175,7 @@ async fn a_full_disk_opens_for_reading() {
 
 #[tokio::test]
 async fn a_conflict_is_told_apart_from_a_full_disk() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     history(&store, 0..3).await;
     sim.set_space(Some(0));

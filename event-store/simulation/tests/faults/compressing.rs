@@ -9,7 +9,7 @@ use daybook_event_store::{
 use futures::TryStreamExt;
 
 use crate::given::{DIR, event, history, holds, stream, until};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 const EVENTS: usize = 400;
 
@@ -18,25 +18,25 @@ fn options(compress: bool) -> EmbeddedOptions {
     EmbeddedOptions { segment_bytes, cache_bytes, compress, ..Default::default() }
 }
 
-fn try_open(sim: &Sim, compress: bool) -> Result<EmbeddedStore, OpenError> {
+fn try_open(sim: &Disk, compress: bool) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options(compress))
 }
 
 #[track_caller]
-fn open(sim: &Sim, compress: bool) -> EmbeddedStore {
+fn open(sim: &Disk, compress: bool) -> EmbeddedStore {
     try_open(sim, compress).unwrap()
 }
 
 /// A closed store of plain segments.
-async fn plain() -> Sim {
-    let sim = Sim::default();
+async fn plain() -> Disk {
+    let sim = Disk::default();
     history(&open(&sim, false), 0..EVENTS).await;
     assert!(compressed(&sim).is_empty() && sim.files("log").len() > 4);
     sim
 }
 
 /// A closed store whose segments are compressed.
-async fn packed() -> Sim {
+async fn packed() -> Disk {
     let sim = plain().await;
     let store = open(&sim, true);
     until(|| are_compressed(&sim));
@@ -44,17 +44,17 @@ async fn packed() -> Sim {
     sim
 }
 
-fn compressed(sim: &Sim) -> Vec<PathBuf> {
+fn compressed(sim: &Disk) -> Vec<PathBuf> {
     let is = |path: &PathBuf| sim.contents(path).starts_with(b"DAYBOOKZ");
     sim.files("log").into_iter().filter(is).collect()
 }
 
 /// Whether all segments are but the last.
-fn are_compressed(sim: &Sim) -> bool {
+fn are_compressed(sim: &Disk) -> bool {
     compressed(sim).len() + 1 == sim.files("log").len()
 }
 
-fn bytes(sim: &Sim, files: &[PathBuf]) -> usize {
+fn bytes(sim: &Disk, files: &[PathBuf]) -> usize {
     files.iter().map(|path| sim.contents(path).len()).sum()
 }
 
@@ -82,7 +82,7 @@ async fn a_store_of_compressed_segments_is_the_same_in_fewer_bytes() {
 
 #[tokio::test]
 async fn segments_are_compressed_while_the_store_is_used() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim, true);
 
     history(&store, 0..EVENTS).await;
@@ -169,7 +169,7 @@ async fn a_compressed_last_segment_says_that_others_are_missing() {
 
 #[tokio::test]
 async fn what_does_not_shrink_stays_as_it_is() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim, true);
     let mut noise = 7_u64;
     for n in 0..60 {

@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::given::{event, id, open, stream, until};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -187,7 +187,7 @@ async fn unseen(model: &MemoryStore) -> BTreeSet<Position> {
 /// Scavenges, and checks that what is dropped is what is unseen, in all segments but the last.
 /// Returns what has been dropped by then.
 async fn scavenge(
-    (store, sim): (&EmbeddedStore, &Sim),
+    (store, sim): (&EmbeddedStore, &Disk),
     model: &MemoryStore,
     dropped: &BTreeSet<Position>,
 ) -> BTreeSet<Position> {
@@ -231,7 +231,7 @@ fn model() -> (MemoryStore, Arc<AtomicI64>) {
 }
 
 async fn run(steps: Vec<Step>) {
-    let ((model, clock), mut sim) = (model(), Sim::default());
+    let ((model, clock), mut sim) = (model(), Disk::default());
     let mut dropped = BTreeSet::new();
     let mut engine: Option<EmbeddedStore> = Some(open(&sim));
     for step in steps {

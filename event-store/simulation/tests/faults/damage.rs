@@ -8,16 +8,16 @@ use daybook_event_store::{
 use futures::TryStreamExt;
 
 use crate::given::{DIR, event, history, holds, open, stream, try_open};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 /// A closed store of so many events.
-async fn closed(count: usize) -> Sim {
-    let sim = Sim::default();
+async fn closed(count: usize) -> Disk {
+    let sim = Disk::default();
     history(&open(&sim), 0..count).await;
     sim
 }
 
-fn flip(sim: &Sim, path: &Path, bit: usize) -> Sim {
+fn flip(sim: &Disk, path: &Path, bit: usize) -> Disk {
     let copy = sim.copy();
     let mut bytes = copy.contents(path);
     bytes[bit / 8] ^= 1 << (bit % 8);
@@ -87,7 +87,7 @@ async fn every_flipped_bit_of_a_record_in_a_sealed_segment_is_reported() {
 
 #[tokio::test]
 async fn an_unfinished_write_is_cut_off_and_nothing_else() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let store = open(&sim);
     history(&store, 0..4).await;
     let segment = &sim.files("log")[0];
@@ -126,9 +126,9 @@ async fn zeros_and_rubbish_after_the_last_frame_are_cut_off() {
 
 #[tokio::test]
 async fn a_payload_that_looks_like_the_log_does_not_mislead() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let options = EmbeddedOptions::default();
-    let open = |sim: &Sim| EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options).unwrap();
+    let open = |sim: &Disk| EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options).unwrap();
     let store = open(&sim);
     history(&store, 0..4).await;
     let segment = &sim.files("log")[0];
@@ -207,4 +207,34 @@ async fn a_flipped_bit_in_an_index_is_repaired_or_reported() {
             Err(error) => assert!(matches!(error, AppendError::Unavailable { .. }), "{error}"),
         }
     }
+}
+
+#[tokio::test]
+async fn damage_before_a_segment_that_was_only_begun_is_reported() {
+    let sim = Disk::default();
+    let store = open(&sim);
+    history(&store, 0..4).await;
+    let segment = sim.files("log")[0].clone();
+    let last_frame = sim.contents(&segment).len();
+    history(&store, 4..5).await;
+    let mut n = 5;
+    while sim.files("log").len() == 1 {
+        // The next segment is begun, and its first frame does not fit.
+        sim.set_space(Some(100));
+        let large = vec![event(n)];
+        drop(store.append(&stream(n % 3), Expected::Any, large).await);
+        sim.set_space(None);
+        if sim.files("log").len() == 1 {
+            history(&store, n..n + 1).await;
+            n += 1;
+        }
+    }
+    let crashed = sim.crashed(1);
+    let end = crashed.contents(&segment).len();
+
+    for byte in last_frame..end {
+        let refused = try_open(&flip(&crashed, &segment, byte * 8));
+        assert!(matches!(refused, Err(OpenError::Damaged { .. })), "byte {byte}: {refused:?}");
+    }
+    holds(&open(&crashed), n).await;
 }

@@ -8,20 +8,20 @@ use daybook_event_store::{
 use futures::{FutureExt, StreamExt};
 
 use crate::given::{DIR, all, event, history, holds, open, options, stream};
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
-fn try_look(sim: &Sim) -> Result<EmbeddedStore, OpenError> {
+fn try_look(sim: &Disk) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_read_only_with(Arc::new(sim.clone()), DIR, &options())
 }
 
 #[track_caller]
-fn look(sim: &Sim) -> EmbeddedStore {
+fn look(sim: &Disk) -> EmbeddedStore {
     try_look(sim).unwrap()
 }
 
 #[tokio::test]
 async fn it_shows_what_is_there_beside_the_writer_and_writes_nothing() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..40).await;
     let changes = sim.changes();
@@ -36,7 +36,7 @@ async fn it_shows_what_is_there_beside_the_writer_and_writes_nothing() {
 
 #[tokio::test]
 async fn it_stays_as_it_was_until_it_is_refreshed() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..3).await;
     let reader = look(&sim);
@@ -52,7 +52,7 @@ async fn it_stays_as_it_was_until_it_is_refreshed() {
 
 #[tokio::test]
 async fn a_store_without_events_fills_as_it_is_refreshed() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     let reader = look(&sim);
     holds(&reader, 0).await;
@@ -65,7 +65,7 @@ async fn a_store_without_events_fills_as_it_is_refreshed() {
 
 #[tokio::test]
 async fn its_tails_go_on_with_every_refresh_and_end_with_it() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..2).await;
     let reader = look(&sim);
@@ -87,7 +87,7 @@ async fn its_tails_go_on_with_every_refresh_and_end_with_it() {
 
 #[tokio::test]
 async fn it_takes_no_appends() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     drop(open(&sim));
 
     let refused = look(&sim).append(&stream(0), Expected::Any, vec![event(0)]).await;
@@ -98,7 +98,7 @@ async fn it_takes_no_appends() {
 
 #[tokio::test]
 async fn an_unfinished_write_is_neither_seen_nor_cut_off() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     let writer = open(&sim);
     history(&writer, 0..4).await;
     let segment = &sim.files("log")[0];
@@ -116,7 +116,7 @@ async fn an_unfinished_write_is_neither_seen_nor_cut_off() {
 
 #[tokio::test]
 async fn damage_before_the_last_write_is_reported_with_its_place() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..40).await;
     let last = sim.files("log").pop().unwrap();
     let mut bytes = sim.contents(&last);
@@ -130,7 +130,7 @@ async fn damage_before_the_last_write_is_reported_with_its_place() {
 
 #[tokio::test]
 async fn without_index_files_it_reads_the_segments() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     history(&open(&sim), 0..60).await;
     sim.files("idx").iter().for_each(|index| sim.delete(index));
 
@@ -141,7 +141,7 @@ async fn without_index_files_it_reads_the_segments() {
 
 #[tokio::test]
 async fn nothing_is_made_where_there_is_no_store() {
-    let sim = Sim::default();
+    let sim = Disk::default();
     assert!(matches!(try_look(&sim), Err(OpenError::NotAStore { .. })));
     assert!(!sim.exists(&Path::new(DIR).join("FORMAT")));
 

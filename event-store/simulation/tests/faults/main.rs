@@ -14,4 +14,3 @@ mod model;
 mod read_only;
 mod refusals;
 mod scavenging;
-mod sim;

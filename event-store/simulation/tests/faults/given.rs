@@ -8,7 +8,7 @@ use daybook_event_store::{
 use futures::TryStreamExt;
 use uuid::Uuid;
 
-use crate::sim::Sim;
+use daybook_event_store_simulation::Disk;
 
 pub(crate) const DIR: &str = "/events";
 
@@ -17,12 +17,12 @@ pub(crate) fn options() -> EmbeddedOptions {
     EmbeddedOptions { segment_bytes: 4_096, cache_bytes: 100_000, ..Default::default() }
 }
 
-pub(crate) fn try_open(sim: &Sim) -> Result<EmbeddedStore, OpenError> {
+pub(crate) fn try_open(sim: &Disk) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_with(Arc::new(sim.clone()), DIR, &options())
 }
 
 #[track_caller]
-pub(crate) fn open(sim: &Sim) -> EmbeddedStore {
+pub(crate) fn open(sim: &Disk) -> EmbeddedStore {
     try_open(sim).unwrap()
 }
 

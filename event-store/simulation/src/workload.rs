@@ -1,0 +1,145 @@
+//! What the writers submit: appends to few streams, so that they meet, with ids that come again.
+
+use bytes::Bytes;
+use daybook_event_store::{Direction, Expected, Filter, NewEvent, Revision, StreamId, StreamWrite};
+use fastrand::Rng;
+use uuid::Uuid;
+
+use crate::model::Model;
+use crate::plan::{Plan, pick};
+
+const CATEGORIES: [&str; 3] = ["order", "stock", "payment"];
+const KINDS: [&str; 3] = ["Placed", "Moved", "Ended"];
+/// How many of the last appends may be repeated.
+const REMEMBERED: usize = 24;
+
+/// All writers together.
+#[derive(Debug, Default)]
+pub(crate) struct Workload {
+    next: u64,
+    submitted: Vec<Vec<StreamWrite>>,
+}
+
+impl Workload {
+    /// One to four appends of different writers, for one commit.
+    pub(crate) fn batch(
+        &mut self,
+        model: &Model,
+        plan: &Plan,
+        random: &mut Rng,
+    ) -> Vec<Vec<StreamWrite>> {
+        let count = if random.u8(..3) == 0 { random.usize(2..=4) } else { 1 };
+        (0..count).map(|_| self.append(model, plan, random)).collect()
+    }
+
+    fn append(&mut self, model: &Model, plan: &Plan, random: &mut Rng) -> Vec<StreamWrite> {
+        if !self.submitted.is_empty() && random.u8(..5) == 0 {
+            return self.again(random);
+        }
+        let mut streams: Vec<_> = (0..plan.streams).collect();
+        random.shuffle(&mut streams);
+        let several = if random.u8(..5) == 0 { random.usize(1..=3) } else { 1 };
+        let write = |n: usize| {
+            let stream = stream(n);
+            let expected = expected(model, &stream, random);
+            let count = if random.u8(..4) == 0 { random.usize(1..=5) } else { 1 };
+            let events = (0..count).map(|_| self.event(plan, random)).collect();
+            StreamWrite { stream, expected, events }
+        };
+        let writes: Vec<_> = streams.into_iter().take(several).map(write).collect();
+        self.submitted.push(writes.clone());
+        if self.submitted.len() > REMEMBERED {
+            self.submitted.remove(0);
+        }
+        writes
+    }
+
+    /// An append that was submitted before, most often as it was: its writer did not get the
+    /// answer, or got one that says to try again.
+    fn again(&mut self, random: &mut Rng) -> Vec<StreamWrite> {
+        let latest = self.submitted.len().saturating_sub(4);
+        let from = if random.bool() { latest } else { 0 };
+        let mut writes = self.submitted[random.usize(from..self.submitted.len())].clone();
+        match random.u8(..8) {
+            // Ids of one append and new ones, or elsewhere, or in another order.
+            0 => writes[0].events.push(self.small_event()),
+            1 => writes[0].stream = stream(random.usize(..6)),
+            2 => writes[0].events.reverse(),
+            3 => writes[0].events.truncate(1),
+            4 => writes.truncate(1),
+            _ => {}
+        }
+        let mut names: Vec<_> = writes.iter().map(|write| write.stream.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        // A stream may be named once.
+        writes.truncate(if names.len() == writes.len() { writes.len() } else { 1 });
+        writes
+    }
+
+    fn small_event(&mut self) -> NewEvent {
+        self.next += 1;
+        event(self.next, 10)
+    }
+
+    fn event(&mut self, plan: &Plan, random: &mut Rng) -> NewEvent {
+        self.next += 1;
+        let usual = random.usize(..=plan.payload);
+        // Now and then one that has a segment to itself.
+        let size = if random.u8(..60) == 0 { random.usize(4_000..6_000) } else { usual };
+        event(self.next, size)
+    }
+}
+
+/// The event of a number.
+fn event(number: u64, size: usize) -> NewEvent {
+    let pattern = number.to_le_bytes();
+    let data: Vec<_> = pattern.iter().copied().cycle().skip(size % 5).take(size).collect();
+    NewEvent {
+        // Scattered, as random ids are.
+        id: Uuid::from_u64_pair(number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number),
+        kind: KINDS[size % KINDS.len()].into(),
+        data: data.into(),
+        metadata: Bytes::copy_from_slice(&pattern[..size % 8]),
+    }
+}
+
+pub(crate) fn stream(n: usize) -> StreamId {
+    let name = format!("{}-{n}", CATEGORIES[n % CATEGORIES.len()]);
+    // Such a name is valid.
+    name.parse().unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// What a writer believes: nothing, the truth, or something else.
+fn expected(model: &Model, stream: &StreamId, random: &mut Rng) -> Expected {
+    let last = model.last(stream);
+    match random.u8(..8) {
+        0 => Expected::NoStream,
+        1 => Expected::StreamExists,
+        2 => Expected::At(Revision(random.u64(..6))),
+        3..=5 => last.map_or(Expected::NoStream, Expected::At),
+        _ => Expected::Any,
+    }
+}
+
+/// What a reader of all streams wants.
+pub(crate) fn filter(random: &mut Rng) -> Filter {
+    match random.u8(..5) {
+        0 => Filter::categories(&[*pick(random, &CATEGORIES)]),
+        1 => Filter::kinds(&[*pick(random, &KINDS)]),
+        _ => Filter::all(),
+    }
+}
+
+/// What a reader of a stream wants.
+pub(crate) fn read(plan: &Plan, random: &mut Rng) -> (StreamId, Revision, Direction) {
+    // Also one that nobody writes to.
+    let stream = stream(random.usize(..=plan.streams));
+    if random.bool() {
+        let from = if random.bool() { Revision::START } else { Revision(random.u64(..8)) };
+        (stream, from, Direction::Forward)
+    } else {
+        let from = if random.bool() { Revision::END } else { Revision(random.u64(..8)) };
+        (stream, from, Direction::Backward)
+    }
+}
