@@ -8,7 +8,7 @@ use fastrand::Rng;
 use futures::StreamExt;
 
 use crate::coverage::Reached;
-use crate::disk::{Disk, Fault, Faults};
+use crate::disk::{Disk, Faults};
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::{Circumstances, Ledger, unanswered};
@@ -33,8 +33,6 @@ pub(crate) struct World {
     readers: RefCell<Vec<Reader>>,
     pub(crate) tails: RefCell<Vec<Tail>>,
     depth: Cell<u32>,
-    /// A read was misdirected since the store was opened: its cache may hold the wrong bytes.
-    pub(crate) misled: Cell<bool>,
     /// What an actor found while it acted within another's I/O.
     found: RefCell<Option<Violation>>,
 }
@@ -57,7 +55,6 @@ impl World {
             readers: RefCell::default(),
             tails: RefCell::new(tails),
             depth: Cell::new(0),
-            misled: Cell::new(false),
             found: RefCell::default(),
         }
     }
@@ -157,9 +154,7 @@ impl World {
         let disk = self.disk();
         disk.enter();
         let result = work();
-        let faults = disk.leave();
-        self.misled.set(self.misled.get() || faults.any(&[Fault::Misdirected]));
-        (result, faults)
+        (result, disk.leave())
     }
 
     pub(crate) fn commit(&self) -> Check {
@@ -181,7 +176,7 @@ impl World {
         recorder::note(&[answers.iter().filter(|answer| answer.is_ok()).count() as u64], || {
             format!("  answered {answers:?}")
         });
-        let damaged = self.misled.get() || self.disk().damaged().is_some();
+        let damaged = self.disk().damaged().is_some();
         let around = Circumstances { faults, damaged, off };
         self.ledger.borrow_mut().end(batch, &expected, &answers, around)
     }
@@ -272,7 +267,7 @@ impl World {
     pub(crate) fn may_fail(&self, error: &ReadError, faults: Faults) -> Check {
         recorder::say(|| format!("  failed: {error}"));
         let disk = self.disk();
-        if disk.is_off() || faults.misread() || self.misled.get() {
+        if disk.is_off() || faults.misread() {
             return Ok(());
         }
         let damage = disk.damaged().ok_or_else(|| {

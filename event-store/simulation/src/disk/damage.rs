@@ -50,9 +50,7 @@ impl Disk {
                 (Reached::Flip, at, vec![state.inodes[inode].current[at] ^ bit])
             }
         };
-        if bytes == state.inodes[inode].current[offset..offset + bytes.len()] {
-            return;
-        }
+        let Some((offset, bytes)) = state.changed(inode, offset, &bytes) else { return };
         recorder::reached(what);
         let name = path.display().to_string();
         recorder::note(&[offset as u64, bytes.len() as u64], || {
@@ -90,6 +88,15 @@ impl Disk {
 }
 
 impl State {
+    /// From the first byte that differs from the file's to the last.
+    fn changed(&self, inode: usize, offset: usize, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let there = &self.inodes[inode].current[offset..offset + bytes.len()];
+        let differs = |at: &usize| there[*at] != bytes[*at];
+        let first = (0..bytes.len()).find(differs)?;
+        let last = (0..bytes.len()).rfind(differs)?;
+        Some((offset + first, bytes[first..=last].to_vec()))
+    }
+
     fn put(&mut self, inode: usize, offset: usize, bytes: &[u8]) {
         let inode = &mut self.inodes[inode];
         for image in [&mut inode.current, &mut inode.durable] {
