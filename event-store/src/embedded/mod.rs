@@ -32,10 +32,11 @@
 //! # Memory
 //! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
 //! filters (2 bytes per event of the store, and 2 per stream and segment), the cache
-//! ([`EmbeddedOptions::cache_bytes`]), the last revisions of up to 131,072 streams, the last 8,192
-//! events (at most 8 MiB), and what waits to be written (at most 256 MiB). A compressed segment's
-//! table of blocks (8 bytes for 16 KiB). While a segment is rewritten, an index like the active
-//! one's and 12 bytes for each event that may be dropped.
+//! ([`EmbeddedOptions::cache_bytes`]), the last revisions of up to 131,072 streams, the bounds of
+//! all streams that have metadata or a tombstone (some 100 bytes and the name for each), the last
+//! 8,192 events (at most 8 MiB), and what waits to be written (at most 256 MiB). A compressed
+//! segment's table of blocks (8 bytes for 16 KiB). While a segment is rewritten, an index like the
+//! active one's and 12 bytes for each event that may be dropped.
 //!
 //! # Failing
 //! A full disk refuses an append and takes it back; the store goes on when there is space. Any

@@ -365,6 +365,42 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_deleted_begun_anew_and_ended_in_one_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, log) = writer(dir.path());
+        let stream = StreamId::new("order", 1).unwrap();
+        let delete = |at| {
+            let expected = Expected::At(Revision(at));
+            Request::Delete { stream: stream.clone(), expected }
+        };
+
+        let results = writer.commit(vec![
+            append(Expected::NoStream, 0..2),
+            delete(1),
+            delete(1),
+            append(Expected::StreamExists, 2..3),
+            append(Expected::NoStream, 2..3),
+            delete(2),
+            append(Expected::At(Revision(2)), 3..4),
+            Request::Tombstone { stream: stream.clone(), expected: Expected::StreamExists },
+            append(Expected::Any, 5..6),
+            append(Expected::Any, 3..4),
+        ]);
+
+        let place = |revision, position| {
+            Ok(vec![Appended { revision: Revision(revision), position: Position(position) }])
+        };
+        let results = results.unwrap();
+        assert_eq!(results[..3], [place(1, 1), place(0, 2), place(0, 2)]);
+        assert!(matches!(results[3], Err(AppendError::Conflict { .. })));
+        // Each beginning is followed by an event of its own in the metadata stream.
+        assert_eq!(results[4..8], [place(2, 3), place(2, 5), place(3, 6), place(4, 8)]);
+        assert_eq!(results[8], Err(AppendError::Deleted { stream: stream.clone() }));
+        assert_eq!(results[9], place(3, 6), "a repeat");
+        assert!(log.lifetimes().of(&stream).tombstoned);
+    }
+
+    #[test]
     fn a_commit_of_nothing_new_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, log) = writer(dir.path());

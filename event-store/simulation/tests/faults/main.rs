@@ -10,6 +10,7 @@ mod crashes;
 mod damage;
 mod folder;
 mod given;
+mod lifetimes;
 mod model;
 mod read_only;
 mod refusals;
