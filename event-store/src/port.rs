@@ -240,8 +240,8 @@ impl Filter {
 
     /// Whether an event of this stream and type is let through.
     pub fn matches(&self, stream: &str, kind: &str) -> bool {
-        let category = stream.split_once('-').map_or("", |(category, _)| category);
-        (self.categories.is_empty() || self.categories.iter().any(|c| &**c == category))
+        let of = |category: &str| self.categories.iter().any(|wanted| **wanted == *category);
+        (self.categories.is_empty() || of(stream.split_once('-').map_or("", |(of, _)| of)))
             && (self.kinds.is_empty() || self.kinds.iter().any(|k| &**k == kind))
     }
 }

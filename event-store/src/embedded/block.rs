@@ -65,6 +65,22 @@ impl Block {
         (!dropped).then_some(event)
     }
 
+    /// The event at a position, which is of a known stream, as [`get`](Self::get) tells it. The
+    /// name is the caller's: that of the block is not at hand for the processor, or for another one.
+    pub(crate) fn of_stream(&self, position: u64, stream: &StreamId) -> Option<Recorded> {
+        let event = self.get(position)?;
+        Some(Recorded {
+            stream: stream.clone(),
+            revision: event.revision,
+            position: event.position,
+            recorded_at: event.recorded_at,
+            id: event.id,
+            kind: Arc::clone(&event.kind),
+            data: event.data.clone(),
+            metadata: event.metadata.clone(),
+        })
+    }
+
     /// The event at a position, if it is here; without contents where it was dropped.
     pub(crate) fn record(&self, position: u64) -> Option<&Recorded> {
         self.events.get(usize::try_from(position.checked_sub(self.first)?).ok()?)

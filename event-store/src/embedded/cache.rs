@@ -1,3 +1,4 @@
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,14 @@ const TYPICAL: u64 = 16 << 10;
 /// What was read from disk and may be read again: blocks of segments and parts of their indexes,
 /// up to a number of bytes, the least used leave first.
 #[derive(Debug, Clone)]
-pub(crate) struct Cache(Arc<quick_cache::sync::Cache<Key, Cached, ByMemory>>);
+pub(crate) struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    entries: quick_cache::sync::Cache<Key, Cached, ByMemory>,
+    /// Hashes of keys that were missed of late.
+    missed: Box<[AtomicU64]>,
+}
 
 #[derive(Debug, Clone)]
 enum Cached {
@@ -71,7 +79,9 @@ pub(crate) enum Io {
 impl Cache {
     pub(crate) fn new(bytes: u64) -> Self {
         let entries = size(bytes / TYPICAL).max(1);
-        Self(Arc::new(quick_cache::sync::Cache::with_weighter(entries, bytes, ByMemory)))
+        let missed = (0..entries).map(|_| AtomicU64::new(0)).collect();
+        let entries = quick_cache::sync::Cache::with_weighter(entries, bytes, ByMemory);
+        Self(Arc::new(Inner { entries, missed }))
     }
 
     /// What is cached, or what `load` reads.
@@ -81,50 +91,48 @@ impl Cache {
         io: Io,
         load: impl FnOnce() -> Result<Bytes, Fault>,
     ) -> Result<Bytes, Fault> {
-        if let Some(Cached::Bytes(bytes)) = self.0.get(&key) {
+        if let Some(Cached::Bytes(bytes)) = self.0.entries.get(&key) {
             return Ok(bytes);
         }
         if io == Io::Never {
             return Err(Fault::NotCached);
         }
         let bytes = load()?;
-        self.0.insert(key, Cached::Bytes(bytes.clone()));
+        self.0.entries.insert(key, Cached::Bytes(bytes.clone()));
         Ok(bytes)
     }
 
-    /// The block that is cached, or that `load` makes.
-    pub(crate) fn block(
-        &self,
-        key: Key,
-        io: Io,
-        load: impl FnOnce() -> Result<Arc<Block>, Fault>,
-    ) -> Result<Arc<Block>, Fault> {
-        if let Some(Cached::Block(block)) = self.0.get(&key) {
-            return Ok(block);
+    /// The block that is cached.
+    pub(crate) fn block(&self, key: &Key) -> Option<Arc<Block>> {
+        match self.0.entries.get(key) {
+            Some(Cached::Block(block)) => Some(block),
+            _ => None,
         }
-        if io == Io::Never {
-            return Err(Fault::NotCached);
-        }
-        let block = load()?;
-        self.insert_block(key, Arc::clone(&block));
-        Ok(block)
+    }
+
+    /// Whether what is not cached was missed before, about as lately as what was cached last. Of
+    /// what is read once, only a part need be read then.
+    pub(crate) fn misses_again(&self, key: &Key) -> bool {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let slot = &self.0.missed[size(hash) % self.0.missed.len()];
+        slot.swap(hash, Ordering::Relaxed) == hash
     }
 
     /// The block that is cached. That it was asked for does not keep it there.
     pub(crate) fn peek_block(&self, key: &Key) -> Option<Arc<Block>> {
-        match self.0.peek(key) {
+        match self.0.entries.peek(key) {
             Some(Cached::Block(block)) => Some(block),
             _ => None,
         }
     }
 
     pub(crate) fn insert_block(&self, key: Key, block: Arc<Block>) {
-        self.0.insert(key, Cached::Block(block));
+        self.0.entries.insert(key, Cached::Block(block));
     }
 
     /// Whether so many bytes can be cached without others leaving.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.0.weight() + 2 * bytes as u64 <= self.0.capacity()
+        self.0.entries.weight() + 2 * bytes as u64 <= self.0.entries.capacity()
     }
 }
 

@@ -12,7 +12,7 @@ use super::events::Events;
 use super::index::Wanted;
 use super::open::Segments;
 use super::recent::Recent;
-use super::segment::{Extent, Segment};
+use super::segment::{Extent, Segment, stretch};
 use super::vfs::Vfs;
 use crate::admission::Place;
 use crate::lifetimes::{Bounds, Changes, Lifetime, Lifetimes};
@@ -274,7 +274,7 @@ impl Log {
                 continue;
             };
             let (last, count) = (*last, places.len());
-            let mut events = self.events(segment, places, io)?;
+            let mut events = self.events(segment, &scan.stream, &places, io)?;
             if events.len() < count && scan.began.is_some() {
                 return Ok(None);
             }
@@ -305,36 +305,36 @@ impl Log {
             let (from, direction) = (Revision::END.0, Direction::Backward);
             let wanted = Wanted { window: 0..end, from, direction, most: 1 };
             if let Some((position, _)) = segment.places(stream, &wanted, io)?.pop() {
-                return segment.event(position, io).map(Some);
+                let recent = self.recent.read().from(position).next().cloned();
+                let event = recent.and_then(|frame| frame.record(position).cloned());
+                return event.map_or_else(|| segment.event(position, io), Ok).map(Some);
             }
         }
         Ok(None)
     }
 
-    /// The events at some places of a segment.
+    /// A stream's events at some places of a segment.
     fn events(
         &self,
         segment: &Segment,
-        places: Vec<(u64, Extent)>,
+        stream: &StreamId,
+        places: &[(u64, Extent)],
         io: Io,
     ) -> Result<Vec<Recorded>, Fault> {
         let recent = self.recent.read().first().unwrap_or(u64::MAX);
-        let frame = |position| {
-            let kept = position >= recent;
-            kept.then(|| self.recent.read().from(position).next().cloned()).flatten()
-        };
         let (mut events, mut block) = (Vec::with_capacity(places.len()), None::<Arc<Block>>);
-        for (position, extent) in places {
-            let at_hand = match block
-                .take()
-                .filter(|block| block.covers(position))
-                .or_else(|| frame(position))
-            {
+        for (n, (position, at)) in places.iter().enumerate() {
+            let mut known = block.filter(|block| block.covers(*position));
+            if known.is_none() && *position >= recent {
+                known = self.recent.read().from(*position).next().cloned();
+            }
+            let others = || places.get(n + 1).is_some_and(|(_, next)| stretch(next) == stretch(at));
+            let found = match known {
                 Some(block) => block,
-                None => segment.block(position, &extent, io)?,
+                None => segment.block(*position, at, others(), io)?,
             };
-            events.extend(at_hand.get(position).cloned());
-            block = Some(at_hand);
+            events.extend(found.of_stream(*position, stream));
+            block = Some(found);
         }
         Ok(events)
     }

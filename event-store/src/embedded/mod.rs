@@ -9,7 +9,8 @@
 //! # Reading
 //! Readers see what is durable. They look places up in the segments' indexes and read blocks: the
 //! records that begin within 16 KiB of a segment, checked and decoded when they are loaded, and
-//! cached like that, so that reading them again neither copies nor checks. What is in memory (the
+//! cached like that at the second look, so that reading them again neither copies nor checks; at
+//! the first look a record is read by itself. What is in memory (the
 //! last events, cached blocks and index sections) is read on the async runtime, in microseconds;
 //! what needs the disk goes to the runtime's threads for blocking work, as a chunk of many events,
 //! so that the hop costs little per event. A scan over everything reads half a megabyte at a time,

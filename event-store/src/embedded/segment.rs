@@ -1,5 +1,7 @@
 mod records;
 
+pub(crate) use records::stretch;
+
 use std::io;
 use std::ops::Range;
 use std::path::Path;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Extent, Segment};
+use crate::Recorded;
 use crate::embedded::block::{Block, BlockBuilder};
 use crate::embedded::bytes::{narrow, size};
 use crate::embedded::cache::{Io, Key, Part};
 use crate::embedded::error::Fault;
 use crate::embedded::format::{RECORD_HEADER, Record};
-use crate::{ReadError, Recorded};
 
 /// The bytes of a stretch.
 const STRETCH: u32 = 16 << 10;
@@ -31,20 +31,33 @@ impl Segment {
     pub(crate) fn event(&self, position: u64, io: Io) -> Result<Recorded, Fault> {
         let offsets = self.offsets(position..position + 1, io)?;
         let at = offsets[0].into()..offsets[1].into();
-        let event = self.block(position, &at, io)?.record(position).cloned();
+        let event = self.block(position, &at, false, io)?.record(position).cloned();
         event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
     }
 
-    /// A block that has the record at a position, which is in a known place.
-    pub(crate) fn block(&self, position: u64, at: &Extent, io: Io) -> Result<Arc<Block>, Fault> {
-        let stretch = narrow(size(at.start)) / STRETCH;
+    /// A block that has the record at a position, which is in a known place. It is that record
+    /// alone where the one of its stretch is not cached, unless that was missed before, or is wanted
+    /// for others too.
+    pub(crate) fn block(
+        &self,
+        position: u64,
+        at: &Extent,
+        others: bool,
+        io: Io,
+    ) -> Result<Arc<Block>, Fault> {
+        let stretch = stretch(at);
         if self.is_settled(stretch) && at.end - at.start <= u64::from(LARGE) {
-            let load = || self.load(position, stretch);
-            match self.cache.block(self.key(stretch), io, load) {
-                Ok(block) if block.covers(position) => return Ok(block),
+            let key = self.key(stretch);
+            let mut block = self.cache.block(&key);
+            if block.is_none() && io == Io::Allowed && (others || self.cache.misses_again(&key)) {
                 // Another record may be damaged, and this one is good.
-                Ok(_) | Err(Fault::Read(ReadError::Damaged { .. })) => {}
-                fault => return fault,
+                block = self.load(position, stretch).ok();
+                if let Some(block) = &block {
+                    self.cache.insert_block(key, Arc::clone(block));
+                }
+            }
+            if let Some(block) = block.filter(|block| block.covers(position)) {
+                return Ok(block);
             }
         }
         let bytes = self.read(at.clone(), io)?;
@@ -171,6 +184,11 @@ impl Segment {
     fn is_settled(&self, stretch: u32) -> bool {
         self.is_closed() || (u64::from(stretch) + 1) * u64::from(STRETCH) <= self.length()
     }
+}
+
+/// The stretch in which a record begins.
+pub(crate) fn stretch(at: &Extent) -> u32 {
+    narrow(size(at.start)) / STRETCH
 }
 
 /// Ranges of the records that begin in one stretch each, from one of them on.
