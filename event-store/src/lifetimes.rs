@@ -144,23 +144,6 @@ impl Lifetimes {
             None => known(stream.as_str()),
         }
     }
-
-    /// Whether an event lives. The stream's last revision is asked for only where it matters.
-    ///
-    /// # Errors
-    /// Those of `last`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the scavenger, which follows, asks it"))]
-    pub(crate) fn is_live<E>(
-        &self,
-        stream: &StreamId,
-        (revision, recorded_at): (Revision, i64),
-        last: impl FnOnce() -> Result<Revision, E>,
-        now: i64,
-    ) -> Result<bool, E> {
-        let lifetime = self.of(stream);
-        let last = if lifetime.max_count.is_some() { last()? } else { revision };
-        Ok(lifetime.bounds(last, || now).include(revision, recorded_at))
-    }
 }
 
 #[cfg(test)]
@@ -244,15 +227,5 @@ mod tests {
         let plain = change("order-1", StreamMetadata::KIND, Revision(0), b"{\"$tb\":3}");
         assert_eq!(plain, None);
         assert_eq!(change("order-1", "Placed", Revision(0), b"{\"$tb\":3}"), None);
-    }
-
-    #[test]
-    fn the_last_revision_is_asked_for_only_where_it_matters() {
-        let lifetimes = lifetimes([said("a", r#"{"$tb":3}"#), said("b", r#"{"$maxCount":1}"#)]);
-        let unknown = || Err::<Revision, _>("asked");
-        let is_live = |name| lifetimes.is_live(&stream(name), (Revision(3), 0), unknown, 0);
-        assert_eq!(is_live("a"), Ok(true));
-        assert_eq!(is_live("c"), Ok(true));
-        assert_eq!(is_live("b"), Err("asked"));
     }
 }

@@ -4,9 +4,10 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use daybook_event_store::{
-    AppendError, EmbeddedStore, EventStore, Expected, ReadError, Revision, StreamId, StreamMetadata,
+    AppendError, Direction, EmbeddedStore, EventStore, Expected, ReadError, Revision,
+    ScavengeOptions, ScavengeState, StreamId, StreamMetadata,
 };
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::given::{DIR, event, history, id, of_stream, open, options, stream, try_open};
 use daybook_event_store_simulation::Disk;
@@ -58,10 +59,8 @@ async fn revisions(store: &EmbeddedStore, name: usize) -> Vec<u64> {
 }
 
 async fn ended(store: &EmbeddedStore, stream: &StreamId) -> bool {
-    let read: Result<Vec<_>, _> = store
-        .read(stream, Revision::START, daybook_event_store::Direction::Forward)
-        .try_collect()
-        .await;
+    let read: Result<Vec<_>, _> =
+        store.read(stream, Revision::START, Direction::Forward).try_collect().await;
     read == Err(ReadError::Deleted { stream: stream.clone() })
 }
 
@@ -176,4 +175,34 @@ async fn a_crash_leaves_a_stream_deleted_or_begun_anew_and_nothing_between() {
         }
     }
     assert_eq!(seen, [true; 4], "empty, first, anew, ended");
+}
+
+#[tokio::test]
+async fn a_read_that_began_before_a_scavenge_is_cut_cleanly() {
+    let sim = Disk::default();
+    let store = open(&sim);
+    history(&store, 0..300).await;
+    store.close();
+    drop(store);
+    // Nothing of it is in memory.
+    let store = open(&sim);
+    let read = || store.read(&stream(0), Revision::START, Direction::Forward).boxed();
+    let (not_looked_at, mut under_way) = (read(), read());
+    let first = under_way.next().await.unwrap().unwrap();
+
+    describe(&store, 0, &truncation(80), 1_000).await;
+    let options = ScavengeOptions { least_percent: 0, bytes_per_second: NonZeroU64::MAX };
+    let scavenged = store.scavenge(options).ended().await;
+    assert_eq!(scavenged.state, ScavengeState::Done);
+    assert!(scavenged.events_dropped > 50, "{scavenged:?}");
+
+    let seen: Vec<_> = not_looked_at.try_collect().await.unwrap();
+    let seen: Vec<_> = seen.iter().map(|event| event.revision.0).collect();
+    assert_eq!(seen, (80..100).collect::<Vec<_>>());
+    assert_eq!(first.revision, Revision(0));
+    let seen: Vec<_> = under_way.try_collect().await.unwrap();
+    let seen: Vec<_> = seen.iter().map(|event| event.revision.0).collect();
+    let chunk = seen.iter().position(|revision| *revision == 80).unwrap() as u64;
+    assert!(chunk < 40, "not all of it was fetched: {seen:?}");
+    assert_eq!(seen, (1..=chunk).chain(80..100).collect::<Vec<_>>());
 }
