@@ -15,9 +15,9 @@ mod store;
 #[cfg(feature = "simulation")]
 pub use embedded::simulation;
 pub use embedded::{
-    Backup, BackupError, BackupSegment, Copied, EmbeddedOptions, EmbeddedStats, EmbeddedStore,
-    LockGuard, OpenError, OpenMode, RealVfs, Scavenge, ScavengeOptions, ScavengeProgress,
-    ScavengeState, StoreFolder, Vfs, VfsFile,
+    Backup, BackupError, BackupSegment, Checked, Copied, EmbeddedOptions, EmbeddedStats,
+    EmbeddedStore, Finding, LockGuard, OpenError, OpenMode, RealVfs, Salvage, Salvaged, Scavenge,
+    ScavengeOptions, ScavengeProgress, ScavengeState, StoreFolder, Vfs, VfsFile,
 };
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;

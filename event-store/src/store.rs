@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// What is new is damaged or cannot be read.
-    pub fn refresh(&self) -> Result<(), OpenError> {
+    pub fn refresh(&self) -> Result<(), ReadError> {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Embedded(store) => store.refresh(),

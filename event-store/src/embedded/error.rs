@@ -98,6 +98,23 @@ impl OpenError {
     }
 }
 
+impl OpenError {
+    /// As what it is to somebody who reads.
+    pub(crate) fn into_read_error(self) -> ReadError {
+        match self {
+            Self::Damaged { segment, offset, reason } => {
+                let place = format!("{}, offset {offset}", segment.display());
+                ReadError::Damaged { place, reason }
+            }
+            Self::Io { action, path, source } => {
+                let reason = format!("cannot {action} {}: {source}", path.display());
+                ReadError::Unavailable { reason }
+            }
+            other => ReadError::Unavailable { reason: other.to_string() },
+        }
+    }
+}
+
 /// Why something could not be read now.
 #[derive(Debug)]
 pub(crate) enum Fault {

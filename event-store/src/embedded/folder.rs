@@ -3,7 +3,11 @@ use std::sync::Arc;
 
 use super::backup::{self, BackupError, Copied};
 use super::cache::Cache;
+use super::check::{self, Checked};
+use super::error::OpenError;
+use super::inspect::Finding;
 use super::open::Folder;
+use super::salvage::{self, Salvage, Salvaged};
 use super::vfs::{RealVfs, Vfs};
 
 /// Bytes of the log and of indexes to keep in memory.
@@ -60,6 +64,38 @@ impl StoreFolder {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Copied, BackupError> {
         backup::restore(&self.0, &self.beside(to), progress)
+    }
+
+    /// Checks every checksum, every index file against its segment, and what holds of all events:
+    /// positions are dense, a stream's revisions contiguous from 0, times never decrease, no id
+    /// comes twice. `found` is told of everything that is wrong, `progress` of bytes checked and of
+    /// all bytes.
+    ///
+    /// In memory is one segment's index. What is compared over all segments goes to unnamed files in
+    /// the folder for temporary files (24 bytes per event, and 40 per stream and segment), once
+    /// there are more than a million events.
+    ///
+    /// # Errors
+    /// The folder is not a store of this format, or cannot be read.
+    pub fn check(
+        &self,
+        found: &mut dyn FnMut(Finding),
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Checked, OpenError> {
+        check::check(&self.0, found, progress)
+    }
+
+    /// Reads everything that can still be read of a store, in order, and tells what cannot. `take`
+    /// gets each event and each stretch that is lost.
+    ///
+    /// # Errors
+    /// There are no segments, or `take` failed.
+    pub fn salvage(
+        &self,
+        take: &mut dyn FnMut(Salvaged) -> std::io::Result<()>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Salvage, OpenError> {
+        salvage::salvage(&self.0, take, progress)
     }
 
     /// Another folder of the same files.

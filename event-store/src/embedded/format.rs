@@ -22,6 +22,8 @@ const SEGMENT_MAGIC: &[u8; 8] = b"DAYBOOKS";
 const FRAME_MAGIC: u32 = 0xDAB0_0F4E;
 /// The bytes of a record without names, metadata and payload.
 pub(crate) const RECORD_HEADER: usize = 48;
+/// No record has fewer bytes: a stream's name has one at least.
+pub(crate) const MIN_RECORD: usize = RECORD_HEADER + 1;
 /// The flag of a [husk](encode_husk).
 const HUSK: u16 = 1;
 
@@ -182,6 +184,25 @@ fn record_crc(record: &[u8], position: u64) -> u32 {
     crc32c_append(crc32c(&position.to_le_bytes()), &record[4..])
 }
 
+/// Whether a record may begin here: a quick look, for whoever has lost the way.
+pub(crate) fn may_begin_record(bytes: &[u8]) -> bool {
+    let fits = |header: &[u8; RECORD_HEADER]| {
+        let length = size(u32_at(header, 4).into());
+        let names = usize::from(header[44]) + usize::from(header[45]);
+        let least = RECORD_HEADER + names + size(u32_at(header, 40).into());
+        header[44] > 0 && (least..=bytes.len()).contains(&length)
+    };
+    bytes.first_chunk().is_some_and(fits)
+}
+
+/// The stream that bytes which are no good record say they are of, if they look like a record.
+pub(crate) fn stream_of_bad_record(bytes: &[u8]) -> Option<StreamId> {
+    let end = RECORD_HEADER + usize::from(*bytes.get(44)?);
+    let length = size(u32_at(bytes.get(..8)?, 4).into());
+    let name = bytes.get(RECORD_HEADER..end).filter(|_| end <= length)?;
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
 /// A record, checked, in the bytes that it was read as.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
@@ -219,7 +240,12 @@ impl<'a> Record<'a> {
         Ok(Self { bytes, stream, kind, metadata })
     }
 
-    /// The bytes of the whole record.
+    /// The whole record.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How many bytes the whole record has.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len()
     }

@@ -95,18 +95,10 @@ fn frame(
         Err((offset, flaw)) => return Ok(Err((start + (FRAME_HEADER + offset) as u64, flaw))),
     };
     for (offset, record) in records {
-        let Ok(stream) = record.stream().parse::<StreamId>() else {
-            return Ok(Err((start, "a record's stream has no valid name")));
-        };
-        scan.index.push(&Indexed {
-            offset: narrow(size(start) + FRAME_HEADER + offset),
-            stream: &stream,
-            revision: record.revision(),
-            id: record.id(),
-            kind: record.kind(),
-            recorded_at: record.recorded_at(),
-            change: record.change(),
-        });
+        let offset = start + (FRAME_HEADER + offset) as u64;
+        if let Err(flaw) = push(&mut scan.index, offset, &record) {
+            return Ok(Err((offset, flaw)));
+        }
     }
     Ok(Ok(header))
 }
@@ -117,6 +109,21 @@ pub(crate) fn is_frame(bytes: &[u8], segment: SegmentHeader, offset: u64) -> boo
     header.is_ok_and(|header| {
         header.frame_len() == bytes.len() && records(&bytes[FRAME_HEADER..], header).is_ok()
     })
+}
+
+/// Indexes a record.
+pub(crate) fn push(index: &mut MemoryIndex, offset: u64, record: &Record<'_>) -> Result<(), Flaw> {
+    let stream = record.stream().parse::<StreamId>();
+    index.push(&Indexed {
+        offset: narrow(size(offset)),
+        stream: &stream.map_err(|_| "a record's stream has no valid name")?,
+        revision: record.revision(),
+        id: record.id(),
+        kind: record.kind(),
+        recorded_at: record.recorded_at(),
+        change: record.change(),
+    });
+    Ok(())
 }
 
 /// A frame's records with their offsets in its body; or where and what is wrong.
@@ -167,6 +174,11 @@ pub(crate) struct Window<'a> {
 impl<'a> Window<'a> {
     pub(crate) fn new(file: &'a Arc<dyn VfsFile>) -> io::Result<Self> {
         Ok(Self { file, length: file.length()?, start: 0, buffer: Vec::new() })
+    }
+
+    /// The bytes of the file, as it was when the window was made.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     /// So many bytes at an offset, fewer where the file ends.

@@ -219,8 +219,9 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// What is new is damaged or cannot be read; what came before that is taken in.
-    pub fn refresh(&self) -> Result<(), OpenError> {
-        self.inner.view.as_ref().map_or(Ok(()), View::refresh)
+    pub fn refresh(&self) -> Result<(), ReadError> {
+        let refreshed = self.inner.view.as_ref().map_or(Ok(()), View::refresh);
+        refreshed.map_err(OpenError::into_read_error)
     }
 
     /// Ends the store for all its handles: waits until what was asked for is durable, and gives

@@ -157,7 +157,7 @@ impl Folder {
     }
 
     /// The good frames of a segment; `None` where it has no more than its header yet.
-    fn begun(&self, first: u64) -> Result<Option<Last>, OpenError> {
+    pub(crate) fn begun(&self, first: u64) -> Result<Option<Last>, OpenError> {
         let path = self.path(first);
         // By now it may be closed, and compressed since.
         let Opened { file, .. } =
@@ -192,6 +192,11 @@ impl Last {
             doubted = Some(self.scan.end);
         }
         Ok(self.scan.end > before)
+    }
+
+    /// Where its good frames end.
+    pub(crate) fn end(&self) -> u64 {
+        self.scan.end
     }
 
     pub(crate) fn segment(&self, folder: &Folder) -> Arc<Segment> {

@@ -4,6 +4,7 @@
 
 mod backups;
 mod blocks;
+mod checks;
 mod closing;
 mod compressing;
 mod crashes;

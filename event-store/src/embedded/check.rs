@@ -1,0 +1,302 @@
+//! Whether a store is as it was written, and as it must be: every checksum, every index, and what
+//! holds of all events. It works beside a writer and writes nothing to the store.
+
+use std::collections::HashMap;
+use std::io;
+
+use super::backup::Progress;
+use super::bytes::{hash_name, mix, size};
+use super::error::OpenError;
+use super::format::Record;
+use super::index::{MemoryIndex, encode};
+use super::inspect::{self, Finding, Seen, Suspect};
+use super::open::Folder;
+use super::sorter::Sorter;
+use super::vfs::OpenMode;
+use super::{layout, scan};
+use crate::{Revision, StreamId};
+
+/// What was checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Events that are good.
+    pub events: u64,
+    /// Segments.
+    pub segments: usize,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Index files that say what their segments say.
+    pub indexes: usize,
+    /// Closed segments without an index: it is made when the store is opened.
+    pub without_index: usize,
+    /// Bytes at the end of the last segment that are being written, or are of a write that was
+    /// never finished. They are cut off when the store is opened.
+    pub unfinished_bytes: u64,
+    /// How much was found.
+    pub findings: u64,
+}
+
+/// An event's id (two numbers), and its position.
+type IdEntry = [u64; 3];
+/// A stream's name (two numbers, of 128 bits), the position of an event of it in a segment, its
+/// revision, and the revision after that of the last one in that segment.
+type StreamEntry = [u64; 5];
+
+struct Check<'a> {
+    folder: &'a Folder,
+    found: &'a mut dyn FnMut(Finding),
+    checked: Checked,
+    recorded_at: i64,
+    ids: Sorter<3>,
+    streams: Sorter<5>,
+}
+
+/// Checks a store, and tells of everything that is wrong with it.
+pub(crate) fn check(
+    folder: &Folder,
+    found: &mut dyn FnMut(Finding),
+    progress: Progress<'_>,
+) -> Result<Checked, OpenError> {
+    layout::check_is_store(&*folder.vfs, &folder.dir)?;
+    let segments = inspect::segments(folder)?;
+    let bytes: Vec<_> = segments.iter().map(|(first, _)| on_disk(folder, *first)).collect();
+    let total = bytes.iter().sum();
+    let mut check = Check {
+        folder,
+        found,
+        checked: Checked { segments: segments.len(), bytes: total, ..Checked::default() },
+        recorded_at: i64::MIN,
+        ids: Sorter::new(),
+        streams: Sorter::new(),
+    };
+    check.beginning(&segments);
+    let mut done = 0;
+    for ((first, until), bytes) in segments.into_iter().zip(bytes) {
+        check.segment(first, until).map_err(OpenError::io("check", &folder.path(first)))?;
+        done += bytes;
+        progress(done, total);
+    }
+    check.across_segments().map_err(OpenError::io("check", &folder.dir))
+}
+
+/// The bytes of a segment; 0 where that cannot be told, which is found out soon.
+fn on_disk(folder: &Folder, first: u64) -> u64 {
+    let file = folder.vfs.open(&folder.path(first), OpenMode::Read);
+    file.and_then(|file| file.length()).unwrap_or_default()
+}
+
+impl Check<'_> {
+    fn find(&mut self, finding: Finding) {
+        self.checked.findings += 1;
+        (self.found)(finding);
+    }
+
+    /// The first segment begins with the first event.
+    fn beginning(&mut self, segments: &[(u64, Option<u64>)]) {
+        if let Some((first @ 1.., _)) = segments.first() {
+            let (file, reason) = (layout::segment(0), "the segment is missing".into());
+            self.find(Finding { file, bytes: 0..0, positions: 0..*first, stream: None, reason });
+        }
+    }
+
+    fn segment(&mut self, first: u64, until: Option<u64>) -> io::Result<()> {
+        let mut suspect = match Suspect::open(self.folder, first, until) {
+            Ok(suspect) => suspect,
+            Err(finding) => {
+                self.find(*finding);
+                return Ok(());
+            }
+        };
+        if suspect.is_begun() {
+            return Ok(());
+        }
+        if let Some(end) = suspect.unfinished(self.folder) {
+            self.checked.unfinished_bytes = suspect.length - end;
+            suspect.length = end;
+        }
+        let mut contents = Contents::after(self.recorded_at);
+        suspect.walk(&mut |seen| contents.take(&suspect.name, seen))?;
+        let is_whole = contents.findings.is_empty();
+        self.recorded_at = contents.recorded_at;
+        self.checked.events += contents.index.count() as u64;
+        contents.findings.drain(..).for_each(|finding| self.find(finding));
+        for (stream, span) in &contents.streams {
+            self.streams.push(span.entry(stream))?;
+        }
+        contents.ids.iter().try_for_each(|id| self.ids.push(*id))?;
+        if is_whole && until.is_some() {
+            self.index(&suspect, &contents.index)?;
+        }
+        Ok(())
+    }
+
+    /// An index file says what is made of its segment.
+    fn index(&mut self, suspect: &Suspect, index: &MemoryIndex) -> io::Result<()> {
+        let name = layout::index(suspect.header.first);
+        let file = match self.folder.vfs.open(&self.folder.dir.join(&name), OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.checked.without_index += 1;
+                return Ok(());
+            }
+            file => file?,
+        };
+        let there = file.read_vec_at(size(file.length()?), 0)?;
+        let made = encode(index, suspect.header, suspect.length);
+        let Some(at) = first_difference(&there, &made) else {
+            self.checked.indexes += 1;
+            return Ok(());
+        };
+        let reason = "it is not the index of its segment: remove it while the store is closed, and \
+                      it is made anew";
+        let (bytes, positions) = (at..at, suspect.header.first..suspect.header.first);
+        self.find(Finding { file: name, bytes, positions, stream: None, reason: reason.into() });
+        Ok(())
+    }
+
+    /// What holds over all segments: a stream's revisions are contiguous, and no id comes twice.
+    fn across_segments(mut self) -> io::Result<Checked> {
+        let mut broken = Vec::new();
+        std::mem::replace(&mut self.streams, Sorter::new()).visit(|sorted| {
+            for spans in sorted.chunk_by(|a, b| a[..2] == b[..2]) {
+                let mut expected = 0;
+                for &[.., position, first, end] in spans {
+                    if first != expected {
+                        broken.push((position, gap(expected, first)));
+                    }
+                    expected = end;
+                }
+            }
+            Ok(())
+        })?;
+        std::mem::replace(&mut self.ids, Sorter::new()).visit(|sorted| {
+            for pair in sorted.windows(2).filter(|pair| pair[0][..2] == pair[1][..2]) {
+                let reason = format!("its id is that of the event at position {}", pair[0][2]);
+                broken.push((pair[1][2], reason));
+            }
+            Ok(())
+        })?;
+        broken.sort_unstable();
+        self.tell_of_events(&broken);
+        Ok(self.checked)
+    }
+
+    /// Tells what is wrong with events that are there, with their streams.
+    fn tell_of_events(&mut self, broken: &[(u64, String)]) {
+        let segments = inspect::segments(self.folder).unwrap_or_default();
+        for (first, until) in segments {
+            let within = |(position, _): &&(u64, String)| {
+                first <= *position && until.is_none_or(|until| *position < until)
+            };
+            let broken: Vec<_> = broken.iter().filter(within).collect();
+            if !broken.is_empty() {
+                let streams = self.streams_of(first, until);
+                for (position, reason) in broken {
+                    let stream = streams.get(position).cloned();
+                    let (file, positions) = (layout::segment(first), *position..*position + 1);
+                    let (bytes, reason) = (0..0, reason.clone());
+                    self.find(Finding { file, bytes, positions, stream, reason });
+                }
+            }
+        }
+    }
+
+    /// The streams of a segment's events.
+    fn streams_of(&self, first: u64, until: Option<u64>) -> HashMap<u64, StreamId> {
+        let mut streams = HashMap::new();
+        let Ok(suspect) = Suspect::open(self.folder, first, until) else { return streams };
+        // Whatever else is wrong there has been told.
+        let _ = suspect.walk(&mut |seen| {
+            if let Seen::Record { position, record, .. } = seen {
+                streams.extend(record.stream().parse().map(|stream| (position, stream)));
+            }
+        });
+        streams
+    }
+}
+
+fn gap(expected: u64, first: u64) -> String {
+    format!("revision {first} comes where {expected} is due")
+}
+
+/// Where two files differ; `None` where they are the same.
+fn first_difference(a: &[u8], b: &[u8]) -> Option<u64> {
+    let differs = a.iter().zip(b).position(|(a, b)| a != b);
+    let at = differs.or((a.len() != b.len()).then(|| a.len().min(b.len())))?;
+    Some(at as u64)
+}
+
+/// What a segment says.
+struct Contents {
+    index: MemoryIndex,
+    streams: HashMap<StreamId, Span>,
+    ids: Vec<IdEntry>,
+    /// When the last event was recorded.
+    recorded_at: i64,
+    findings: Vec<Finding>,
+}
+
+/// The events of a stream in a segment.
+struct Span {
+    /// The position of the first.
+    position: u64,
+    first: u64,
+    /// The revision after that of the last.
+    end: u64,
+}
+
+impl Span {
+    fn entry(&self, stream: &StreamId) -> StreamEntry {
+        let name = stream.as_str();
+        let other = mix(u64::from(crc32c::crc32c(name.as_bytes())) << 32 | name.len() as u64);
+        [hash_name(name), other, self.position, self.first, self.end]
+    }
+}
+
+impl Contents {
+    /// Of a segment after an event that was recorded then.
+    fn after(recorded_at: i64) -> Self {
+        Self {
+            index: MemoryIndex::default(),
+            streams: HashMap::new(),
+            ids: Vec::new(),
+            recorded_at,
+            findings: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, name: &str, seen: Seen<'_>) {
+        let (offset, position, record) = match seen {
+            Seen::Record { offset, position, record } => (offset, position, record),
+            Seen::Found(finding) => return self.findings.push(finding),
+        };
+        let mut flaws = Vec::new();
+        if record.recorded_at() < self.recorded_at {
+            flaws.push("it was recorded before the event before it".into());
+        }
+        self.recorded_at = self.recorded_at.max(record.recorded_at());
+        let (high, low) = record.id().as_u64_pair();
+        self.ids.push([high, low, position]);
+        flaws.extend(self.revision(position, &record));
+        if let Err(flaw) = scan::push(&mut self.index, offset, &record) {
+            flaws.push(flaw.into());
+        }
+        let finding = |reason| Finding {
+            file: name.into(),
+            bytes: offset..offset + record.length() as u64,
+            positions: position..position + 1,
+            stream: record.stream().parse().ok(),
+            reason,
+        };
+        self.findings.extend(flaws.into_iter().map(finding));
+    }
+
+    /// Notes the revision; what is wrong with it within this segment.
+    fn revision(&mut self, position: u64, record: &Record<'_>) -> Option<String> {
+        let stream = record.stream().parse().ok()?;
+        let Revision(revision) = record.revision();
+        let span = self.streams.entry(stream);
+        let span = span.or_insert(Span { position, first: revision, end: revision });
+        let expected = std::mem::replace(&mut span.end, revision.saturating_add(1));
+        (revision != expected).then(|| gap(expected, revision))
+    }
+}
