@@ -1,0 +1,98 @@
+//! The embedded engine, as it is used.
+
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use daybook_event_store::{
+    AppendError, Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter,
+    NewEvent, ReadError, Recorded, Revision, StreamId,
+};
+use futures::{Stream, TryStreamExt};
+
+use crate::engine::{Appends, Engine, Reader, Select, View};
+
+/// The embedded event store.
+#[derive(Debug, Clone)]
+pub struct Embedded(pub(crate) EmbeddedStore);
+
+impl Embedded {
+    /// Opens or makes the store in a folder.
+    pub fn open(dir: &Path, options: &EmbeddedOptions) -> anyhow::Result<Self> {
+        Ok(Self(EmbeddedStore::open(dir, options)?))
+    }
+
+    /// Waits until what it does in the background has not changed its size for a while; where
+    /// that does not come to be, not for ever.
+    pub(crate) async fn settle(&self) {
+        let (mut bytes, mut same) = (0, 0);
+        for _ in 0..600 {
+            let now = self.0.stats().bytes;
+            same = if now == bytes { same + 1 } else { 0 };
+            if same == 15 {
+                break;
+            }
+            bytes = now;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Appends for Embedded {
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        self.0.append(stream, expected, events).await
+    }
+}
+
+impl Engine for Embedded {
+    type Reader = Self;
+
+    fn reader(&self) -> anyhow::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Reader for Embedded {
+    async fn read(
+        &mut self,
+        select: Select<'_>,
+        visit: impl FnMut(View<'_>) + Send,
+    ) -> anyhow::Result<()> {
+        let Self(store) = self;
+        match select {
+            Select::All => show(store.read_all(None, Filter::all()), visit).await?,
+            Select::Stream(stream) => {
+                show(store.read(stream, Revision::START, Direction::Forward), visit).await?;
+            }
+            Select::Category(category) => {
+                show(store.read_all(None, Filter::categories(&[category])), visit).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn show(
+    events: impl Stream<Item = Result<Recorded, ReadError>> + Send,
+    mut visit: impl FnMut(View<'_>) + Send,
+) -> Result<(), ReadError> {
+    let mut events = pin!(events);
+    while let Some(event) = events.try_next().await? {
+        visit(View {
+            stream: event.stream.as_str(),
+            revision: event.revision.0,
+            position: event.position.0,
+            recorded_at: event.recorded_at,
+            id: event.id,
+            kind: &event.kind,
+            data: &event.data,
+            metadata: &event.metadata,
+        });
+    }
+    Ok(())
+}
