@@ -218,7 +218,76 @@ Works in a temporary folder inside the data folder.
 Example:
   daybook bench import online_retail.csv.gz -o json")]
     Import(OnlineRetail),
+    /// The embedded event store beside SQLite, redb and the bare disk, doing the same work
+    ///
+    /// All take turns, several rounds of each kind of work: durable appends of 1 KiB by 1, 8 and
+    /// 64 writers and in batches, reads of everything, of streams and of a category, warm and
+    /// cold, the time from an append to its subscriber, opening, and bytes on disk.
+    #[command(after_help = BENCH_STORE_HELP)]
+    Store(BenchStore),
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchStore {
+    /// A glance of some seconds: fewer events, short turns, two rounds
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Measure only this part; may be repeated
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Vec<BenchPart>,
+    /// How long each takes its turn at each kind of work [default: 1, quick: 0.1]
+    #[arg(long, value_name = "SECONDS", value_parser = turn)]
+    pub(crate) seconds: Option<f64>,
+    /// How many turns each takes [default: 5, quick: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: Option<u16>,
+    /// On which disk: a temporary folder is made here [default: the data folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+/// What of the store can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchPart {
+    /// Durable appends
+    Append,
+    /// Reads, cold openings, and bytes on disk
+    Read,
+    /// From an append to its subscriber
+    Live,
+}
+
+/// The length of a turn in seconds.
+fn turn(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number")?;
+    if (0.01..=60.0).contains(&seconds) { Ok(seconds) } else { Err("must be 0.01 to 60".into()) }
+}
+
+const BENCH_STORE_HELP: &str = "\
+All engines check expected revisions and that event ids are unique, keep one order over all
+streams, read by stream, and answer an append when it is durable. Each has one writing thread that
+commits together what waits:
+  daybook      the embedded event store with default settings; for reads also with 100 segments,
+               and with 100 compressed segments
+  sqlite       one table, unique (stream, revision) and unique id; WAL, synchronous=FULL
+  redb         a table by position, indexes by stream and by id; one durable transaction a group
+  raw writers  a bare file in place of an engine: as many bytes, one fdatasync a group
+  raw loop     one thread that writes and syncs the frames that daybook wrote, without writers
+  probe        one write of 1 KiB and fdatasync after another
+Read caches hold everything. Cold means: the store was opened again after its files were dropped
+from the system's cache (posix_fadvise).
+
+It needs some 4 GiB of disk for a while, and a machine that does nothing else: with the probe's
+median above 0.25 ms at any time the figures are marked as not to be quoted, and the exit code is 3.
+
+Examples:
+  daybook bench store                            everything, some 4 minutes
+  daybook bench store --quick                    a glance
+  daybook bench store --only append --dir /mnt/nvme -o json
+
+Exit codes: 0 measured, 3 measured, but the machine was not quiet.";
 
 const PSP_HELP: &str = "\
 Payment methods it knows: tok_approve, tok_decline, tok_insufficient_funds, tok_timeout,

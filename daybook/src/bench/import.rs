@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use daybook_event_store::{
     AtomicAppend, EmbeddedOptions, EventStore, Expected, Filter, NewEvent, Recorded, Store,
     StreamId, StreamWrite,
 };
+use daybook_event_store_comparison::Probe;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::probe::Probe;
 use crate::cli::{OnlineRetail, Output};
 use crate::config::Config;
 use crate::import::in_process;
@@ -22,12 +22,14 @@ use crate::platform::open_store;
 
 /// Events of one append when the store is measured alone.
 const BATCH: usize = 1_000;
+/// How long to look at the disk.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// What was measured. Rates are per second.
 #[derive(Serialize)]
 struct Figures {
     /// Median of write and fdatasync of 1 KiB.
-    probe_micros: u128,
+    probe_micros: f64,
     /// Whether the machine was quiet enough for the figures to mean something.
     quiet: bool,
     seconds: f64,
@@ -45,14 +47,14 @@ pub(super) async fn run(args: OnlineRetail, config: &Config) -> anyhow::Result<E
     std::fs::create_dir_all(&config.data_dir)?;
     let folder = tempfile::TempDir::new_in(&config.data_dir)
         .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
-    let probe = Probe::of(folder.path())?;
+    let probe = Probe::run(folder.path(), PROBE)?;
     let inside = Config { data_dir: folder.path().join("platform"), ..config.clone() };
     let report = in_process(&inside, &args).await?;
     let alone = store_alone(&inside, &folder.path().join("alone")).await?;
     let per_second = |count: u64| count as f64 / report.seconds;
     let events_per_second = per_second(report.events);
     let figures = Figures {
-        probe_micros: probe.median.as_micros(),
+        probe_micros: probe.median_micros(),
         quiet: probe.is_quiet(),
         seconds: report.seconds,
         orders_per_second: per_second(report.orders),
@@ -101,7 +103,7 @@ fn print(figures: &Figures, output: Output) -> anyhow::Result<()> {
     if !quiet {
         writeln!(out, "the machine is busy: the figures below are lower than they should be")?;
     }
-    writeln!(out, "write and fdatasync of 1 KiB {probe_micros:>10} µs")?;
+    writeln!(out, "write and fdatasync of 1 KiB {probe_micros:>10.0} µs")?;
     writeln!(out, "import                       {seconds:>10.1} s")?;
     for (what, rate) in [
         ("orders", figures.orders_per_second),

@@ -2,7 +2,7 @@
 
 mod in_process;
 mod online_retail;
-mod progress;
+pub(crate) mod progress;
 mod rest;
 mod shop;
 mod survey;

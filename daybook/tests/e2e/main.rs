@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod bench;
 mod cli;
 mod docs;
 mod import;

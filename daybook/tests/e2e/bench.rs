@@ -1,0 +1,126 @@
+//! The measuring command: what it reports, never how fast anything was.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{last_json, run, told};
+
+/// Short turns: what they measure means nothing, but everything is measured.
+const SHORT: [&str; 7] = ["bench", "store", "--quick", "--seconds", "0.02", "--rounds", "2"];
+
+fn bench(args: &[&str]) -> (std::process::Output, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &[&SHORT, args].concat());
+    (output, folder)
+}
+
+/// The names of the contenders of a measure.
+fn contenders(measure: &Value) -> Vec<&str> {
+    let contenders = measure["contenders"].as_array().unwrap().iter();
+    contenders.map(|contender| contender["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_store_is_measured_beside_its_peers() {
+    let (output, folder) = bench(&["-o", "json"]);
+
+    let report = last_json(&output);
+    let quiet = report["quiet"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(if quiet { 0 } else { 3 }), "{}", told(&output));
+    assert_eq!(report["rounds"], 2);
+    assert_eq!(report["advice"].is_null(), quiet);
+    let measures = report["measures"].as_array().unwrap();
+    let who = measures.iter().map(|m| (m["name"].as_str().unwrap(), contenders(m)));
+    let appending = ["daybook", "raw_loop", "raw_writers", "sqlite", "redb"];
+    let reading =
+        ["daybook", "daybook_100_segments", "daybook_compressed", "sqlite", "redb"].to_vec();
+    let live = ["daybook"].to_vec();
+    assert_eq!(
+        who.collect::<Vec<_>>(),
+        [
+            ("append_1_writer", [&["probe"][..], &appending].concat()),
+            ("append_8_writers", appending.to_vec()),
+            ("append_64_writers", appending.to_vec()),
+            ("append_batches_of_100", appending.to_vec()),
+            ("disk", reading.clone()),
+            ("cold_open", reading.clone()),
+            ("read_streams_cold", reading.clone()),
+            ("read_all", reading.clone()),
+            ("read_streams_warm", reading.clone()),
+            ("read_category", reading),
+            ("live_latency", live.clone()),
+            ("live_latency_1000_idle", live),
+        ]
+    );
+    then_every_figure_is_a_measurement(measures);
+    then_aims_are_judged_only_if(quiet, &report["aims"]);
+    let left = std::fs::read_dir(folder.path().join("data")).unwrap().count();
+    assert_eq!(left, 0, "the temporary folder was left behind");
+}
+
+#[track_caller]
+fn then_every_figure_is_a_measurement(measures: &[Value]) {
+    for outcome in measures.iter().flat_map(|measure| measure["contenders"].as_array().unwrap()) {
+        let figures = outcome["figures"].as_object().unwrap();
+        assert!(!figures.is_empty(), "{outcome}");
+        for spread in figures.values() {
+            let [min, median, max] =
+                ["min", "median", "max"].map(|key| spread[key].as_f64().unwrap());
+            assert!(0.0 <= min && min <= median && median <= max, "{outcome}");
+        }
+        if let Some(rate) = figures.get("per_second") {
+            assert!(rate["min"].as_f64().unwrap() > 0.0, "{outcome}");
+        }
+    }
+}
+
+#[track_caller]
+fn then_aims_are_judged_only_if(quiet: bool, aims: &Value) {
+    let aims = aims.as_array().unwrap();
+    assert!(aims.len() >= 10, "{aims:?}");
+    for aim in aims {
+        let measured = aim["measured"].as_f64().unwrap();
+        let holds = match (aim["at_least"].as_f64(), aim["at_most"].as_f64()) {
+            (Some(least), None) => measured >= least,
+            (None, Some(most)) => measured <= most,
+            _ => panic!("{aim}"),
+        };
+        assert_eq!(aim["met"], if quiet { Value::Bool(holds) } else { Value::Null }, "{aim}");
+    }
+}
+
+#[test]
+fn a_part_is_measured_alone_and_told_to_people() {
+    let (output, _folder) = bench(&["--only", "live"]);
+
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let quiet = output.status.code() == Some(0);
+    assert!(quiet || output.status.code() == Some(3), "{}", told(&output));
+    assert_eq!(text.contains("not to be quoted"), !quiet, "{text}");
+    assert!(text.contains("live latency 1000 idle") && !text.contains("append"), "{text}");
+    assert!(told(&output).contains("turns: 4 of 4"), "{}", told(&output));
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+
+    let output = run(folder.path(), &["bench", "store", "--quick", "--dir", "file"]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("cannot work in file"), "{}", told(&output));
+}
+
+#[test]
+fn impossible_turns_are_usage_errors() {
+    let folder = TempDir::new().unwrap();
+    for args in
+        [["--seconds", "0"], ["--seconds", "NaN"], ["--rounds", "0"], ["--only", "everything"]]
+    {
+        let output = run(folder.path(), &[&["bench", "store"][..], &args].concat());
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        assert!(told.contains(args[0]) && told.contains(args[1]), "{told}");
+    }
+}
