@@ -2,7 +2,8 @@
 //! that go from history to live.
 //!
 //! [`EventStore`] is the port; [`Store`] is the adapter chosen at run time. The store carries
-//! bytes. It knows nothing of commerce, of JSON or of any event's meaning.
+//! bytes. It knows nothing of commerce or of any event's meaning, but for what is said of streams
+//! as a whole: [`StreamMetadata`].
 
 mod admission;
 mod embedded;
@@ -11,6 +12,7 @@ mod memory;
 mod metadata;
 mod port;
 mod store;
+mod stream_id;
 
 #[cfg(feature = "simulation")]
 pub use embedded::simulation;
@@ -22,7 +24,8 @@ pub use embedded::{
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, InvalidStreamId,
-    Limits, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
+    Position, ReadError, Recorded, Revision, StreamWrite, Tailed,
 };
 pub use store::Store;
+pub use stream_id::{InvalidStreamId, StreamId};
