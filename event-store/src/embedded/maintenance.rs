@@ -11,6 +11,7 @@ use super::compress::Compress;
 use super::log::Log;
 use super::open::Folder;
 use super::options::EmbeddedOptions;
+use super::queue::Queue;
 use super::scavenge::{Scavenger, Scavenges};
 use super::segment::Segment;
 
@@ -26,6 +27,7 @@ const COMPRESSED_PER_SECOND: u64 = 64 << 20;
 pub(crate) struct Maintenance {
     folder: Folder,
     log: Arc<Log>,
+    queue: Arc<Queue>,
     compress: Option<Compress>,
     scavenger: Scavenger,
 }
@@ -51,6 +53,7 @@ impl Maintenance {
     pub(crate) fn new(
         folder: Folder,
         log: Arc<Log>,
+        queue: Arc<Queue>,
         bell: &Arc<Bell>,
         options: &EmbeddedOptions,
     ) -> std::io::Result<Self> {
@@ -59,7 +62,7 @@ impl Maintenance {
             Scavenger::open(folder.clone(), Arc::clone(&log), requests, options.compress)?;
         let compress = || Compress::new(folder.clone(), Arc::clone(&log));
         let compress = options.compress.then(compress);
-        Ok(Self { folder, log, compress, scavenger })
+        Ok(Self { folder, log, queue, compress, scavenger })
     }
 
     /// What asks for scavenges.
@@ -78,6 +81,11 @@ impl Maintenance {
 
     /// Does a piece of what can wait. One segment is rewritten at a time, by one of the two.
     fn paced(&mut self) -> Step {
+        if self.queue.stopped().is_some() {
+            // A disk that failed the writer is not one to replace good files on.
+            self.scavenger.pause();
+            return Step::Idle;
+        }
         let compressing = self.compress.as_ref().is_some_and(Compress::is_busy);
         if !compressing && let Some((bytes, per_second)) = self.scavenger.step() {
             return Step::paced(bytes, per_second);

@@ -140,8 +140,9 @@ impl EmbeddedStore {
         let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
         let queue = Arc::<Queue>::default();
         let bell = Arc::new(bell);
-        let maintenance = Maintenance::new(folder.clone(), Arc::clone(&log), &bell, options)
-            .map_err(OpenError::io("read the scavenge of", dir))?;
+        let background =
+            Maintenance::new(folder.clone(), Arc::clone(&log), Arc::clone(&queue), &bell, options);
+        let maintenance = background.map_err(OpenError::io("read the scavenge of", dir))?;
         let scavenges = Arc::clone(maintenance.scavenges());
         let writer = Writer::new(
             folder,
@@ -199,7 +200,6 @@ impl EmbeddedStore {
         queue.stop("it was opened to be read only");
         let bell = Arc::new(Bell::new());
         let scavenges = Arc::new(Scavenges::new(Arc::clone(&bell)));
-        scavenges.refuse("the store was opened to be read only");
         let inner = Inner {
             log,
             queue,
@@ -241,6 +241,9 @@ impl EmbeddedStore {
     /// tells how far it has come; where one runs already, it is that one. One that the closing of
     /// the store interrupts goes on when the store is opened again.
     pub fn scavenge(&self, options: ScavengeOptions) -> Scavenge {
+        if let Some(reason) = self.stopped() {
+            self.inner.scavenges.refuse(&reason);
+        }
         self.inner.scavenges.request(options)
     }
 

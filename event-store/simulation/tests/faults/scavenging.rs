@@ -422,6 +422,35 @@ async fn damage_ends_a_scavenge_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_store_that_had_to_stop_is_not_scavenged_until_it_is_opened_again() {
+    let sim = Disk::default();
+    let before = given(&sim).await;
+    let store = open(&sim);
+    let slow = ScavengeOptions { bytes_per_second: NonZeroU64::MIN, ..every_last_one() };
+    let scavenge = store.scavenge(slow);
+    until(|| scavenge.progress().segments_total > 0);
+    let files: Vec<_> = sim.files("log").iter().map(|path| sim.contents(path)).collect();
+    sim.fail_sync_after(0);
+    store.append(&named("more-1"), Expected::Any, vec![event(9_999)]).await.unwrap_err();
+
+    let asked = store.scavenge(every_last_one());
+
+    assert_eq!(scavenge.ended().await.state, ScavengeState::Paused);
+    let refused = asked.ended().await.state;
+    assert!(matches!(refused, ScavengeState::Failed { .. }), "{refused:?}");
+    store.close();
+    let after: Vec<_> = sim.files("log").iter().map(|path| sim.contents(path)).collect();
+    assert_eq!(after[..after.len() - 1], files[..files.len() - 1]);
+    let sim = sim.crashed(1);
+    let store = open(&sim);
+    store.last_scavenge().unwrap().stop();
+    store.last_scavenge().unwrap().ended().await;
+    scavenged(&store).await;
+    let there = all(&store).await;
+    assert!(before.iter().filter(|e| lives(e)).all(|event| there.contains(event)));
+}
+
+#[tokio::test]
 async fn a_closed_store_is_not_scavenged() {
     let sim = Disk::default();
     let store = open(&sim);

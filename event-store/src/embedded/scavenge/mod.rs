@@ -65,7 +65,7 @@ pub enum ScavengeState {
     Done,
     /// It was told to stop; what it did stays done.
     Stopped,
-    /// The store was closed; it goes on when the store is opened again.
+    /// The store was closed, or had to stop; it goes on when the store is opened again.
     Paused,
     /// It gave up; what it did stays done, and nothing is lost.
     Failed {
@@ -129,7 +129,7 @@ pub(crate) struct Scavenges {
 struct State {
     last: Option<Arc<Shared>>,
     /// Why nothing is done any more.
-    refused: Option<&'static str>,
+    refused: Option<String>,
 }
 
 impl Scavenges {
@@ -145,8 +145,8 @@ impl Scavenges {
             return Scavenge(Arc::clone(running));
         }
         let shared = Shared::new(options, Arc::clone(&self.bell));
-        if let Some(reason) = state.refused {
-            shared.end(ScavengeState::Failed { reason: reason.into() });
+        if let Some(reason) = state.refused.clone() {
+            shared.end(ScavengeState::Failed { reason });
         } else {
             state.last = Some(Arc::clone(&shared));
             self.bell.nudge();
@@ -165,9 +165,9 @@ impl Scavenges {
     }
 
     /// Nothing is done any more.
-    pub(crate) fn refuse(&self, reason: &'static str) {
+    pub(crate) fn refuse(&self, reason: &str) {
         let mut state = self.state.lock();
-        state.refused = Some(reason);
+        state.refused.get_or_insert_with(|| reason.into());
         if let Some(running) = state.last.as_ref().filter(|last| last.is_running()) {
             running.end(ScavengeState::Paused);
         }

@@ -99,6 +99,12 @@ impl Scavenger {
         Some((moved, shared.options.bytes_per_second.get()))
     }
 
+    /// Does nothing any more, until the store is opened again.
+    pub(crate) fn pause(&mut self) {
+        self.run = None;
+        self.scavenges.refuse("the store has stopped");
+    }
+
     /// Does a piece of a scavenge, if it is not at its end. An error lets go of what was begun.
     fn go_on(&mut self, shared: &Arc<Shared>) -> io::Result<ControlFlow<ScavengeState, u64>> {
         if shared.stop.load(Ordering::Relaxed) {
@@ -207,7 +213,7 @@ impl Scavenger {
 
 impl Drop for Scavenger {
     fn drop(&mut self) {
-        self.scavenges.refuse("the store is closed");
+        self.pause();
     }
 }
 
