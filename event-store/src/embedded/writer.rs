@@ -3,13 +3,14 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::block::Block;
 use super::bytes::{narrow, size};
 use super::cache::Io;
 use super::error::{Fault, is_full};
-use super::format::{FRAME_HEADER, FrameHeader, encode_record};
+use super::format::{FRAME_HEADER, FrameHeader, RECORD_HEADER, encode_record};
 use super::heads::Heads;
 use super::index::Indexed;
 use super::log::Log;
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 struct Staged {
     frame: Vec<u8>,
+    likely: usize,
     /// With their offsets in the frame.
     events: Vec<(Recorded, usize)>,
     heads: HashMap<StreamId, Revision>,
@@ -54,7 +56,8 @@ struct Staged {
 
 impl Staged {
     fn clear(&mut self) {
-        self.frame.clear();
+        // The last frame's bytes went to its readers; the next one is likely as long.
+        self.frame = Vec::with_capacity(self.likely);
         self.frame.resize(FRAME_HEADER, 0);
         self.events.clear();
         self.heads.clear();
@@ -246,9 +249,10 @@ impl Writer {
         for (stream, last) in self.staged.heads.drain() {
             self.heads.set(stream, last);
         }
-        let first = self.announcer.head();
-        let events = events.into_iter().map(|(event, _)| event).collect();
-        let frame = Arc::new(Block::new(first, events));
+        self.staged.likely = self.staged.frame.len();
+        let bytes = Bytes::from(mem::take(&mut self.staged.frame));
+        let events = events.into_iter().map(|(event, at)| in_frame(event, at, &bytes)).collect();
+        let frame = Arc::new(Block::new(self.announcer.head(), events));
         self.log.remember(Arc::clone(&frame));
         self.unvouched = true;
         let changes = mem::take(&mut self.staged.changes);
@@ -268,6 +272,15 @@ impl Writer {
             tracing::warn!(%error, "cannot write the end of the last segment");
         }
     }
+}
+
+/// The event with its contents out of its frame. The caller's memory, of which they may be a small
+/// part, is given back.
+fn in_frame(event: Recorded, offset: usize, frame: &Bytes) -> Recorded {
+    let metadata = offset + RECORD_HEADER + event.stream.as_str().len() + event.kind.len();
+    let data = metadata + event.metadata.len();
+    let end = data + event.data.len();
+    Recorded { metadata: frame.slice(metadata..data), data: frame.slice(data..end), ..event }
 }
 
 impl History for Writer {
