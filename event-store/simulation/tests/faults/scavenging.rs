@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daybook_event_store::{
@@ -190,9 +191,7 @@ async fn what_is_not_live_is_dropped_and_all_else_stays() {
     assert_eq!(progress.segments_done, progress.segments_total);
     assert_eq!(bytes_before - store.stats().bytes, progress.bytes_reclaimed);
     assert!(progress.bytes_reclaimed > dropped * 600, "{progress:?}");
-    assert!(
-        sim.files("tmp").is_empty() && !sim.exists(&std::path::Path::new(DIR).join("SCAVENGE"))
-    );
+    assert!(sim.files("tmp").is_empty() && !sim.exists(&Path::new(DIR).join("SCAVENGE")));
     store.close();
     holds(&sim, &open(&sim), &before).await;
     for index in sim.files("idx") {
@@ -217,17 +216,24 @@ async fn a_second_scavenge_finds_nothing_to_do() {
     holds(&sim, &store, &before).await;
 }
 
+/// How many segments are compressed.
+fn packed(sim: &Disk) -> usize {
+    let is = |path: &PathBuf| sim.contents(path).starts_with(b"DAYBOOKZ");
+    sim.files("log").iter().filter(|path| is(path)).count()
+}
+
+/// Compresses the segments of a closed store.
+fn pack(sim: &Disk) {
+    let store = try_open(sim, true).unwrap();
+    until(|| packed(sim) + 1 == sim.files("log").len());
+    store.close();
+}
+
 #[tokio::test]
 async fn compressed_segments_are_scavenged_and_stay_compressed() {
     let sim = Disk::default();
     let before = given(&sim).await;
-    let store = try_open(&sim, true).unwrap();
-    let packed = |sim: &Disk| {
-        let is = |path: &std::path::PathBuf| sim.contents(path).starts_with(b"DAYBOOKZ");
-        sim.files("log").iter().filter(|path| is(path)).count()
-    };
-    until(|| packed(&sim) + 1 == sim.files("log").len());
-    store.close();
+    pack(&sim);
     let (count, store) = (packed(&sim), open(&sim));
 
     scavenged(&store).await;
@@ -277,6 +283,18 @@ async fn readers_of_before_finish_and_appends_go_on() {
 async fn a_crash_at_every_change_loses_nothing_that_lives() {
     let full = Disk::default();
     let before = given(&full).await;
+    crash_at_every_change(&full, &before).await;
+}
+
+#[tokio::test]
+async fn a_crash_at_every_change_of_compressed_segments_loses_nothing_that_lives() {
+    let full = Disk::default();
+    let before = given(&full).await;
+    pack(&full);
+    crash_at_every_change(&full, &before).await;
+}
+
+async fn crash_at_every_change(full: &Disk, before: &[Recorded]) {
     let live: Vec<_> = before.iter().filter(|event| lives(event)).cloned().collect();
     let changes = {
         let (sim, first) = (full.copy(), full.changes());
@@ -308,7 +326,7 @@ async fn a_crash_at_every_change_loses_nothing_that_lives() {
                 scavenged(&store).await;
                 assert_eq!(all(&store).await, live);
                 assert!(crashed.files("tmp").is_empty());
-                retries_are_answered(&store, &before).await;
+                retries_are_answered(&store, before).await;
             }
         }
     }
@@ -328,7 +346,7 @@ async fn closing_interrupts_and_opening_goes_on() {
         (scavenge, sim.changes())
     };
     assert_eq!(scavenge.progress().state, ScavengeState::Paused);
-    assert!(began > 0 && sim.exists(&std::path::Path::new(DIR).join("SCAVENGE")));
+    assert!(began > 0 && sim.exists(&Path::new(DIR).join("SCAVENGE")));
     // What was live when it began stays, however late it goes on.
     sim.set_clock(9_000_000 * SECOND);
 
@@ -338,7 +356,7 @@ async fn closing_interrupts_and_opening_goes_on() {
     resumed.stop();
     store.scavenge(every_last_one());
     assert_eq!(resumed.ended().await.state, ScavengeState::Stopped);
-    assert!(!sim.exists(&std::path::Path::new(DIR).join("SCAVENGE")));
+    assert!(!sim.exists(&Path::new(DIR).join("SCAVENGE")));
     let there = all(&store).await;
     assert!(before.iter().filter(|e| lives(e)).all(|event| there.contains(event)));
 }
