@@ -70,13 +70,15 @@ impl Compress {
             Some(work) => work,
             None => Conversion::begin(&self.folder, segment)?,
         };
-        let bytes = work.piece()?;
+        let mut bytes = work.piece()?;
         let (length, stored) = work.rewrite.lengths();
         if stored * 100 > length * MOST_PERCENT {
             self.passed.insert(segment.first());
         } else if work.next < segment.length() {
             self.work = Some(work);
         } else {
+            // All of it is read back.
+            bytes += segment.length();
             let (opened, _) = work.rewrite.finish()?;
             self.log.replace(&Arc::new(segment.with_file(opened)));
         }

@@ -150,7 +150,10 @@ impl Scavenger {
             }
             Work::Write(mut write) => {
                 let moved = write.step()?;
-                (self.written(run, write)?, moved)
+                // At the end all of it is read back.
+                let whole = write.next == write.segment.end();
+                let read_back = if whole { write.length } else { 0 };
+                (self.written(run, write)?, moved + read_back)
             }
         };
         run.work = work;
