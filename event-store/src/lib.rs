@@ -24,8 +24,9 @@ pub use embedded::{
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
-    Position, ReadError, Recorded, Revision, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
+    InvalidIndexStream, Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision,
+    StreamWrite, Tailed,
 };
 pub use store::Store;
 pub use stream_id::{InvalidStreamId, StreamId};

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::admission::{self, Admission, History, Place, Request, Write};
 use crate::lifetimes::{self, Lifetime, Lifetimes};
 use crate::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
-    Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
+    Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite,
+    Tailed,
 };
 
 /// Most events that a reader looks at while it holds the lock.
@@ -43,6 +44,7 @@ impl fmt::Debug for Clock {
 struct Log {
     events: Vec<Recorded>,
     streams: HashMap<StreamId, Vec<usize>>,
+    indexes: HashMap<IndexStream, Vec<usize>>,
     ids: HashMap<Uuid, usize>,
     lifetimes: Lifetimes,
 }
@@ -109,6 +111,10 @@ impl Log {
             let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
             places.push(at);
             self.ids.insert(id, at);
+            let category = IndexStream::Category(write.stream.category().into());
+            for index in [category, IndexStream::EventType(Arc::clone(&kind))] {
+                self.indexes.entry(index).or_default().push(at);
+            }
             self.lifetimes.extend(lifetimes::change(write.stream.as_str(), &kind, revision, &data));
             self.events.push(Recorded {
                 stream: write.stream.clone(),
@@ -133,14 +139,36 @@ impl Log {
         self.events[chunk].iter().filter(matches).cloned().collect()
     }
 
+    /// The events of the first chunk of a range of an index stream's ordinals (or the last, read
+    /// backward); the range shrinks to what is left.
+    fn listed(
+        &self,
+        index: &IndexStream,
+        range: &mut Range<usize>,
+        direction: Direction,
+    ) -> Vec<Listed> {
+        let listed = |ordinal: usize| Listed {
+            ordinal: Revision(ordinal as u64),
+            event: self.events[self.indexes[index][ordinal]].clone(),
+        };
+        match direction {
+            Direction::Forward => {
+                let chunk = range.start..range.end.min(range.start + CHUNK);
+                range.start = chunk.end;
+                chunk.map(listed).collect()
+            }
+            Direction::Backward => {
+                let chunk = range.start.max(range.end.saturating_sub(CHUNK))..range.end;
+                range.end = chunk.start;
+                chunk.rev().map(listed).collect()
+            }
+        }
+    }
+
     /// A read of a stream that begins now.
     fn begin(&self, stream: &StreamId, from: Revision, direction: Direction) -> StreamScan {
         let length = self.streams.get(stream).map_or(0, Vec::len);
-        let from = usize::try_from(from.0).unwrap_or(usize::MAX);
-        let range = match direction {
-            Direction::Forward => from.min(length)..length,
-            Direction::Backward => 0..length.min(from.saturating_add(1)),
-        };
+        let range = bounded(length, from, direction);
         let last = Revision((length as u64).saturating_sub(1));
         let began = Some(self.lifetimes.of(stream));
         StreamScan { stream: stream.clone(), direction, range, last, began }
@@ -198,6 +226,15 @@ fn now() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// The places of a list of some length that a read looks at.
+fn bounded(length: usize, from: Revision, direction: Direction) -> Range<usize> {
+    let from = usize::try_from(from.0).unwrap_or(usize::MAX);
+    match direction {
+        Direction::Forward => from.min(length)..length,
+        Direction::Backward => 0..length.min(from.saturating_add(1)),
+    }
+}
+
 fn next_index(after: Option<Position>) -> usize {
     after.map_or(0, |p| usize::try_from(p.0).unwrap_or(usize::MAX).saturating_add(1))
 }
@@ -231,6 +268,20 @@ impl EventStore for MemoryStore {
             (first || !scan.range.is_empty()).then(|| log.read().revisions(&mut scan, (clock.0)()))
         });
         flatten(chunks)
+    }
+
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static {
+        let (log, index) = (Arc::clone(&self.log), index.clone());
+        let length = log.read().indexes.get(&index).map_or(0, Vec::len);
+        let mut range = bounded(length, from, direction);
+        flatten(std::iter::from_fn(move || {
+            (!range.is_empty()).then(|| Ok(log.read().listed(&index, &mut range, direction)))
+        }))
     }
 
     fn read_all(
@@ -286,10 +337,10 @@ impl EventStore for MemoryStore {
     }
 }
 
-fn flatten(
-    chunks: impl Iterator<Item = Result<Vec<Recorded>, ReadError>> + Send + 'static,
-) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
-    let items = |chunk: Result<Vec<Recorded>, ReadError>| match chunk {
+fn flatten<T: Send + 'static>(
+    chunks: impl Iterator<Item = Result<Vec<T>, ReadError>> + Send + 'static,
+) -> impl Stream<Item = Result<T, ReadError>> + Send + 'static {
+    let items = |chunk: Result<Vec<T>, ReadError>| match chunk {
         Ok(events) => events.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     };

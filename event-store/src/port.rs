@@ -1,5 +1,6 @@
 use std::fmt;
 use std::pin::pin;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,6 +36,69 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// A list of events that the store keeps by itself, over all streams, in their order.
+///
+/// Its ordinals count from 0 over every event that it ever had; where events were dropped, reads
+/// pass over theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum IndexStream {
+    /// `$ce-<category>`: the events of all streams of a category.
+    Category(Arc<str>),
+    /// `$et-<type>`: the events of a type.
+    EventType(Arc<str>),
+}
+
+/// A text does not name an index stream.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("an index stream is named $ce-<category> or $et-<event type>, not {input:?}")]
+pub struct InvalidIndexStream {
+    /// What was given, cut to a readable length.
+    pub input: String,
+}
+
+impl IndexStream {
+    /// Whether it lists an event of this stream and type.
+    pub fn lists(&self, stream: &StreamId, kind: &str) -> bool {
+        match self {
+            Self::Category(category) => **category == *stream.category(),
+            Self::EventType(wanted) => **wanted == *kind,
+        }
+    }
+}
+
+impl FromStr for IndexStream {
+    type Err = InvalidIndexStream;
+
+    fn from_str(input: &str) -> Result<Self, InvalidIndexStream> {
+        match input.split_at_checked(4) {
+            // A category has no hyphen: no stream is of one that has.
+            Some(("$ce-", category)) if !category.contains('-') => {
+                Ok(Self::Category(category.into()))
+            }
+            Some(("$et-", kind)) if !kind.is_empty() => Ok(Self::EventType(kind.into())),
+            _ => Err(InvalidIndexStream { input: input.chars().take(80).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for IndexStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Category(category) => write!(f, "$ce-{category}"),
+            Self::EventType(kind) => write!(f, "$et-{kind}"),
+        }
+    }
+}
+
+/// An event of an index stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its place in the index stream, which never changes.
+    pub ordinal: Revision,
+    /// The event, with its own stream and revision.
+    pub event: Recorded,
 }
 
 /// What a writer believes of a stream's end.
@@ -344,6 +408,15 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         from: Revision,
         direction: Direction,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
+
+    /// Reads an index stream from an ordinal on (inclusive), as it stands now. One without events
+    /// reads as empty.
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static;
 
     /// Reads all matching events after a position, oldest first, up to the end as it stands now.
     /// Events that their stream's readers do not see any more may be among them.

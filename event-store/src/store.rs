@@ -6,8 +6,8 @@ use futures::stream::BoxStream;
 
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedOptions, EmbeddedStore, EventStore,
-    Expected, Filter, MemoryStore, NewEvent, OpenError, Position, ReadError, Recorded, Revision,
-    StreamId, StreamWrite, Tailed,
+    Expected, Filter, IndexStream, Listed, MemoryStore, NewEvent, OpenError, Position, ReadError,
+    Recorded, Revision, StreamId, StreamWrite, Tailed,
 };
 
 /// The adapter that was chosen when the program was put together.
@@ -95,6 +95,19 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read(stream, from, direction).boxed(),
             Self::Embedded(store) => store.read(stream, from, direction).boxed(),
+        };
+        events
+    }
+
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static {
+        let events: BoxStream<'static, _> = match self {
+            Self::Memory(store) => store.read_index(index, from, direction).boxed(),
+            Self::Embedded(store) => store.read_index(index, from, direction).boxed(),
         };
         events
     }

@@ -57,8 +57,8 @@ pub(crate) struct Key {
 pub(crate) enum Part {
     /// A block of the log.
     Block(u64),
-    /// A section of the index.
-    Section(usize),
+    /// A block of an index file.
+    Index(u64),
 }
 
 /// A number for an opened file, that no other has while the process lives.

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use std::io;
 
 use super::backup::Progress;
-use super::bytes::{hash_name, mix, size};
-use super::error::OpenError;
+use super::bytes::{hash_name, mix};
+use super::cache::Io;
+use super::error::{Fault, OpenError};
 use super::format::Record;
-use super::index::{MemoryIndex, encode};
+use super::index::{List, Lists, MemoryIndex, contents};
 use super::inspect::{self, Finding, Seen, Suspect};
 use super::open::Folder;
+use super::runs::{Candidate, Run, RunPart};
 use super::sorter::Sorter;
 use super::vfs::OpenMode;
 use super::{layout, scan};
-use crate::{Revision, StreamId};
+use crate::{ReadError, Revision, StreamId};
 
 /// What was checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +44,11 @@ type IdEntry = [u64; 3];
 /// revision, and the revision after that of the last one in that segment.
 type StreamEntry = [u64; 5];
 
+const WRONG_INDEX: &str = "it is not the index of its segment: remove it while the store is closed, and it is made \
+     anew";
+const WRONG_RUN: &str = "it is not the run of its segments: remove it while the store is closed, and it is made \
+     anew";
+
 struct Check<'a> {
     folder: &'a Folder,
     found: &'a mut dyn FnMut(Finding),
@@ -49,6 +56,10 @@ struct Check<'a> {
     recorded_at: i64,
     ids: Sorter<3>,
     streams: Sorter<5>,
+    /// How many events of each category and type there were; unknown after damage.
+    ordinals: Option<HashMap<List, u64>>,
+    /// The run over the last segment that has one.
+    run: Option<Run>,
 }
 
 /// Checks a store, and tells of everything that is wrong with it.
@@ -68,6 +79,8 @@ pub(crate) fn check(
         recorded_at: i64::MIN,
         ids: Sorter::new(),
         streams: Sorter::new(),
+        ordinals: Some(HashMap::new()),
+        run: None,
     };
     check.beginning(&segments);
     let mut done = 0;
@@ -124,33 +137,89 @@ impl Check<'_> {
             self.streams.push(span.entry(stream))?;
         }
         contents.ids.iter().try_for_each(|id| self.ids.push(*id))?;
-        if is_whole && until.is_some() {
+        if !is_whole {
+            self.ordinals = None;
+        } else if until.is_some() {
             self.index(&suspect, &contents.index)?;
+        }
+        if let Some(ordinals) = &mut self.ordinals {
+            for (list, count) in contents.index.postings() {
+                *ordinals.entry(list).or_default() += count;
+            }
         }
         Ok(())
     }
 
-    /// An index file says what is made of its segment.
+    /// The index file and the run of a segment say what is made of it.
     fn index(&mut self, suspect: &Suspect, index: &MemoryIndex) -> io::Result<()> {
-        let name = layout::index(suspect.header.first);
-        let file = match self.folder.vfs.open(&self.folder.dir.join(&name), OpenMode::Read) {
+        let (header, length) = (suspect.header, suspect.length);
+        let name = layout::index(header.first);
+        match self.folder.vfs.open(&self.folder.dir.join(&name), OpenMode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.checked.without_index += 1;
                 return Ok(());
             }
-            file => file?,
+            file => drop(file?),
+        }
+        let there = self.folder.open_index(header, length);
+        let there = there.and_then(|(there, _)| Ok((there.contents()?, there)));
+        let (there, opened) = match there {
+            Ok(there) => there,
+            Err(fault) => {
+                self.stray(name, 0, &fault.into_read_error().to_string());
+                return Ok(());
+            }
         };
-        let there = file.read_vec_at(size(file.length()?), 0)?;
-        let made = encode(index, suspect.header, suspect.length);
-        let Some(at) = first_difference(&there, &made) else {
-            self.checked.indexes += 1;
+        // After damage, an index may say what it likes of how many came before it.
+        let before = |list: &List| match &self.ordinals {
+            Some(known) => Ok(known.get(list).copied().unwrap_or_default()),
+            None => opened.first_of(list),
+        };
+        let made = Lists::of(index, before);
+        let lists = made.map_err(io::Error::from)?;
+        let made = contents(index, &lists, (header, length));
+        if let Some(at) = first_difference(&there, &made) {
+            self.stray(name, at, WRONG_INDEX);
+            return Ok(());
+        }
+        self.checked.indexes += 1;
+        self.run(header.first, index, &lists)
+    }
+
+    /// The run over a segment finds all that the segment has.
+    fn run(&mut self, first: u64, index: &MemoryIndex, lists: &Lists) -> io::Result<()> {
+        if self.run.as_ref().is_none_or(|run| run.positions.end <= first) {
+            self.run = None;
+            let runs = layout::runs(&*self.folder.vfs, &self.folder.dir);
+            let runs = runs.map_err(io::Error::other)?;
+            let Some(positions) = runs.into_iter().find(|run| run.start == first) else {
+                return Ok(());
+            };
+            let run = Run::open(self.folder, positions.clone());
+            match run.and_then(|run| run.verify().map(|()| run)) {
+                Ok(run) => self.run = Some(run),
+                Err(Fault::Read(ReadError::Unavailable { .. })) => {}
+                Err(fault) => {
+                    let reason = fault.into_read_error().to_string();
+                    self.stray(layout::run(&positions), 0, &reason);
+                }
+            }
+        }
+        let Some(run) = self.run.as_ref().filter(|run| run.positions.contains(&first)) else {
             return Ok(());
         };
-        let reason = "it is not the index of its segment: remove it while the store is closed, and \
-                      it is made anew";
-        let (bytes, positions) = (at..at, suspect.header.first..suspect.header.first);
-        self.find(Finding { file: name, bytes, positions, stream: None, reason: reason.into() });
+        if !finds(run, first, index, lists).map_err(io::Error::from)? {
+            let name = layout::run(&run.positions);
+            self.stray(name, 0, WRONG_RUN);
+            self.run = None;
+        }
         Ok(())
+    }
+
+    /// Tells of an index file that is not as it must be.
+    fn stray(&mut self, file: String, at: u64, reason: &str) {
+        let (bytes, positions, reason) = (at..at, 0..0, reason.into());
+        self.find(Finding { file, bytes, positions, stream: None, reason });
     }
 
     /// What holds over all segments: a stream's revisions are contiguous, and no id comes twice.
@@ -212,6 +281,31 @@ impl Check<'_> {
         });
         streams
     }
+}
+
+/// Whether a run finds all events and lists of a segment.
+fn finds(run: &Run, first: u64, index: &MemoryIndex, lists: &Lists) -> Result<bool, Fault> {
+    let part = RunPart { first, digest: lists.digest };
+    if !run.parts.contains(&part) {
+        return Ok(false);
+    }
+    for (id, number) in index.ids() {
+        let position = first + u64::from(number);
+        if !run.id_candidates(id, Io::Allowed)?.contains(&position) {
+            return Ok(false);
+        }
+    }
+    for (key, at) in &lists.entries {
+        let wanted = Candidate { segment: first, at: *at };
+        let mut there = false;
+        for n in run.candidates(*key, &(first..first + 1), Io::Allowed)? {
+            there |= run.candidate(n, Io::Allowed)? == wanted;
+        }
+        if !there {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn gap(expected: u64, first: u64) -> String {

@@ -19,6 +19,8 @@ pub(crate) struct Events {
     block: Option<Arc<Block>>,
     blocks: vec::IntoIter<Arc<Block>>,
     window: Range<u64>,
+    /// Events that were looked up one by one.
+    listed: vec::IntoIter<Recorded>,
     filter: Arc<Filter>,
 }
 
@@ -26,7 +28,13 @@ impl Events {
     /// The blocks cover the window.
     pub(crate) fn new(blocks: Vec<Arc<Block>>, window: Range<u64>, filter: Arc<Filter>) -> Self {
         let mut blocks = blocks.into_iter();
-        Self { block: blocks.next(), blocks, window, filter }
+        let (block, listed) = (blocks.next(), Vec::new().into_iter());
+        Self { block, blocks, window, listed, filter }
+    }
+
+    /// Of these events those that the filter lets through.
+    pub(crate) fn of(events: Vec<Recorded>, filter: Arc<Filter>) -> Self {
+        Self { listed: events.into_iter(), ..Self::new(Vec::new(), 0..0, filter) }
     }
 }
 
@@ -46,7 +54,8 @@ impl Iterator for Events {
             }
             self.block = self.blocks.next();
         }
-        None
+        let filter = &self.filter;
+        self.listed.find(|event| filter.matches(event.stream.as_str(), &event.kind))
     }
 }
 

@@ -1,8 +1,8 @@
 use super::bytes::{mix, narrow, size, u64_at};
 
 const BLOCK: usize = 64;
-/// Rather more than usual: the writer asks every segment's filter about every new id, and pays
-/// for a wrong answer with a look into the index.
+/// Rather more than usual: the writer asks every run's filter about every new id, and pays for
+/// a wrong answer with a look into the run.
 const BITS_PER_KEY: usize = 16;
 const PROBES: u32 = 7;
 
@@ -12,23 +12,24 @@ const PROBES: u32 = 7;
 pub(crate) struct KeyFilter(Box<[u8]>);
 
 impl KeyFilter {
-    /// A filter of hashes, which must be evenly spread.
-    pub(crate) fn new(hashes: impl ExactSizeIterator<Item = u64>) -> Self {
-        let blocks = (hashes.len() * BITS_PER_KEY).div_ceil(BLOCK * 8);
-        let mut bytes = vec![0; blocks * BLOCK].into_boxed_slice();
-        for hash in hashes {
-            let block = Self::block(hash, blocks);
-            for (word, bit) in probes(hash) {
-                let at = block + word * 8;
-                let bits = u64_at(&bytes, at) | bit;
-                bytes[at..at + 8].copy_from_slice(&bits.to_le_bytes());
-            }
+    /// An empty filter for so many keys.
+    pub(crate) fn for_keys(keys: u64) -> Self {
+        let blocks = (size(keys) * BITS_PER_KEY).div_ceil(BLOCK * 8);
+        Self(vec![0; blocks * BLOCK].into())
+    }
+
+    /// Takes a key's hash in, of which the upper half must be evenly spread.
+    pub(crate) fn insert(&mut self, hash: u64) {
+        let block = Self::block(hash, self.0.len() / BLOCK);
+        for (word, bit) in probes(hash) {
+            let at = block + word * 8;
+            let bits = u64_at(&self.0, at) | bit;
+            self.0[at..at + 8].copy_from_slice(&bits.to_le_bytes());
         }
-        Self(bytes)
     }
 
     /// The filter that [`as_bytes`](Self::as_bytes) gave; `None` where it cannot be one.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         bytes.len().is_multiple_of(BLOCK).then(|| Self(bytes.into()))
     }
 
@@ -65,7 +66,8 @@ mod tests {
     #[test]
     fn keeps_every_key_and_few_others() {
         let keys = |range: std::ops::Range<u64>| range.map(mix);
-        let filter = KeyFilter::new((0..10_000_u32).map(|n| mix(n.into())));
+        let mut filter = KeyFilter::for_keys(10_000);
+        keys(0..10_000).for_each(|key| filter.insert(key));
 
         assert!(keys(0..10_000).all(|key| filter.may_contain(key)));
         let wrong = keys(10_000..110_000).filter(|&key| filter.may_contain(key)).count();
@@ -74,9 +76,9 @@ mod tests {
 
     #[test]
     fn an_empty_filter_contains_nothing() {
-        let filter = KeyFilter::new(std::iter::empty());
+        let filter = KeyFilter::for_keys(0);
         assert!(!filter.may_contain(1));
-        assert!(!KeyFilter::from_bytes(&[]).unwrap().may_contain(1));
-        assert!(KeyFilter::from_bytes(&[0; 65]).is_none());
+        assert!(!KeyFilter::from_bytes(Vec::new()).unwrap().may_contain(1));
+        assert!(KeyFilter::from_bytes(vec![0; 65]).is_none());
     }
 }

@@ -1,7 +1,9 @@
 //! The folder: names of files, the format file, the lock.
 
+use std::cmp::Reverse;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::OpenError;
@@ -30,6 +32,26 @@ pub(crate) fn temporary(name: &str) -> String {
     format!("{name}{TEMPORARY}")
 }
 
+/// The name of the run of these positions.
+pub(crate) fn run(positions: &Range<u64>) -> String {
+    format!("{:020}-{:020}.run", positions.start, positions.end)
+}
+
+/// The positions in a run's name.
+fn run_positions(name: &str) -> Option<Range<u64>> {
+    let (start, end) = name.strip_suffix(".run")?.split_once('-')?;
+    let positions = start.parse().ok()?..end.parse().ok()?;
+    (run(&positions) == name).then_some(positions)
+}
+
+/// The positions of the runs in a folder, in order, of those that begin together the longest first.
+pub(crate) fn runs(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<Range<u64>>, OpenError> {
+    let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
+    let mut runs: Vec<_> = names.iter().filter_map(|name| run_positions(name)).collect();
+    runs.sort_unstable_by_key(|run| (run.start, Reverse(run.end)));
+    Ok(runs)
+}
+
 /// The first positions of the segments in a folder, in order.
 pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
@@ -45,7 +67,7 @@ pub(crate) fn tidy(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
     let half = |name: &&String| {
         name.strip_suffix(TEMPORARY).is_some_and(|name| {
             let first = || first(name, index, ".idx").or_else(|| first(name, segment, ".log"));
-            name == SCAVENGE_FILE || first().is_some()
+            name == SCAVENGE_FILE || first().is_some() || run_positions(name).is_some()
         })
     };
     for name in names.iter().filter(half) {
@@ -82,6 +104,44 @@ pub(crate) fn replace(
     })?;
     vfs.sync_dir(dir)?;
     Ok(file)
+}
+
+/// A file that is to take a name, in place of what has it, once it is written.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    name: String,
+    published: bool,
+}
+
+impl Draft {
+    pub(crate) fn create(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        name: String,
+    ) -> io::Result<(Self, Arc<dyn VfsFile>)> {
+        let file = vfs.open(&dir.join(temporary(&name)), OpenMode::Create)?;
+        let (vfs, dir) = (Arc::clone(vfs), dir.to_owned());
+        Ok((Self { vfs, dir, name, published: false }, file))
+    }
+
+    /// Gives the file, which must be synced, its name.
+    pub(crate) fn publish(mut self) -> io::Result<()> {
+        self.vfs.rename(&self.dir.join(temporary(&self.name)), &self.dir.join(&self.name))?;
+        self.published = true;
+        self.vfs.sync_dir(&self.dir)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.published {
+            // What was written is in the way, most of all on a full disk. If it stays, the next
+            // opening removes it.
+            let _ = self.vfs.remove(&self.dir.join(temporary(&self.name)));
+        }
+    }
 }
 
 /// Makes the folder, and locks it against everybody else.

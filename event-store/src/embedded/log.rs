@@ -5,36 +5,35 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 use super::block::Block;
-use super::bytes::{narrow, size};
+use super::bytes::size;
 use super::cache::Io;
 use super::error::Fault;
 use super::events::Events;
-use super::index::Wanted;
+use super::filtered::{self, Plan};
+use super::index::List;
+use super::list_scan::ListScan;
+use super::maintenance::Bell;
 use super::open::Segments;
 use super::recent::Recent;
-use super::segment::{Extent, Segment, stretch};
+use super::segment::{Found, Segment, stretch};
+use super::snapshot::Snapshot;
 use super::vfs::Vfs;
 use crate::admission::Place;
 use crate::lifetimes::{Bounds, Changes, Lifetime, Lifetimes};
-use crate::{Direction, Filter, ReadError, Recorded, Revision, StreamId};
+use crate::{Direction, Filter, Listed, ReadError, Recorded, Revision, StreamId};
 
 /// Most frames in memory that a scan takes at a time.
 const FRAMES: usize = 64;
 
-/// The events of a first chunk of a stream; the next ones are larger.
-const FIRST_CHUNK: usize = 16;
-
-/// Most events of a stream read at a time.
-const MOST_EVENTS: usize = 256;
-
-/// What is durable: the segments in order, and the last events in memory.
+/// What is durable: the segments in order with the runs over them, and the last events in memory.
 #[derive(Debug)]
 pub(crate) struct Log {
-    segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+    snapshot: RwLock<Arc<Snapshot>>,
     recent: RwLock<Recent>,
     lifetimes: RwLock<Lifetimes>,
     /// The clock that events' ages are told by.
     vfs: Arc<dyn Vfs>,
+    bell: Arc<Bell>,
 }
 
 /// How far a scan over all events has come.
@@ -48,14 +47,8 @@ pub(crate) struct Scan {
 /// How far a read of a stream has come.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamScan {
-    pub(crate) stream: StreamId,
-    /// The first revision, in the direction of the read.
-    pub(crate) from: Revision,
-    pub(crate) direction: Direction,
-    /// The positions still to look at.
-    pub(crate) window: Range<u64>,
-    /// At most so many events at once; grows as the read goes on.
-    most: usize,
+    stream: StreamId,
+    pub(crate) at: ListScan,
     /// What bounded the stream when the read began, for the first look; later ones take what
     /// bounds it then.
     began: Option<Lifetime>,
@@ -64,19 +57,43 @@ pub(crate) struct StreamScan {
 }
 
 impl Log {
-    pub(crate) fn new(segments: Segments, vfs: Arc<dyn Vfs>) -> Self {
-        let Segments { in_order, lifetimes } = segments;
-        let (segments, lifetimes) = (RwLock::new(Arc::new(in_order)), RwLock::new(lifetimes));
-        Self { segments, recent: RwLock::default(), lifetimes, vfs }
+    pub(crate) fn new(segments: Segments, vfs: Arc<dyn Vfs>, bell: Arc<Bell>) -> Self {
+        let Segments { in_order, runs, lifetimes } = segments;
+        let snapshot = RwLock::new(Arc::new(Snapshot::new(in_order, runs)));
+        let (recent, lifetimes) = (RwLock::default(), RwLock::new(lifetimes));
+        Self { snapshot, recent, lifetimes, vfs, bell }
+    }
+
+    /// What a reader is told of a fault. An index file that is damaged is made anew.
+    pub(crate) fn report(&self, fault: Fault) -> ReadError {
+        let error = fault.into_read_error();
+        if matches!(error, ReadError::Damaged { .. }) {
+            self.bell.nudge();
+        }
+        error
+    }
+
+    /// What there is now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read())
     }
 
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
-        Arc::clone(&self.segments.read())
+        Arc::clone(&self.snapshot.read().segments)
     }
 
+    /// Adds a last segment.
     pub(crate) fn add(&self, segment: Arc<Segment>) {
-        let mut segments = self.segments.write();
-        *segments = Arc::new(segments.iter().cloned().chain([segment]).collect());
+        self.change(|snapshot| {
+            let segments = snapshot.segments.iter().cloned().chain([segment]).collect();
+            Snapshot::new(segments, snapshot.runs.clone())
+        });
+    }
+
+    /// Shows something else from now on; who reads goes on with what there was.
+    pub(crate) fn change(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {
+        let mut snapshot = self.snapshot.write();
+        *snapshot = Arc::new(change(&snapshot));
     }
 
     /// The segments that may be rewritten: they are sealed, and the one after them has events, so
@@ -91,10 +108,7 @@ impl Log {
 
     /// Puts a segment in the place of the one that begins where it does.
     pub(crate) fn replace(&self, segment: &Arc<Segment>) {
-        let mut segments = self.segments.write();
-        let same = |old: &Arc<Segment>| old.first() == segment.first();
-        let instead = |old: &Arc<Segment>| Arc::clone(if same(old) { segment } else { old });
-        *segments = Arc::new(segments.iter().map(instead).collect());
+        self.change(|snapshot| snapshot.with_segment(segment, snapshot.runs.clone()));
     }
 
     /// Keeps the events of the last frame in memory.
@@ -139,15 +153,8 @@ impl Log {
     ) -> StreamScan {
         let lifetimes = self.lifetimes();
         let (began, window) = (Some(lifetimes.of(stream)), 0..shown());
-        StreamScan {
-            stream: stream.clone(),
-            from,
-            direction,
-            window,
-            most: FIRST_CHUNK,
-            began,
-            last: None,
-        }
+        let at = ListScan::new(stream.clone().into(), from, direction, window);
+        StreamScan { stream: stream.clone(), at, began, last: None }
     }
 
     /// A stream's last revision.
@@ -156,24 +163,19 @@ impl Log {
         stream: &StreamId,
         io: Io,
     ) -> Result<Option<Revision>, Fault> {
-        for segment in self.segments().iter().rev() {
-            if let Some(last) = segment.last_revision(stream, io)? {
-                return Ok(Some(last));
-            }
-        }
-        Ok(None)
+        let last = self.snapshot().last(&List::from(stream.clone()), io)?;
+        Ok(last.map(Revision))
     }
 
     /// Where the event of an id is.
     pub(crate) fn find(&self, id: Uuid, io: Io) -> Result<Option<Place>, Fault> {
-        for segment in self.segments().iter().rev() {
-            for number in segment.id_candidates(id, io)? {
-                let position = segment.first() + u64::from(number);
-                let event = segment.event(position, io)?;
-                if event.id == id {
-                    let Recorded { stream, revision, position, .. } = event;
-                    return Ok(Some(Place { stream, revision, position }));
-                }
+        let snapshot = self.snapshot();
+        for position in snapshot.id_candidates(id, io) {
+            let position = position?;
+            let event = snapshot.segment_at(position).event(position, io)?;
+            if event.id == id {
+                let Recorded { stream, revision, position, .. } = event;
+                return Ok(Some(Place { stream, revision, position }));
             }
         }
         Ok(None)
@@ -184,13 +186,17 @@ impl Log {
         let Scan { window, filter } = scan;
         let mut blocks = self.frames(window);
         if blocks.is_empty() && !window.is_empty() {
-            let segments = self.segments();
-            let segment = &segments[segments.partition_point(|s| s.first() <= window.start) - 1];
+            let snapshot = self.snapshot();
+            let segment = snapshot.segment_at(window.start);
             let end = window.end.min(segment.end());
-            if segment.may_match(filter) {
-                blocks = segment.blocks(window.start..end, io)?;
-            } else {
-                window.start = end;
+            match filtered::plan(filter, &snapshot, segment, window.start..end, io)? {
+                Plan::Read => blocks = segment.blocks(window.start..end, io)?,
+                Plan::Events(found, end) => {
+                    let events = self.events(segment, None, &found, io)?.into_iter();
+                    window.start = end;
+                    let events = events.map(|(_, event)| event).collect();
+                    return Ok(Events::of(events, Arc::clone(filter)));
+                }
             }
         }
         let end = blocks.last().map_or(window.start, |last| last.end().min(window.end));
@@ -203,13 +209,13 @@ impl Log {
     pub(crate) fn read(&self, scan: &mut StreamScan, io: Io) -> Result<Vec<Recorded>, Fault> {
         if io == Io::Allowed {
             // The hop to this thread is paid: make the most of it.
-            scan.most = MOST_EVENTS;
+            scan.at.allow_more();
         }
         // In this order: what was dropped from these segments was so by what is known of it now.
-        let segments = self.segments();
+        let snapshot = self.snapshot();
         let lifetime = scan.began.unwrap_or_else(|| self.lifetimes().of(&scan.stream));
-        let bounds = self.bounds(&segments, scan, lifetime, io)?;
-        let Some(events) = self.read_within(&segments, scan, &bounds, io)? else {
+        let bounds = self.bounds(&snapshot.segments, scan, lifetime, io)?;
+        let Some(events) = self.read_within(&snapshot, scan, &bounds, io)? else {
             scan.began = None;
             return self.read(scan, io);
         };
@@ -226,16 +232,16 @@ impl Log {
         io: Io,
     ) -> Result<Bounds, Fault> {
         if lifetime.tombstoned {
-            scan.window = 0..0;
+            scan.at.window = 0..0;
             return Err(Fault::Read(ReadError::Deleted { stream: scan.stream.clone() }));
         }
         if lifetime.is_deleted() {
-            scan.window = 0..0;
+            scan.at.window = 0..0;
         }
         if let Some(most) = lifetime.max_count {
-            scan.most = scan.most.min(size(most.get()));
+            scan.at.at_most(size(most.get()));
             if scan.last.is_none() {
-                let last = self.last_event(&scan.stream, scan.window.end, io)?;
+                let last = self.last_event(&scan.stream, scan.at.window.end, io)?;
                 scan.last = last.map(|event| event.revision);
             }
         }
@@ -245,7 +251,7 @@ impl Log {
             let is_old =
                 |segment: &Arc<Segment>| segment.count() > 0 && segment.recorded_at() < since;
             let old = segments.iter().rposition(is_old).map_or(0, |last| segments[last].end());
-            scan.window.start = scan.window.start.max(old).min(scan.window.end);
+            scan.at.window.start = scan.at.window.start.max(old).min(scan.at.window.end);
         }
         Ok(bounds)
     }
@@ -254,43 +260,47 @@ impl Log {
     /// what bounded the stream then does not tell.
     fn read_within(
         &self,
-        segments: &[Arc<Segment>],
+        snapshot: &Snapshot,
         scan: &mut StreamScan,
         bounds: &Bounds,
         io: Io,
     ) -> Result<Option<Vec<Recorded>>, Fault> {
-        if scan.direction == Direction::Forward {
-            scan.from = scan.from.max(bounds.first);
+        let StreamScan { at, stream, began, .. } = scan;
+        if at.direction == Direction::Forward {
+            at.from = at.from.max(bounds.first.0);
         }
-        while !scan.window.is_empty() {
-            let at = match scan.direction {
-                Direction::Forward => segments.partition_point(|s| s.first() <= scan.window.start),
-                Direction::Backward => segments.partition_point(|s| s.first() < scan.window.end),
-            };
-            let segment = &segments[at - 1];
-            let places = segment.places(&scan.stream, &scan.wanted(segment), io)?;
-            let Some((last, _)) = places.last() else {
-                scan.pass(segment.first(), segment.end());
-                continue;
-            };
-            let (last, count) = (*last, places.len());
-            let mut events = self.events(segment, &scan.stream, &places, io)?;
-            if events.len() < count && scan.began.is_some() {
-                return Ok(None);
-            }
-            scan.pass(last, last + 1);
-            let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
-            if scan.direction == Direction::Backward
-                && let Some(oldest) = events.last()
-                && (oldest.revision <= bounds.first || !is_live(oldest))
-            {
-                scan.window.end = scan.window.start;
-            }
-            events.retain(is_live);
-            scan.most = (scan.most * 4).min(MOST_EVENTS);
-            return Ok(Some(events));
+        let Some((segment, found)) = at.next(snapshot, io)? else { return Ok(Some(Vec::new())) };
+        let (last, count) = (found.last().map_or(0, |last| last.position), found.len());
+        let mut events = self.events(&segment, Some(stream), &found, io)?;
+        if events.len() < count && began.is_some() {
+            return Ok(None);
         }
-        Ok(Some(Vec::new()))
+        at.pass(last, last + 1);
+        let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
+        if at.direction == Direction::Backward
+            && let Some((_, oldest)) = events.last()
+            && (oldest.revision <= bounds.first || !is_live(oldest))
+        {
+            at.window.end = at.window.start;
+        }
+        events.retain(|(_, event)| is_live(event));
+        Ok(Some(events.into_iter().map(|(_, event)| event).collect()))
+    }
+
+    /// The next events of an index stream; none at its end, and none over a stretch of dropped
+    /// ones.
+    pub(crate) fn read_index(&self, scan: &mut ListScan, io: Io) -> Result<Vec<Listed>, Fault> {
+        if io == Io::Allowed {
+            scan.allow_more();
+        }
+        let Some((segment, found)) = scan.next(&self.snapshot(), io)? else {
+            return Ok(Vec::new());
+        };
+        let last = found.last().map_or(0, |last| last.position);
+        let events = self.events(&segment, None, &found, io)?;
+        scan.pass(last, last + 1);
+        let listed = |(ordinal, event)| Listed { ordinal: Revision(ordinal), event };
+        Ok(events.into_iter().map(listed).collect())
     }
 
     /// The last of a stream's events before a position, without its contents where it was dropped.
@@ -300,59 +310,45 @@ impl Log {
         before: u64,
         io: Io,
     ) -> Result<Option<Recorded>, Fault> {
-        for segment in self.segments().iter().rev().filter(|segment| segment.first() < before) {
-            let end = narrow(size(before.min(segment.end()) - segment.first()));
-            let (from, direction) = (Revision::END.0, Direction::Backward);
-            let wanted = Wanted { window: 0..end, from, direction, most: 1 };
-            if let Some((position, _)) = segment.places(stream, &wanted, io)?.pop() {
-                let recent = self.recent.read().from(position).next().cloned();
-                let event = recent.and_then(|frame| frame.record(position).cloned());
-                return event.map_or_else(|| segment.event(position, io), Ok).map(Some);
-            }
-        }
-        Ok(None)
+        let (from, direction) = (Revision::END, Direction::Backward);
+        let mut scan = ListScan::new(stream.clone().into(), from, direction, 0..before);
+        scan.at_most(1);
+        let Some((segment, found)) = scan.next(&self.snapshot(), io)? else { return Ok(None) };
+        let Some(Found { position, .. }) = found.first() else { return Ok(None) };
+        let recent = self.recent.read().from(*position).next().cloned();
+        let event = recent.and_then(|frame| frame.record(*position).cloned());
+        event.map_or_else(|| segment.event(*position, io), Ok).map(Some)
     }
 
-    /// A stream's events at some places of a segment.
+    /// Events that were found in a segment, with their revisions or ordinals; those of a stream, if
+    /// all are of one.
     fn events(
         &self,
         segment: &Segment,
-        stream: &StreamId,
-        places: &[(u64, Extent)],
+        stream: Option<&StreamId>,
+        found: &[Found],
         io: Io,
-    ) -> Result<Vec<Recorded>, Fault> {
+    ) -> Result<Vec<(u64, Recorded)>, Fault> {
         let recent = self.recent.read().first().unwrap_or(u64::MAX);
-        let (mut events, mut block) = (Vec::with_capacity(places.len()), None::<Arc<Block>>);
-        for (n, (position, at)) in places.iter().enumerate() {
+        let (mut events, mut block) = (Vec::with_capacity(found.len()), None::<Arc<Block>>);
+        for (n, Found { ordinal, position, extent }) in found.iter().enumerate() {
             let mut known = block.filter(|block| block.covers(*position));
             if known.is_none() && *position >= recent {
                 known = self.recent.read().from(*position).next().cloned();
             }
-            let others = || places.get(n + 1).is_some_and(|(_, next)| stretch(next) == stretch(at));
-            let found = match known {
+            let others =
+                || found.get(n + 1).is_some_and(|next| stretch(&next.extent) == stretch(extent));
+            let at_hand = match known {
                 Some(block) => block,
-                None => segment.block(*position, at, others(), io)?,
+                None => segment.block(*position, extent, others(), io)?,
             };
-            events.extend(found.of_stream(*position, stream));
-            block = Some(found);
+            let event = match stream {
+                Some(stream) => at_hand.of_stream(*position, stream),
+                None => at_hand.get(*position).cloned(),
+            };
+            events.extend(event.map(|event| (*ordinal, event)));
+            block = Some(at_hand);
         }
         Ok(events)
-    }
-}
-
-impl StreamScan {
-    fn wanted(&self, segment: &Segment) -> Wanted {
-        let number = |position: u64| narrow(size(position.saturating_sub(segment.first())));
-        let end = self.window.end.min(segment.end());
-        let window = number(self.window.start)..number(end);
-        Wanted { window, from: self.from.0, direction: self.direction, most: self.most }
-    }
-
-    /// Goes past a range of positions, in the direction of the read.
-    fn pass(&mut self, first: u64, end: u64) {
-        match self.direction {
-            Direction::Forward => self.window.start = end.min(self.window.end),
-            Direction::Backward => self.window.end = first.max(self.window.start),
-        }
     }
 }

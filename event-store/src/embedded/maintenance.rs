@@ -1,5 +1,5 @@
-//! What is done behind the writer's back, in steps: the sealing of closed segments, their
-//! scavenging and their compression.
+//! What is done behind the writer's back, in steps: the sealing of closed segments, the care for
+//! their index files, their scavenging and their compression.
 
 use std::mem;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::options::EmbeddedOptions;
 use super::queue::Queue;
 use super::scavenge::{Scavenger, Scavenges};
 use super::segment::Segment;
+use super::upkeep::Upkeep;
 
 /// How many closed segments may wait for their indexes before the writer waits for them: until
 /// then these are in memory.
@@ -25,8 +26,7 @@ const COMPRESSED_PER_SECOND: u64 = 64 << 20;
 /// [`step`](Self::step), a bounded piece at a time, and no step holds a lock over a file's access.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
-    folder: Folder,
-    log: Arc<Log>,
+    upkeep: Upkeep,
     queue: Arc<Queue>,
     compress: Option<Compress>,
     scavenger: Scavenger,
@@ -62,7 +62,7 @@ impl Maintenance {
             Scavenger::open(folder.clone(), Arc::clone(&log), requests, options.compress)?;
         let compress = || Compress::new(folder.clone(), Arc::clone(&log));
         let compress = options.compress.then(compress);
-        Ok(Self { folder, log, queue, compress, scavenger })
+        Ok(Self { upkeep: Upkeep::new(folder, log), queue, compress, scavenger })
     }
 
     /// What asks for scavenges.
@@ -75,8 +75,10 @@ impl Maintenance {
     /// # Errors
     /// The disk refused it. The store is as good as before; another step tries again.
     pub(crate) fn step(&mut self, urgent: bool) -> std::io::Result<Step> {
-        let sealed = self.seal()?;
-        Ok(if sealed == Step::Idle && !urgent { self.paced() } else { sealed })
+        if self.upkeep.seal()? || self.upkeep.step()? {
+            return Ok(Step::Worked);
+        }
+        Ok(if urgent { Step::Idle } else { self.paced() })
     }
 
     /// Does a piece of what can wait. One segment is rewritten at a time, by one of the two.
@@ -94,11 +96,9 @@ impl Maintenance {
         bytes.map_or(Step::Idle, |bytes| Step::paced(bytes, COMPRESSED_PER_SECOND))
     }
 
-    /// Writes the index of the oldest closed segment that has none.
-    fn seal(&self) -> std::io::Result<Step> {
-        let Some(segment) = unsealed(&self.log).into_iter().next() else { return Ok(Step::Idle) };
-        segment.seal(&*self.folder.vfs, &self.folder.dir)?;
-        Ok(Step::Worked)
+    /// Does what an opening would have to do otherwise.
+    fn finish(&self) -> std::io::Result<Step> {
+        Ok(if self.upkeep.seal()? { Step::Worked } else { Step::Idle })
     }
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
             }
         }
     }
-    while goes_on(&maintenance.seal()) {}
+    while goes_on(&maintenance.finish()) {}
 }
 
 fn goes_on(result: &std::io::Result<Step>) -> bool {

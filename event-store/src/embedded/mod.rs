@@ -7,15 +7,17 @@
 //! not at all, and so is each append in it, over however many streams.
 //!
 //! # Reading
-//! Readers see what is durable. They look places up in the segments' indexes and read blocks: the
-//! records that begin within 16 KiB of a segment, checked and decoded when they are loaded, and
+//! Readers see what is durable. The indexes tell them where: a few runs, which cover many segments
+//! each, and an index of each segment. They list events by stream, by category and by type; all three
+//! are read alike, and no segment is looked at that has none of a list. Readers then read blocks:
+//! the records that begin within 16 KiB of a segment, checked and decoded when they are loaded, and
 //! cached like that at the second look, so that reading them again neither copies nor checks; at
-//! the first look a record is read by itself. What is in memory (the
-//! last events, cached blocks and index sections) is read on the async runtime, in microseconds;
-//! what needs the disk goes to the runtime's threads for blocking work, as a chunk of many events,
-//! so that the hop costs little per event. A scan over everything reads half a megabyte at a time,
-//! and caches it only as far as there is room: it takes nobody's place. Records of more than 256 KiB
-//! are read by themselves, each time.
+//! the first look a record is read by itself. What is in memory (the last events, cached blocks of
+//! segments and of indexes) is read on the async runtime, in microseconds; what needs the disk goes
+//! to the runtime's threads for blocking work, as a chunk of many events, so that the hop costs
+//! little per event. A scan over everything reads half a megabyte at a time, and caches it only as
+//! far as there is room: it takes nobody's place. Records of more than 256 KiB are read by
+//! themselves, each time.
 //!
 //! A store can be read beside the process that writes it ([`EmbeddedStore::open_read_only`]).
 //!
@@ -26,13 +28,15 @@
 //! never waits for a reader.
 //!
 //! # In the background
-//! One thread seals closed segments, compresses them where that was chosen
-//! ([`EmbeddedOptions::compress`]), and drops what is not live any more when it is asked to
-//! ([`EmbeddedStore::scavenge`]): in small pieces, and below a number of bytes per second.
+//! One thread seals closed segments, merges runs, makes damaged indexes anew, compresses segments
+//! where that was chosen ([`EmbeddedOptions::compress`]), and drops what is not live any more when
+//! it is asked to ([`EmbeddedStore::scavenge`]): in small pieces, and the last two below a number of
+//! bytes per second.
 //!
 //! # Memory
-//! The active segment's index (some 100 bytes per event of one segment), the sealed segments'
-//! filters (2 bytes per event of the store, and 2 per stream and segment), the cache
+//! The indexes of the active segment and of up to five that are not sealed yet (some 120 bytes per
+//! event of theirs), the runs' filters and fences (2.1 bytes per event of the store, and 2.1 per
+//! stream and segment; both twice while they are merged), the cache
 //! ([`EmbeddedOptions::cache_bytes`]), the last revisions of up to 131,072 streams, the bounds of
 //! all streams that have metadata or a tombstone (some 100 bytes and the name for each), the last
 //! 8,192 events (at most 8 MiB), and what waits to be written (at most 256 MiB). A compressed
@@ -52,11 +56,13 @@ mod block;
 mod bytes;
 mod cache;
 mod check;
+mod closed;
 mod compress;
 mod compressed;
 mod error;
 mod events;
 mod filter;
+mod filtered;
 mod folder;
 mod format;
 mod heads;
@@ -64,6 +70,7 @@ mod index;
 mod inspect;
 mod layout;
 mod lenient;
+mod list_scan;
 mod log;
 mod maintenance;
 mod open;
@@ -71,15 +78,18 @@ mod options;
 mod queue;
 mod recent;
 mod rewrite;
+mod runs;
 mod salvage;
 mod scan;
 mod scavenge;
 mod segment;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod snapshot;
 mod sorter;
 mod store;
 mod tails;
+mod upkeep;
 mod vfs;
 mod view;
 mod walk;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::closed::Mode;
 use super::error::{OpenError, is_full};
 use super::format::{FrameHeader, SEGMENT_HEADER, SegmentHeader};
-use super::index::{MemoryIndex, SealedIndex};
+use super::index::MemoryIndex;
+use super::runs::Run;
 use super::scan::{self, Scan};
 use super::segment::Segment;
+
 use super::vfs::{OpenMode, Vfs, VfsFile};
 use super::{bytes, compressed, layout};
 use crate::lifetimes::{Changes, Lifetimes};
@@ -21,10 +24,11 @@ pub(crate) struct Folder {
     pub(crate) cache: Cache,
 }
 
-/// The segments of a store in order, and the lifetimes of their streams.
+/// The segments of a store in order with the runs over them, and the lifetimes of their streams.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     pub(crate) in_order: Vec<Arc<Segment>>,
+    pub(crate) runs: Vec<Arc<Run>>,
     pub(crate) lifetimes: Lifetimes,
 }
 
@@ -46,11 +50,7 @@ impl Folder {
         for first in empty {
             self.remove(first).map_err(OpenError::io("remove", &self.path(first)))?;
         }
-        let mut segments = Segments::default();
-        for first in firsts {
-            let (segment, changes) = self.closed(first)?;
-            self.take(&mut segments, Arc::new(segment), changes)?;
-        }
+        let mut segments = self.closed(&firsts, Mode::Mend)?;
         let active = match active {
             Some(segment) => segment,
             None => self.create(0).map_err(OpenError::io("create a segment in", &self.dir))?,
@@ -80,49 +80,6 @@ impl Folder {
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
         self.dir.join(layout::segment(first))
-    }
-
-    /// A segment before the last: by its index, which is made anew where there is no good one.
-    /// Beside it comes what its events say of streams' lifetimes.
-    fn closed(&self, first: u64) -> Result<(Segment, Changes), OpenError> {
-        let path = self.path(first);
-        let opened = compressed::open(&*self.vfs, &path).map_err(OpenError::io("open", &path))?;
-        let file = &opened.file;
-        let length = file.length().map_err(OpenError::io("measure", &path))?;
-        let header = read_header(file, &path, first)?;
-        if let Some((index, changes)) = self.index(header, length) {
-            let index = Arc::new(index);
-            let segment = Segment::sealed(header, opened, index, length, self.cache.clone());
-            return Ok((segment, changes));
-        }
-        let scan = scan::scan(file, header).map_err(OpenError::io("read", &path))?;
-        if let Some((offset, flaw)) = scan.flaw {
-            return Err(damaged(&path, offset, flaw));
-        }
-        tracing::warn!(segment = %path.display(), "rebuilt the index of a segment");
-        let changes = scan.index.changes().clone();
-        let segment = Segment::closed(header, opened, scan.index, length, self.cache.clone());
-        if let Err(error) = segment.seal(&*self.vfs, &self.dir) {
-            tracing::warn!(%error, segment = %path.display(), "cannot write the index of a segment");
-        }
-        Ok((segment, changes))
-    }
-
-    pub(crate) fn index(
-        &self,
-        header: SegmentHeader,
-        length: u64,
-    ) -> Option<(SealedIndex, Changes)> {
-        let name = layout::index(header.first);
-        let file = self.vfs.open(&self.dir.join(&name), OpenMode::Read).ok()?;
-        match SealedIndex::open(file, name.clone(), self.cache.clone()) {
-            Ok((index, changes)) if index.is_of(header, length) => Some((index, changes)),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::warn!(%error, index = name, "the index of a segment is not usable");
-                None
-            }
-        }
     }
 
     /// The last segment, without what an unfinished write left at its end. `None` where it has

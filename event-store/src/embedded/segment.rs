@@ -2,9 +2,7 @@ mod records;
 
 pub(crate) use records::stretch;
 
-use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,11 +15,10 @@ use super::cache::{self, Cache, Io};
 use super::compressed::Opened;
 use super::error::Fault;
 use super::format::SegmentHeader;
-use super::index::{Located, MemoryIndex, SealedIndex, StreamNumbers, Wanted, encode};
+use super::index::{Entry, List, Located, MemoryIndex, SealedIndex, Span, StreamNumbers, Wanted};
 use super::layout;
-use super::vfs::{Vfs, VfsFile};
+use super::vfs::VfsFile;
 use crate::lifetimes::Changes;
-use crate::{Filter, Revision, StreamId};
 
 /// A stretch of the log: its file, and the index of what is durable in it.
 #[derive(Debug)]
@@ -44,8 +41,17 @@ pub(crate) struct Segment {
 
 #[derive(Debug)]
 enum Index {
-    Memory(Box<MemoryIndex>),
+    Memory(Arc<MemoryIndex>),
     Sealed(Arc<SealedIndex>),
+}
+
+/// An event that was found by a list.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its revision or ordinal.
+    pub(crate) ordinal: u64,
+    pub(crate) position: u64,
+    pub(crate) extent: Extent,
 }
 
 /// Where a record is: it begins at the start and ends before the end.
@@ -62,7 +68,7 @@ impl Segment {
     ) -> Self {
         let (length, closed) = (AtomicU64::new(length), AtomicBool::new(false));
         let (index, name) =
-            (RwLock::new(Index::Memory(Box::new(index))), layout::segment(header.first));
+            (RwLock::new(Index::Memory(Arc::new(index))), layout::segment(header.first));
         let id = cache::file();
         Self { header, file, stored: None, id, name, cache, index, length, closed }
     }
@@ -142,7 +148,8 @@ impl Segment {
     /// Takes in what has become durable: `add` indexes it, and the file's good bytes end here.
     pub(crate) fn extend(&self, length: u64, add: impl FnOnce(&mut MemoryIndex)) {
         if let Index::Memory(index) = &mut *self.index.write() {
-            add(index);
+            // Whoever else has it has it of a segment that is closed.
+            add(Arc::make_mut(index));
         }
         self.length.store(length, Ordering::Release);
     }
@@ -180,59 +187,69 @@ impl Segment {
         segment
     }
 
-    /// Writes the index file of a closed segment, makes it durable and uses it from then on.
-    pub(crate) fn seal(&self, vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
-        let bytes = match &*self.index.read() {
-            Index::Memory(index) => encode(index, self.header, self.length()),
-            Index::Sealed(_) => return Ok(()),
-        };
-        let name = layout::index(self.first());
-        let file = layout::replace(vfs, dir, &name, &bytes)?;
-        let index = SealedIndex::open(file, name, self.cache.clone());
-        let (index, _) = index.map_err(|error| io::Error::other(error.to_string()))?;
-        *self.index.write() = Index::Sealed(Arc::new(index));
-        Ok(())
+    /// The same segment, with its index in a file.
+    pub(crate) fn with_index(&self, index: SealedIndex) -> Self {
+        let file = Opened { file: Arc::clone(&self.file), stored: self.stored };
+        let cache = self.cache.clone();
+        let segment = Self::sealed(self.header, file, Arc::new(index), self.length(), cache);
+        Self { id: self.id, ..segment }
     }
 
-    pub(crate) fn may_match(&self, filter: &Filter) -> bool {
+    /// Its index where that is in memory.
+    pub(crate) fn memory_index(&self) -> Option<Arc<MemoryIndex>> {
         match &*self.index.read() {
-            Index::Memory(index) => index.may_match(filter),
-            Index::Sealed(index) => index.may_match(filter),
+            Index::Memory(index) => Some(Arc::clone(index)),
+            Index::Sealed(_) => None,
         }
     }
 
-    pub(crate) fn last_revision(
-        &self,
-        stream: &StreamId,
-        io: Io,
-    ) -> Result<Option<Revision>, Fault> {
-        self.ask(|index| index.last_revision(stream, io), |index| index.last_revision(stream))
+    /// Its index where that is in a file.
+    pub(crate) fn sealed_index(&self) -> Option<Arc<SealedIndex>> {
+        match &*self.index.read() {
+            Index::Memory(_) => None,
+            Index::Sealed(index) => Some(Arc::clone(index)),
+        }
     }
 
-    /// The events that may have an id: numbers in the segment.
-    pub(crate) fn id_candidates(&self, id: Uuid, io: Io) -> Result<Vec<u32>, Fault> {
-        self.ask(|index| index.id_candidates(id, io), |index| index.id(id).into_iter().collect())
+    /// What an index in memory has of a list, see [`MemoryIndex::span`].
+    pub(crate) fn span(&self, list: &List) -> Option<Span> {
+        match &*self.index.read() {
+            Index::Memory(index) => index.span(list),
+            Index::Sealed(_) => None,
+        }
     }
 
-    /// The events of a stream that are wanted: their positions, and where their records are.
-    pub(crate) fn places(
+    /// The position of an id's event where an index in memory tells.
+    pub(crate) fn position(&self, id: Uuid) -> Option<u64> {
+        match &*self.index.read() {
+            Index::Memory(index) => index.id(id).map(|number| self.first() + u64::from(number)),
+            Index::Sealed(_) => None,
+        }
+    }
+
+    /// The events of a list that are wanted, of those that the segment has of it.
+    pub(crate) fn locate(
         &self,
-        stream: &StreamId,
+        list: &List,
+        (span, entry): (Span, Option<&Entry>),
         wanted: &Wanted,
         io: Io,
-    ) -> Result<Vec<(u64, Extent)>, Fault> {
-        let located = self
-            .ask(|index| index.locate(stream, wanted, io), |index| index.locate(stream, wanted))?;
-        let place = |Located { number, offset, next }: Located| {
-            let end = next.map_or_else(|| self.length(), u64::from);
-            (self.first() + u64::from(number), u64::from(offset)..end)
+    ) -> Result<Vec<Found>, Fault> {
+        let located = self.ask(
+            |index| entry.map_or(Ok(Vec::new()), |entry| index.locate(entry, wanted, io)),
+            |index| index.locate(list, span, wanted),
+        )?;
+        let found = |Located { ordinal, number, offset, next }: Located| Found {
+            ordinal,
+            position: self.first() + u64::from(number),
+            extent: offset.into()..next.map_or_else(|| self.length(), u64::from),
         };
-        Ok(located.into_iter().map(place).collect())
+        Ok(located.into_iter().map(found).collect())
     }
 
     /// All streams that have events here.
-    pub(crate) fn streams(&self, io: Io) -> Result<Vec<StreamNumbers>, Fault> {
-        self.ask(|index| index.streams(io), MemoryIndex::streams)
+    pub(crate) fn streams(&self) -> Result<Vec<StreamNumbers>, Fault> {
+        self.ask(SealedIndex::streams, MemoryIndex::streams)
     }
 
     /// Where each of a range of positions begins, and where the last of them ends.
@@ -249,8 +266,7 @@ impl Segment {
         Ok(offsets)
     }
 
-    /// Asks the index, in memory or in its file, whichever it is at this one look: it may be sealed
-    /// at any time. The file is read without the lock.
+    /// Asks the index, in memory or in its file. The file is read without the lock.
     fn ask<T>(
         &self,
         sealed: impl FnOnce(&SealedIndex) -> Result<T, Fault>,

@@ -10,6 +10,7 @@ use super::cache::{Cache, Io, blocking};
 use super::error::{Fault, OpenError};
 use super::events::{Items, TailedEvents};
 use super::layout;
+use super::list_scan::ListScan;
 use super::log::{Log, Scan};
 use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
@@ -22,8 +23,9 @@ use super::view::View;
 use super::writer::Writer;
 use crate::admission::Request;
 use crate::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, NewEvent,
-    Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
+    Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite,
+    Tailed,
 };
 
 /// An event store in a folder, for one process.
@@ -137,9 +139,8 @@ impl EmbeddedStore {
         })?;
         let announcer = Announcer::new(active.end());
         let tails = announcer.tails();
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
-        let queue = Arc::<Queue>::default();
-        let bell = Arc::new(bell);
+        let (queue, bell) = (Arc::<Queue>::default(), Arc::new(bell));
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::clone(&bell)));
         let background =
             Maintenance::new(folder.clone(), Arc::clone(&log), Arc::clone(&queue), &bell, options);
         let maintenance = background.map_err(OpenError::io("read the scavenge of", dir))?;
@@ -254,8 +255,10 @@ impl EmbeddedStore {
 
     /// What the store holds. Cheap enough to be asked often.
     pub fn stats(&self) -> EmbeddedStats {
-        let segments = self.inner.log.segments();
-        let bytes = segments.iter().map(|segment| segment.bytes()).sum();
+        let snapshot = self.inner.log.snapshot();
+        let segments = &snapshot.segments;
+        let bytes = segments.iter().map(|segment| segment.bytes()).sum::<u64>()
+            + snapshot.runs.iter().map(|run| run.bytes()).sum::<u64>();
         EmbeddedStats { events: self.inner.tails.head(), segments: segments.len(), bytes }
     }
 
@@ -316,7 +319,7 @@ async fn step<C: Send + 'static, T: Send + 'static>(
         }
         result => result.map(|events| (events, cursor)),
     };
-    result.map_err(Fault::into_read_error)
+    result.map_err(|fault| log.report(fault))
 }
 
 impl EventStore for EmbeddedStore {
@@ -339,10 +342,26 @@ impl EventStore for EmbeddedStore {
         let log = Arc::clone(&self.inner.log);
         let scan = log.begin(stream, from, direction, || self.events());
         Items::of(stream::try_unfold((log, scan), async |(log, scan)| {
-            if scan.window.is_empty() {
+            if scan.at.window.is_empty() {
                 return Ok(None);
             }
             let (events, scan) = step(&log, scan, Log::read).await?;
+            Ok(Some((events.into_iter(), (log, scan))))
+        }))
+    }
+
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static {
+        let scan = ListScan::new(index.clone().into(), from, direction, 0..self.events());
+        Items::of(stream::try_unfold((Arc::clone(&self.inner.log), scan), async |(log, scan)| {
+            if scan.window.is_empty() {
+                return Ok(None);
+            }
+            let (events, scan) = step(&log, scan, Log::read_index).await?;
             Ok(Some((events.into_iter(), (log, scan))))
         }))
     }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::closed::Mode;
 use super::compressed::{self, Opened};
 use super::error::OpenError;
 use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::layout;
 use super::log::Log;
+use super::maintenance::Bell;
 use super::open::{self, Folder, Segments};
 use super::scan::{self, Scan};
 use super::segment::Segment;
@@ -41,7 +43,7 @@ impl View {
     /// Looks at a folder: its events as they are now, and how many these are.
     pub(crate) fn open(folder: Folder) -> Result<(Arc<Log>, Self, Arc<Tails>), OpenError> {
         let (segments, last) = folder.look()?;
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::new(Bell::new())));
         let announcer = Announcer::new(end(&log));
         let tails = announcer.tails();
         let view = Self { folder, log: Arc::clone(&log), announcer, last: Mutex::new(last) };
@@ -103,11 +105,7 @@ impl Folder {
     fn look(&self) -> Result<(Segments, Option<Last>), OpenError> {
         retry(|| {
             let (firsts, last) = self.glance_once()?;
-            let mut segments = Segments::default();
-            for first in firsts {
-                let (segment, changes) = self.closed_as_it_is(first)?;
-                self.take(&mut segments, Arc::new(segment), changes)?;
-            }
+            let mut segments = self.closed(&firsts, Mode::Look)?;
             if let Some(last) = &last {
                 let segment = last.segment(self);
                 let changes = segment.changes();

@@ -263,6 +263,10 @@ impl Writer {
         }
     }
 
+    fn unreadable(&self, fault: Fault) -> AppendError {
+        AppendError::Unavailable { reason: self.log.report(fault).to_string() }
+    }
+
     /// Ends cleanly: a last empty frame vouches for those before it.
     pub(crate) fn close(self) {
         let (file, next) = (&self.active.file, self.announcer.head());
@@ -289,13 +293,13 @@ impl History for Writer {
         if known.is_some() {
             return Ok(known);
         }
-        self.log.last_revision(stream, Io::Allowed).map_err(unreadable)
+        self.log.last_revision(stream, Io::Allowed).map_err(|fault| self.unreadable(fault))
     }
 
     fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
         match self.staged.ids.get(&id) {
             Some(place) => Ok(Some(place.clone())),
-            None => self.log.find(id, Io::Allowed).map_err(unreadable),
+            None => self.log.find(id, Io::Allowed).map_err(|fault| self.unreadable(fault)),
         }
     }
 
@@ -309,7 +313,7 @@ impl History for Writer {
             return Ok(Some(event.clone()));
         }
         let end = self.announcer.head();
-        self.log.last_event(stream, end, Io::Allowed).map_err(unreadable)
+        self.log.last_event(stream, end, Io::Allowed).map_err(|fault| self.unreadable(fault))
     }
 }
 
@@ -319,10 +323,6 @@ fn full(error: &io::Error) -> AppendError {
 
 fn stopped(what: &str, error: &io::Error) -> AppendError {
     AppendError::Stopped { reason: format!("{what}: {error}") }
-}
-
-fn unreadable(fault: Fault) -> AppendError {
-    AppendError::Unavailable { reason: fault.into_read_error().to_string() }
 }
 
 #[cfg(test)]
@@ -335,10 +335,10 @@ mod tests {
     fn writer(dir: &std::path::Path) -> (Writer, Arc<Log>) {
         let (vfs, cache): (Arc<dyn Vfs>, _) = (Arc::new(RealVfs), Cache::new(1 << 20));
         let folder = Folder { vfs, dir: dir.to_owned(), cache };
+        let bell = Arc::new(Bell::new());
         let segments = folder.open().unwrap();
         let active = Arc::clone(&segments.in_order[0]);
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs)));
-        let bell = Arc::new(Bell::new());
+        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::clone(&bell)));
         (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
     }
 

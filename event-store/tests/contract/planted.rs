@@ -1,8 +1,9 @@
 //! The suite judged: stores that break one promise each, and the rule that must notice.
 
 use daybook_event_store::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits,
-    MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
+    Limits, Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId,
+    StreamWrite, Tailed,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -36,6 +37,11 @@ enum Bug {
     CaughtUpEarly,
     CaughtUpOnlyAfterEvents,
     StreamsOneByOne,
+    OrdinalsOfTheStream,
+    IndexFromExclusive,
+    IndexBackwardFromItsEnd,
+    TypesByPrefix,
+    IndexFollows,
 }
 
 #[derive(Clone)]
@@ -208,6 +214,42 @@ impl EventStore for Planted {
         events.take(now).chain(later.flatten()).map_ok(move |event| this.distort(event))
     }
 
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static {
+        let bug = self.bug;
+        if let (Bug::TypesByPrefix, IndexStream::EventType(wanted)) = (bug, index) {
+            let wanted = wanted.clone();
+            let starts =
+                move |event: &Recorded| std::future::ready(event.kind.starts_with(&*wanted));
+            let listed = |(ordinal, event)| Listed { ordinal: Revision(ordinal), event };
+            let events = self.inner.read_all(None, Filter::all()).try_filter(starts);
+            let numbered = events.zip(stream::iter(0..));
+            return numbered.map(move |(event, n)| Ok(listed((n, event?)))).boxed();
+        }
+        let from = match (bug, direction) {
+            (Bug::IndexFromExclusive, _) => Revision(from.0.saturating_add(1)),
+            (Bug::IndexBackwardFromItsEnd, Direction::Backward) => Revision::END,
+            _ => from,
+        };
+        let (inner, name) = (self.inner.clone(), index.clone());
+        let follows = bug == Bug::IndexFollows && direction == Direction::Forward;
+        let (now, late) = if follows { (1, 1) } else { (usize::MAX, 0) };
+        let later = stream::iter(0..late).then(move |_| {
+            let next = Revision(from.0.saturating_add(1));
+            std::future::ready(inner.read_index(&name, next, direction).boxed())
+        });
+        let listed = self.inner.read_index(index, from, direction).take(now).chain(later.flatten());
+        let distort = move |listed: Listed| match bug {
+            Bug::OrdinalsOfTheStream => Listed { ordinal: listed.event.revision, ..listed },
+            _ => listed,
+        };
+        listed.map_ok(distort).boxed()
+    }
+
     fn read_all(
         &self,
         after: Option<Position>,
@@ -337,6 +379,16 @@ fn wrong_reads_are_caught() {
     caught(Bug::ReadAllInclusive, "read_all_is_every_stream_in_order");
     caught(Bug::KindsIgnored, "read_all_filters_by_category_and_kind");
     caught(Bug::CategoriesByPrefix, "read_all_filters_by_category_and_kind");
+}
+
+#[test]
+fn wrong_indexes_are_caught() {
+    caught(Bug::OrdinalsOfTheStream, "an_index_is_its_events_in_the_order_of_the_store");
+    caught(Bug::OrdinalsOfTheStream, "a_long_index_reads_whole_both_ways");
+    caught(Bug::IndexFromExclusive, "an_index_reads_both_ways_from_an_ordinal");
+    caught(Bug::IndexBackwardFromItsEnd, "an_index_reads_both_ways_from_an_ordinal");
+    caught(Bug::TypesByPrefix, "indexes_are_told_apart_from_each_other_and_from_streams");
+    caught(Bug::IndexFollows, "an_index_read_stands_still_while_events_come");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! must notice.
 
 use daybook_event_store::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, MemoryStore,
-    NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamMetadata, StreamWrite,
-    Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
+    Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId,
+    StreamMetadata, StreamWrite, Tailed,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -354,6 +354,15 @@ impl EventStore for Planted {
             stream::once(reading).flat_map(stream::iter).boxed()
         };
         events
+    }
+
+    fn read_index(
+        &self,
+        index: &IndexStream,
+        from: Revision,
+        direction: Direction,
+    ) -> impl Stream<Item = Result<Listed, ReadError>> + Send + 'static {
+        self.inner.read_index(index, from, direction)
     }
 
     fn read_all(

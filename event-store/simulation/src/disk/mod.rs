@@ -190,6 +190,16 @@ impl Disk {
         state.durable_entries.insert(path.to_owned(), at);
     }
 
+    /// Changes the bytes of a file, durably, also for whoever has it open.
+    ///
+    /// # Panics
+    /// There is no such file.
+    pub fn spoil(&self, path: &Path, bytes: Vec<u8>) {
+        let mut state = self.0.lock();
+        let at = state.entries[path];
+        state.inodes[at] = Inode::durable(bytes);
+    }
+
     /// Removes a file, durably.
     pub fn delete(&self, path: &Path) {
         let mut state = self.0.lock();

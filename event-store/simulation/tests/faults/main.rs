@@ -15,4 +15,5 @@ mod lifetimes;
 mod model;
 mod read_only;
 mod refusals;
+mod runs;
 mod scavenging;

@@ -1,22 +1,23 @@
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Located, StreamNumbers, Wanted};
+use super::{List, Located, Span, StreamNumbers, Wanted};
 use crate::embedded::bytes::narrow;
 use crate::lifetimes::{self, Changes, Lifetime};
-use crate::{Filter, Revision, StreamId};
+use crate::{IndexStream, Revision, StreamId};
 
 /// The index of a segment that is being written, or not sealed yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MemoryIndex {
     pub(super) offsets: Vec<u32>,
     pub(super) streams: HashMap<StreamId, Numbers>,
+    pub(super) categories: HashMap<Arc<str>, Vec<u32>>,
+    pub(super) kinds: HashMap<Arc<str>, Vec<u32>>,
     pub(super) ids: HashMap<Uuid, u32>,
-    pub(super) categories: HashMap<Arc<str>, u32>,
-    pub(super) kinds: HashMap<Arc<str>, u32>,
     pub(super) recorded_at: i64,
     pub(super) changes: Changes,
 }
@@ -53,8 +54,8 @@ impl MemoryIndex {
             self.streams.insert(event.stream.clone(), stream);
         }
         self.ids.insert(event.id, number);
-        count(&mut self.categories, event.stream.category());
-        count(&mut self.kinds, event.kind);
+        post(&mut self.categories, event.stream.category(), number);
+        post(&mut self.kinds, event.kind, number);
         self.recorded_at = event.recorded_at;
         if let Some((stream, lifetime)) = &event.change {
             lifetimes::take(&mut self.changes, stream.clone(), *lifetime);
@@ -80,21 +81,26 @@ impl MemoryIndex {
         self.offsets[numbers.start as usize..end].to_vec()
     }
 
-    pub(crate) fn last_revision(&self, stream: &StreamId) -> Option<Revision> {
-        let stream = self.streams.get(stream)?;
-        Some(Revision(stream.first_revision + stream.numbers.len() as u64 - 1))
+    /// What the segment has of a list; that of an index stream is counted from the segment's own
+    /// first event of it.
+    pub(crate) fn span(&self, list: &List) -> Option<Span> {
+        let (first, numbers) = self.list(list)?;
+        Some(Span { first, count: numbers.len() as u64 })
     }
 
-    pub(crate) fn locate(&self, stream: &StreamId, wanted: &Wanted) -> Vec<Located> {
-        let Some(stream) = self.streams.get(stream) else { return Vec::new() };
-        let numbers =
-            wanted.pick(stream.first_revision, stream.numbers.len(), |n| stream.numbers[n]);
-        let located = |number: u32| Located {
+    /// The wanted events of a list, counted as its span says.
+    pub(crate) fn locate(&self, list: &List, span: Span, wanted: &Wanted) -> Vec<Located> {
+        let Some((_, numbers)) = self.list(list) else { return Vec::new() };
+        let below = |bound| Ok::<_, Infallible>(numbers.partition_point(|n| *n < bound));
+        let Ok(range) = wanted.range(span.first, numbers.len(), below);
+        let located = |(ordinal, &number): (u64, &u32)| Located {
+            ordinal,
             number,
             offset: self.offsets[number as usize],
             next: self.offsets.get(number as usize + 1).copied(),
         };
-        numbers.into_iter().map(located).collect()
+        let ordinals = span.first + range.start as u64..;
+        wanted.in_order(ordinals.zip(&numbers[range]).map(located).collect())
     }
 
     /// All streams that have events here.
@@ -111,18 +117,54 @@ impl MemoryIndex {
         self.ids.get(&id).copied()
     }
 
-    pub(crate) fn may_match(&self, filter: &Filter) -> bool {
-        let any = |wanted: &[Arc<str>], there: &HashMap<Arc<str>, u32>| {
-            wanted.is_empty() || wanted.iter().any(|name| there.contains_key(name))
-        };
-        any(&filter.categories, &self.categories) && any(&filter.kinds, &self.kinds)
+    /// All lists, in any order, with their first numbers as for [`span`](Self::span).
+    pub(super) fn lists(&self) -> impl Iterator<Item = (List, u64, &[u32])> {
+        let streams = self.streams.iter().map(|(stream, numbers)| {
+            (List::from(stream.clone()), numbers.first_revision, &*numbers.numbers)
+        });
+        let categories = posted(&self.categories, IndexStream::Category);
+        streams.chain(categories).chain(posted(&self.kinds, IndexStream::EventType))
+    }
+
+    /// How many events each category and type has here.
+    pub(crate) fn postings(&self) -> impl Iterator<Item = (List, u64)> {
+        let categories = posted(&self.categories, IndexStream::Category);
+        let all = categories.chain(posted(&self.kinds, IndexStream::EventType));
+        all.map(|(list, _, numbers)| (list, numbers.len() as u64))
+    }
+
+    /// All ids, in any order, with their events.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (Uuid, u32)> {
+        self.ids.iter().map(|(id, number)| (*id, *number))
+    }
+
+    fn list(&self, list: &List) -> Option<(u64, &[u32])> {
+        match list {
+            List::Stream(stream) => {
+                self.streams.get(stream).map(|s| (s.first_revision, &*s.numbers))
+            }
+            List::Index(IndexStream::Category(name), _) => {
+                self.categories.get(name).map(|numbers| (0, &**numbers))
+            }
+            List::Index(IndexStream::EventType(name), _) => {
+                self.kinds.get(name).map(|numbers| (0, &**numbers))
+            }
+        }
     }
 }
 
-fn count(counts: &mut HashMap<Arc<str>, u32>, name: &str) {
-    if let Some(count) = counts.get_mut(name) {
-        *count += 1;
+fn post(postings: &mut HashMap<Arc<str>, Vec<u32>>, name: &str, number: u32) {
+    if let Some(numbers) = postings.get_mut(name) {
+        numbers.push(number);
     } else {
-        counts.insert(name.into(), 1);
+        postings.insert(name.into(), vec![number]);
     }
+}
+
+/// The lists of some postings.
+fn posted(
+    postings: &HashMap<Arc<str>, Vec<u32>>,
+    of: fn(Arc<str>) -> IndexStream,
+) -> impl Iterator<Item = (List, u64, &[u32])> {
+    postings.iter().map(move |(name, numbers)| (of(Arc::clone(name)).into(), 0, &**numbers))
 }

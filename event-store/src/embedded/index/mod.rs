@@ -1,14 +1,21 @@
 //! Where a segment's events are: kept in memory while the segment is written, and in a file of
 //! its own (`.idx`) once it is sealed. Either can be made from the segment alone.
 //!
-//! Events are numbered within the segment, from 0, as positions are within the store.
+//! Events are numbered within the segment, from 0, as positions are within the store. They are
+//! listed by stream, by category and by type: all three are [`List`]s, and read the same way.
+//! Dropped events keep their stream and type, and stay in all of them.
 
+mod blocks;
 mod changes;
+mod list;
 mod memory;
+mod numbers;
 mod sealed;
 
+pub(crate) use blocks::{BlockWriter, Blocks, Cursor};
+pub(crate) use list::{List, key};
 pub(crate) use memory::{Indexed, MemoryIndex};
-pub(crate) use sealed::{SealedIndex, encode};
+pub(crate) use sealed::{Entry, Lists, SealedIndex, contents, write};
 
 use std::ops::Range;
 
@@ -25,20 +32,37 @@ pub(crate) struct StreamNumbers {
 }
 
 /// An event in the segment, and where its record is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Located {
+    /// Its number in the list that it was found by.
+    pub(crate) ordinal: u64,
     pub(crate) number: u32,
     pub(crate) offset: u32,
     /// The offset of the next event's record, if there is one.
     pub(crate) next: Option<u32>,
 }
 
-/// Which events of a stream to look for in a segment.
+/// The part of a list that a segment has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The revision or ordinal of its first event there.
+    pub(crate) first: u64,
+    /// How many; at least one.
+    pub(crate) count: u64,
+}
+
+impl Span {
+    pub(crate) fn last(self) -> u64 {
+        self.first + self.count - 1
+    }
+}
+
+/// Which events of a list to look for in a segment.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     /// Event numbers in the segment.
     pub(crate) window: Range<u32>,
-    /// The first revision, in the direction of the read.
+    /// The first revision or ordinal, in the direction of the read.
     pub(crate) from: u64,
     pub(crate) direction: Direction,
     /// At most so many.
@@ -46,47 +70,67 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Picks, out of a stream's event numbers in the segment (so many, ascending, the first of a
-    /// given revision).
-    fn pick(&self, first_revision: u64, count: usize, number: impl Fn(usize) -> u32) -> Vec<u32> {
-        let below = |revision: u64| {
-            count.min(usize::try_from(revision.saturating_sub(first_revision)).unwrap_or(count))
+    /// Which of a list's events in the segment are wanted: there are so many of them, the first of
+    /// a given revision, and `below` tells how many have numbers below a bound.
+    fn range<E>(
+        &self,
+        first: u64,
+        count: usize,
+        mut below: impl FnMut(u32) -> Result<usize, E>,
+    ) -> Result<Range<usize>, E> {
+        let before = |revision: u64| {
+            count.min(usize::try_from(revision.saturating_sub(first)).unwrap_or(count))
         };
-        let before = |bound: u32| partition_point(count, |n| number(n) < bound);
-        let (mut start, mut end) = (before(self.window.start), before(self.window.end));
+        let (mut start, mut end) = (below(self.window.start)?, below(self.window.end)?);
         match self.direction {
             Direction::Forward => {
-                start = start.max(below(self.from));
-                (start..end.min(start.saturating_add(self.most))).map(number).collect()
+                start = start.max(before(self.from)).min(end);
+                end = end.min(start.saturating_add(self.most));
             }
             Direction::Backward => {
                 if self.from != u64::MAX {
-                    end = end.min(below(self.from + 1));
+                    end = end.min(before(self.from + 1)).max(start);
                 }
                 start = start.max(end.saturating_sub(self.most));
-                (start..end).rev().map(number).collect()
             }
         }
+        Ok(start..end)
+    }
+
+    /// Turns what was found in ascending order to the direction of the read.
+    fn in_order(&self, mut found: Vec<Located>) -> Vec<Located> {
+        if self.direction == Direction::Backward {
+            found.reverse();
+        }
+        found
     }
 }
 
 /// How many of the first of `count` hold, where all that hold come first.
-fn partition_point(count: usize, holds: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn partition_point<E>(
+    count: usize,
+    mut holds: impl FnMut(usize) -> Result<bool, E>,
+) -> Result<usize, E> {
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = low.midpoint(high);
-        if holds(middle) { low = middle + 1 } else { high = middle }
+        if holds(middle)? { low = middle + 1 } else { high = middle }
     }
-    low
+    Ok(low)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn pick(window: Range<u32>, from: u64, direction: Direction, most: usize) -> Vec<u32> {
         let numbers = [2, 3, 5, 7, 11];
-        Wanted { window, from, direction, most }.pick(10, numbers.len(), |n| numbers[n])
+        let wanted = Wanted { window, from, direction, most };
+        let below = |bound| Ok::<_, Infallible>(numbers.partition_point(|n| *n < bound));
+        let Ok(range) = wanted.range(10, numbers.len(), below);
+        numbers[range].to_vec()
     }
 
     #[test]
@@ -97,9 +141,10 @@ mod tests {
         assert_eq!(pick(3..11, 0, Forward, 9), [3, 5, 7]);
         assert_eq!(pick(0..20, 15, Forward, 9), [0; 0]);
         assert_eq!(pick(0..20, u64::MAX, Forward, 9), [0; 0]);
-        assert_eq!(pick(0..20, u64::MAX, Backward, 2), [11, 7]);
-        assert_eq!(pick(0..20, 12, Backward, 9), [5, 3, 2]);
-        assert_eq!(pick(0..5, 12, Backward, 9), [3, 2]);
+        assert_eq!(pick(0..20, u64::MAX, Backward, 2), [7, 11]);
+        assert_eq!(pick(0..20, 12, Backward, 9), [2, 3, 5]);
+        assert_eq!(pick(0..5, 12, Backward, 9), [2, 3]);
         assert_eq!(pick(0..20, 9, Backward, 9), [0; 0]);
+        assert_eq!(pick(6..9, 11, Backward, 9), [0; 0]);
     }
 }

@@ -39,7 +39,7 @@ impl Measure {
         now: i64,
     ) -> Result<Self, Fault> {
         let (mut bounds, mut candidates) = (Vec::new(), Vec::new());
-        for StreamNumbers { stream, first, numbers } in segment.streams(Io::Allowed)? {
+        for StreamNumbers { stream, first, numbers } in segment.streams()? {
             let lifetime = log.lifetimes().of(&stream);
             if lifetime == Lifetime::default() {
                 continue;

@@ -199,10 +199,13 @@ impl Scavenger {
         let Write { segment, dropped, header, rewrite, .. } = *write;
         let (opened, scan) = rewrite.finish()?;
         let cache = self.folder.cache.clone();
-        let new = Segment::closed(header, opened, scan.index, scan.end, cache);
-        // The index stays in memory then, until it can be written.
-        if let Err(error) = new.seal(&*self.folder.vfs, &self.folder.dir) {
-            tracing::warn!(%error, first = new.first(), "cannot write the index of a segment");
+        let mut new = Segment::closed(header, opened, scan.index.clone(), scan.end, cache);
+        match self.folder.index_segment(&self.log.snapshot(), &new, &scan.index) {
+            Ok((index, _)) => new = new.with_index(index),
+            // The index stays in memory then, until it can be written.
+            Err(error) => {
+                tracing::warn!(%error, first = new.first(), "cannot write the index of a segment");
+            }
         }
         run.saved.next = new.end();
         run.saved.dropped += dropped.len() as u64;

@@ -9,6 +9,7 @@ pub(crate) mod atomic;
 pub(crate) mod bounds;
 pub(crate) mod deleting;
 pub(crate) mod given;
+pub(crate) mod listing;
 pub(crate) mod reading;
 pub(crate) mod tailing;
 pub(crate) mod timed;
@@ -53,6 +54,12 @@ macro_rules! for_each_rule {
             reading::read_all_ends_at_the_head_of_its_start
             reading::read_all_filters_by_category_and_kind
             reading::the_head_is_the_last_position
+            listing::an_unknown_index_reads_as_empty
+            listing::an_index_is_its_events_in_the_order_of_the_store
+            listing::an_index_reads_both_ways_from_an_ordinal
+            listing::a_long_index_reads_whole_both_ways
+            listing::an_index_read_stands_still_while_events_come
+            listing::indexes_are_told_apart_from_each_other_and_from_streams
             tailing::a_tail_goes_from_history_to_live
             tailing::a_tail_at_the_head_is_caught_up_at_once
             tailing::a_tail_starts_after_its_position
