@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use daybook_event_store::{
-    Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, NewEvent,
-    OpenError, ReadError, Recorded, Revision, Scavenge, ScavengeOptions, ScavengeProgress,
-    ScavengeState, StreamId, StreamMetadata,
+    Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, IndexStream,
+    Listed, NewEvent, OpenError, ReadError, Recorded, Revision, Scavenge, ScavengeOptions,
+    ScavengeProgress, ScavengeState, StreamId, StreamMetadata,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -154,7 +154,28 @@ async fn holds(sim: &Disk, store: &EmbeddedStore, before: &[Recorded]) {
         assert_eq!(contains(&files, &payload(n)), lives, "the payload of {n}");
     }
     assert!(!contains(&files, b"said in round 1") && contains(&files, b"said in round 2"));
+    for index in
+        ["$ce-cut", "$ce-count", "$ce-deleted", "$ce-filler", "$et-Tested", "$et-$metadata"]
+    {
+        ordinals_are_as_ever(store, before, &index.parse().unwrap()).await;
+    }
     retries_are_answered(store, before).await;
+}
+
+/// Checks that the live ones of some events have the ordinals that they had among all of them.
+async fn ordinals_are_as_ever(store: &EmbeddedStore, before: &[Recorded], index: &IndexStream) {
+    let listed = before.iter().filter(|event| index.lists(&event.stream, &event.kind));
+    let listed = listed.zip(0..).filter(|(event, _)| lives(event));
+    let listed = listed.map(|(event, n)| Listed { ordinal: Revision(n), event: event.clone() });
+    let listed: Vec<_> = listed.collect();
+    let read = async |from, direction| -> Vec<Listed> {
+        store.read_index(index, from, direction).try_collect().await.unwrap()
+    };
+    assert_eq!(read(Revision::START, Direction::Forward).await, listed, "{index}");
+    assert!(read(Revision::END, Direction::Backward).await.iter().rev().eq(&listed), "{index}");
+    let later: Vec<_> =
+        listed.into_iter().filter(|listed| listed.ordinal >= Revision(11)).collect();
+    assert_eq!(read(Revision(11), Direction::Forward).await, later, "{index}");
 }
 
 async fn retries_are_answered(store: &EmbeddedStore, before: &[Recorded]) {
