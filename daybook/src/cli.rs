@@ -271,7 +271,8 @@ streams, read by stream, and answer an append when it is durable. Each has one w
 commits together what waits:
   daybook      the embedded event store with default settings; for reads also with 100 segments,
                and with 100 compressed segments
-  sqlite       one table, unique (stream, revision) and unique id; WAL, synchronous=FULL
+  sqlite       one table, unique (stream, revision) and unique id; WAL, synchronous=FULL, pages of
+               8 KiB, a checkpoint every 32 MiB
   redb         a table by position, indexes by stream and by id; one durable transaction a group
   raw writers  a bare file in place of an engine: as many bytes, one fdatasync a group
   raw loop     one thread that writes and syncs the frames that daybook wrote, without writers

@@ -133,7 +133,7 @@ fn grouped(number: f64) -> String {
 
 fn aim(aim: &Aim) -> String {
     let what = match aim.quantity {
-        Quantity::RatioTo(peer) => format!("to {peer}"),
+        Quantity::RatioTo(peer) => format!("to {}", peer.replace('_', " ")),
         Quantity::Figure(Figure::PerSecond) => "per second".into(),
         Quantity::Figure(Figure::CpuMicros) => "µs of CPU".into(),
         Quantity::Figure(Figure::Millis) => "ms".into(),
@@ -149,8 +149,8 @@ fn aim(aim: &Aim) -> String {
         Some(false) => "MISSED",
         None => "not judged",
     };
-    let name = aim.measure.replace('_', " ");
-    format!("{verdict:<10} {name}, {what}: {bound}, measured {:.2}", aim.measured)
+    let [name, who] = [aim.measure, aim.contender].map(|name| name.replace('_', " "));
+    format!("{verdict:<10} {name}, {who}, {what}: {bound}, measured {:.2}", aim.measured)
 }
 
 #[cfg(test)]

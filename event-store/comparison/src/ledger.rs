@@ -12,6 +12,9 @@ use crate::group::{Commit, Request};
 
 /// A database that can hold events.
 pub(crate) trait Database: Send + 'static {
+    /// The position after the last event's.
+    fn next_position(&mut self) -> anyhow::Result<u64>;
+
     /// Runs `work` in a transaction, and makes the transaction durable.
     fn transact<T>(
         &mut self,
@@ -21,8 +24,6 @@ pub(crate) trait Database: Send + 'static {
 
 /// What a transaction does with events.
 pub(crate) trait Ledger {
-    /// The position after the last event's.
-    fn next_position(&mut self) -> anyhow::Result<u64>;
     /// The last revision of a stream.
     fn last_revision(&mut self, stream: &StreamId) -> anyhow::Result<Option<u64>>;
     /// Where the event of this id is.
@@ -60,7 +61,7 @@ pub(crate) struct Committer<D> {
 
 impl<D: Database> Committer<D> {
     pub(crate) fn new(mut database: D) -> anyhow::Result<Self> {
-        let next = database.transact(|ledger| ledger.next_position())?;
+        let next = database.next_position()?;
         Ok(Self { database, next })
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use daybook_event_store::{AppendError, Appended, Expected, NewEvent, StreamId};
 use redb::{
-    Builder, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, Value,
+    Builder, ReadOnlyTable, ReadableDatabase, ReadableTable, RepairSession, Table, TableDefinition,
+    TableError, Value,
 };
 use uuid::Uuid;
 
@@ -33,8 +34,11 @@ impl Redb {
     pub fn open(dir: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let cache_bytes = usize::try_from(cache_bytes)?;
-        let database =
-            Builder::new().set_cache_size(cache_bytes).create(dir.join("events.redb"))?;
+        // Every database here was closed: one to be repaired would not be opened like the others.
+        let database = Builder::new()
+            .set_cache_size(cache_bytes)
+            .set_repair_callback(RepairSession::abort)
+            .create(dir.join("events.redb"))?;
         let database = Arc::new(database);
         let group = Group::start("redb", Committer::new(Arc::clone(&database))?)?;
         Ok(Self { group, database })
@@ -48,6 +52,15 @@ struct Tables<'t> {
 }
 
 impl Database for Arc<redb::Database> {
+    fn next_position(&mut self) -> anyhow::Result<u64> {
+        let events = match self.begin_read()?.open_table(EVENTS) {
+            // Its first transaction makes the tables.
+            Err(TableError::TableDoesNotExist(_)) => return self.transact(|_| Ok(0)),
+            events => events?,
+        };
+        Ok(events.last()?.map_or(0, |(position, _)| position.value() + 1))
+    }
+
     fn transact<T>(
         &mut self,
         work: impl FnOnce(&mut dyn Ledger) -> anyhow::Result<T>,
@@ -65,10 +78,6 @@ impl Database for Arc<redb::Database> {
 }
 
 impl Ledger for Tables<'_> {
-    fn next_position(&mut self) -> anyhow::Result<u64> {
-        Ok(self.events.last()?.map_or(0, |(position, _)| position.value() + 1))
-    }
-
     fn last_revision(&mut self, stream: &StreamId) -> anyhow::Result<Option<u64>> {
         let stream = stream.as_str();
         let last = self.streams.range((stream, 0)..=(stream, u64::MAX))?.next_back().transpose()?;

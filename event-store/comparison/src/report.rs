@@ -14,18 +14,23 @@ const DAYBOOK: &str = "daybook";
 const ADVICE: &str = "not to be quoted: the machine is busy; stop what else runs on it, and repeat";
 
 /// What the embedded engine is to reach.
-const AIMS: [(&str, Quantity, Bound); 11] = [
-    ("append_1_writer", Quantity::RatioTo("probe"), Bound::AtLeast(0.9)),
-    ("append_64_writers", Quantity::RatioTo("raw_loop"), Bound::AtLeast(0.9)),
-    ("append_64_writers", Quantity::RatioTo("raw_writers"), Bound::AtLeast(0.9)),
-    ("append_64_writers", Quantity::RatioTo("sqlite"), Bound::AtLeast(4.0)),
-    ("append_64_writers", Quantity::RatioTo("redb"), Bound::AtLeast(4.0)),
-    ("append_64_writers", Quantity::Figure(Figure::CpuMicros), Bound::AtMost(6.0)),
-    ("append_batches_of_100", Quantity::Figure(Figure::PerSecond), Bound::AtLeast(300_000.0)),
-    ("read_all", Quantity::Figure(Figure::PerSecond), Bound::AtLeast(15_000_000.0)),
-    ("read_streams_warm", Quantity::Figure(Figure::PerSecond), Bound::AtLeast(300_000.0)),
-    ("cold_open", Quantity::Figure(Figure::Millis), Bound::AtMost(1_000.0)),
-    ("disk", Quantity::Figure(Figure::BytesPerPayloadByte), Bound::AtMost(1.1)),
+const AIMS: [(&str, &str, Quantity, Bound); 11] = [
+    ("append_1_writer", DAYBOOK, Quantity::RatioTo("probe"), Bound::AtLeast(0.9)),
+    ("append_64_writers", DAYBOOK, Quantity::RatioTo("raw_loop"), Bound::AtLeast(0.9)),
+    ("append_64_writers", DAYBOOK, Quantity::RatioTo("raw_writers"), Bound::AtLeast(0.9)),
+    ("append_64_writers", DAYBOOK, Quantity::RatioTo("sqlite"), Bound::AtLeast(4.0)),
+    ("append_64_writers", DAYBOOK, Quantity::RatioTo("redb"), Bound::AtLeast(4.0)),
+    ("append_64_writers", DAYBOOK, Quantity::Figure(Figure::CpuMicros), Bound::AtMost(6.0)),
+    (
+        "append_batches_of_100",
+        DAYBOOK,
+        Quantity::Figure(Figure::PerSecond),
+        Bound::AtLeast(300_000.0),
+    ),
+    ("read_all", DAYBOOK, Quantity::Figure(Figure::PerSecond), Bound::AtLeast(15_000_000.0)),
+    ("read_streams_warm", DAYBOOK, Quantity::Figure(Figure::PerSecond), Bound::AtLeast(300_000.0)),
+    ("cold_open", "daybook_100_segments", Quantity::Figure(Figure::Millis), Bound::AtMost(1_000.0)),
+    ("disk", DAYBOOK, Quantity::Figure(Figure::BytesPerPayloadByte), Bound::AtMost(1.1)),
 ];
 
 /// What a comparison found.
@@ -74,6 +79,8 @@ pub struct Outcome {
 pub struct Aim {
     /// The measure's name.
     pub measure: &'static str,
+    /// Who is to reach it.
+    pub contender: &'static str,
     /// What of it; the median counts.
     #[serde(flatten)]
     pub quantity: Quantity,
@@ -159,7 +166,7 @@ fn entry<'a, T: Default>(entries: &'a mut Vec<(&'static str, T)>, name: &'static
 fn measure((name, contenders): (&'static str, Named<Vec<Sample>>)) -> Measure {
     let daybook = contenders.iter().find(|(name, _)| *name == DAYBOOK).map(|(_, samples)| samples);
     let result = |(name, samples): &(&'static str, Vec<Sample>)| {
-        let daybook = daybook.filter(|_| *name != DAYBOOK);
+        let daybook = daybook.filter(|_| !name.starts_with(DAYBOOK));
         let daybook_to_it = daybook.and_then(|daybook| ratio(daybook, samples));
         Outcome { name, figures: spreads(samples), daybook_to_it }
     };
@@ -181,18 +188,25 @@ fn ratio(ours: &[Sample], theirs: &[Sample]) -> Option<Spread> {
 }
 
 fn judge(
-    (measure, quantity, bound): (&'static str, Quantity, Bound),
+    (measure, contender, quantity, bound): (&'static str, &'static str, Quantity, Bound),
     all: &[Measure],
     quiet: bool,
 ) -> Option<Aim> {
     let contenders = &all.iter().find(|known| known.name == measure)?.contenders;
     let result = |name| contenders.iter().find(|result| result.name == name);
     let spread = match quantity {
-        Quantity::Figure(figure) => result(DAYBOOK)?.figures.get(&figure).copied()?,
+        Quantity::Figure(figure) => result(contender)?.figures.get(&figure).copied()?,
         Quantity::RatioTo(peer) => result(peer)?.daybook_to_it?,
     };
     let measured = spread.median;
-    Some(Aim { measure, quantity, bound, measured, met: quiet.then_some(bound.holds(measured)) })
+    Some(Aim {
+        measure,
+        contender,
+        quantity,
+        bound,
+        measured,
+        met: quiet.then_some(bound.holds(measured)),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! SQLite as an event store: write-ahead log, every commit synced (`synchronous = FULL`), one
 //! writer thread with group commit, prepared statements, readers with connections of their own.
+//! Its defaults are made for small rows and small files: pages of 8 KiB waste less on rows of
+//! 1 KiB, and checkpoints are rarer.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,11 @@ use uuid::Uuid;
 use crate::engine::{Appends, Engine, Reader, Select, View};
 use crate::group::Group;
 use crate::ledger::{Committer, Database, Ledger, Place, Row};
+
+/// Bytes of a page; counts in a new file only.
+const PAGE: i64 = 8 << 10;
+/// Pages in the write-ahead log before they are moved to the table: 32 MiB.
+const CHECKPOINT: i64 = 4_096;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS events (
@@ -66,13 +73,19 @@ impl Sqlite {
 fn connect(file: &Path, cache_bytes: u64) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     let kibibytes = i64::try_from(cache_bytes >> 10).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -kibibytes)?;
     Ok(connection)
 }
 
 impl Database for Connection {
+    fn next_position(&mut self) -> anyhow::Result<u64> {
+        Ok(self.query_one(NEXT, [], |row| row.get::<_, i64>(0))?.try_into()?)
+    }
+
     fn transact<T>(
         &mut self,
         work: impl FnOnce(&mut dyn Ledger) -> anyhow::Result<T>,
@@ -85,10 +98,6 @@ impl Database for Connection {
 }
 
 impl Ledger for rusqlite::Transaction<'_> {
-    fn next_position(&mut self) -> anyhow::Result<u64> {
-        Ok(self.query_one(NEXT, [], |row| row.get::<_, i64>(0))?.try_into()?)
-    }
-
     fn last_revision(&mut self, stream: &StreamId) -> anyhow::Result<Option<u64>> {
         let mut last = self.prepare_cached(LAST)?;
         let last: Option<i64> = last.query_one([stream.as_str()], |row| row.get(0))?;
