@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use daybook_event_store::{
     AppendError, Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter,
-    NewEvent, ReadError, Recorded, Revision, StreamId,
+    IndexStream, NewEvent, ReadError, Recorded, Revision, StreamId,
 };
 use futures::{Stream, TryStreamExt};
 
@@ -70,7 +70,9 @@ impl Reader for Embedded {
                 show(store.read(stream, Revision::START, Direction::Forward), visit).await?;
             }
             Select::Category(category) => {
-                show(store.read_all(None, Filter::categories(&[category])), visit).await?;
+                let index = IndexStream::Category(category.into());
+                let listed = store.read_index(&index, Revision::START, Direction::Forward);
+                show(listed.map_ok(|listed| listed.event), visit).await?;
             }
         }
         Ok(())
