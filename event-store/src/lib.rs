@@ -7,6 +7,7 @@
 
 mod admission;
 mod embedded;
+mod index_stream;
 mod lifetimes;
 mod memory;
 mod metadata;
@@ -21,12 +22,12 @@ pub use embedded::{
     EmbeddedStore, Finding, LockGuard, OpenError, OpenMode, RealVfs, Salvage, Salvaged, Scavenge,
     ScavengeOptions, ScavengeProgress, ScavengeState, StoreFolder, Vfs, VfsFile,
 };
+pub use index_stream::{IndexStream, InvalidIndexStream};
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
-    InvalidIndexStream, Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision,
-    StreamWrite, Tailed,
+    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, Listed,
+    NewEvent, Position, ReadError, Recorded, Revision, StreamWrite, Tailed,
 };
 pub use store::Store;
 pub use stream_id::{InvalidStreamId, StreamId};

@@ -1,6 +1,5 @@
 use std::fmt;
 use std::pin::pin;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use futures::{Stream, TryStreamExt};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{StreamId, StreamMetadata};
+use crate::{IndexStream, StreamId, StreamMetadata};
 
 /// The place of an event in its stream; the first is 0, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,60 +34,6 @@ pub struct Position(pub u64);
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// A list of events that the store keeps by itself, over all streams, in their order.
-///
-/// Its ordinals count from 0 over every event that it ever had; where events were dropped, reads
-/// pass over theirs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum IndexStream {
-    /// `$ce-<category>`: the events of all streams of a category.
-    Category(Arc<str>),
-    /// `$et-<type>`: the events of a type.
-    EventType(Arc<str>),
-}
-
-/// A text does not name an index stream.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("an index stream is named $ce-<category> or $et-<event type>, not {input:?}")]
-pub struct InvalidIndexStream {
-    /// What was given, cut to a readable length.
-    pub input: String,
-}
-
-impl IndexStream {
-    /// Whether it lists an event of this stream and type.
-    pub fn lists(&self, stream: &StreamId, kind: &str) -> bool {
-        match self {
-            Self::Category(category) => **category == *stream.category(),
-            Self::EventType(wanted) => **wanted == *kind,
-        }
-    }
-}
-
-impl FromStr for IndexStream {
-    type Err = InvalidIndexStream;
-
-    fn from_str(input: &str) -> Result<Self, InvalidIndexStream> {
-        match input.split_at_checked(4) {
-            // A category has no hyphen: no stream is of one that has.
-            Some(("$ce-", category)) if !category.contains('-') => {
-                Ok(Self::Category(category.into()))
-            }
-            Some(("$et-", kind)) if !kind.is_empty() => Ok(Self::EventType(kind.into())),
-            _ => Err(InvalidIndexStream { input: input.chars().take(80).collect() }),
-        }
-    }
-}
-
-impl fmt::Display for IndexStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Category(category) => write!(f, "$ce-{category}"),
-            Self::EventType(kind) => write!(f, "$et-{kind}"),
-        }
     }
 }
 

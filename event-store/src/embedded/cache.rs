@@ -59,6 +59,8 @@ pub(crate) enum Part {
     Block(u64),
     /// A block of an index file.
     Index(u64),
+    /// A larger piece of an index file.
+    Piece(u64),
 }
 
 /// A number for an opened file, that no other has while the process lives.

@@ -15,7 +15,7 @@ const FIRST_CHUNK: usize = 16;
 const MOST_EVENTS: usize = 256;
 
 /// How far a read of a list has come.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ListScan {
     list: List,
     /// The first revision or ordinal, in the direction of the read.
@@ -25,6 +25,8 @@ pub(crate) struct ListScan {
     pub(crate) window: Range<u64>,
     /// At most so many events at once; grows as the read goes on.
     most: usize,
+    /// Where there is more of the list than was read.
+    part: Option<Part>,
 }
 
 /// The next events of a list, and their segment.
@@ -37,7 +39,7 @@ impl ListScan {
         direction: Direction,
         window: Range<u64>,
     ) -> Self {
-        Self { list, from: from.0, direction, window, most: FIRST_CHUNK }
+        Self { list, from: from.0, direction, window, most: FIRST_CHUNK, part: None }
     }
 
     /// Reads as many events at once as it ever does.
@@ -53,25 +55,40 @@ impl ListScan {
     /// The next events in one segment, at least one; `None` at the end, where the window is empty.
     pub(crate) fn next(&mut self, snapshot: &Snapshot, io: Io) -> Result<Option<Next>, Fault> {
         while !self.window.is_empty() {
-            let wish = Wish {
-                list: &self.list,
-                window: self.window.clone(),
-                from: self.from,
-                direction: self.direction,
-            };
-            let Some(Part { segment, span, entry }) = snapshot.next(&wish, io)? else {
+            let Some(part) = self.part(snapshot, io)? else {
                 self.window.end = self.window.start;
                 break;
             };
-            let wanted = self.wanted(&segment);
-            let found = segment.locate(&self.list, (span, entry.as_ref()), &wanted, io)?;
-            if !found.is_empty() {
+            let Part { segment, span, entry } = &part;
+            let wanted = self.wanted(segment);
+            let found = segment.locate(&self.list, (*span, entry.as_ref()), &wanted, io)?;
+            let segment = Arc::clone(segment);
+            let end = match self.direction {
+                Direction::Forward => span.last(),
+                Direction::Backward => span.first,
+            };
+            if let Some(last) = found.last() {
+                self.part = (last.ordinal != end).then_some(part);
                 self.most = (self.most * 4).min(MOST_EVENTS);
                 return Ok(Some((segment, found)));
             }
             self.pass(segment.first(), segment.end());
         }
         Ok(None)
+    }
+
+    /// Where to read on.
+    fn part(&mut self, snapshot: &Snapshot, io: Io) -> Result<Option<Part>, Fault> {
+        if let Some(part) = self.part.take() {
+            return Ok(Some(part));
+        }
+        let wish = Wish {
+            list: &self.list,
+            window: self.window.clone(),
+            from: self.from,
+            direction: self.direction,
+        };
+        snapshot.next(&wish, io)
     }
 
     fn wanted(&self, segment: &Segment) -> Wanted {

@@ -45,7 +45,7 @@ pub(crate) struct Scan {
 }
 
 /// How far a read of a stream has come.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct StreamScan {
     stream: StreamId,
     pub(crate) at: ListScan,

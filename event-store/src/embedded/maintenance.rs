@@ -75,7 +75,15 @@ impl Maintenance {
     /// # Errors
     /// The disk refused it. The store is as good as before; another step tries again.
     pub(crate) fn step(&mut self, urgent: bool) -> std::io::Result<Step> {
-        if self.upkeep.seal()? || self.upkeep.step()? {
+        if self.upkeep.seal()? {
+            return Ok(Step::Worked);
+        }
+        if self.queue.stopped().is_some() {
+            // A disk that failed the writer is not one to replace good files on.
+            self.scavenger.pause();
+            return Ok(Step::Idle);
+        }
+        if self.upkeep.step()? {
             return Ok(Step::Worked);
         }
         Ok(if urgent { Step::Idle } else { self.paced() })
@@ -83,11 +91,6 @@ impl Maintenance {
 
     /// Does a piece of what can wait. One segment is rewritten at a time, by one of the two.
     fn paced(&mut self) -> Step {
-        if self.queue.stopped().is_some() {
-            // A disk that failed the writer is not one to replace good files on.
-            self.scavenger.pause();
-            return Step::Idle;
-        }
         let compressing = self.compress.as_ref().is_some_and(Compress::is_busy);
         if !compressing && let Some((bytes, per_second)) = self.scavenger.step() {
             return Step::paced(bytes, per_second);

@@ -231,6 +231,12 @@ impl Blocks {
         })
     }
 
+    /// A range of bytes that is cached as one piece, by a number.
+    pub(crate) fn piece(&self, piece: u64, range: Range<u64>, io: Io) -> Result<Bytes, Fault> {
+        let key = Key { file: self.id, part: Part::Piece(piece) };
+        self.cache.get(key, io, || self.load(range).map(Bytes::from))
+    }
+
     /// For looks at places near each other.
     pub(crate) fn cursor(&self, io: Io) -> Cursor<'_> {
         Cursor { blocks: self, io, held: None }

@@ -10,6 +10,7 @@ mod changes;
 mod list;
 mod memory;
 mod numbers;
+mod offsets;
 mod sealed;
 
 pub(crate) use blocks::{BlockWriter, Blocks, Cursor};

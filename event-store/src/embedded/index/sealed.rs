@@ -5,13 +5,11 @@ use std::sync::Arc;
 use crc32c::crc32c;
 
 use super::numbers::{self, Numbers};
+use super::offsets::Offsets;
 use super::{
-    BlockWriter, Blocks, Cursor, List, Located, MemoryIndex, Span, StreamNumbers, Wanted, changes,
-    key,
+    BlockWriter, Blocks, List, Located, MemoryIndex, Span, StreamNumbers, Wanted, changes, key,
 };
-use crate::embedded::bytes::{
-    hash_id, hash_name, mix, narrow, nth_u32, size, u16_at, u32_at, u64_at,
-};
+use crate::embedded::bytes::{hash_id, hash_name, mix, narrow, size, u16_at, u32_at, u64_at};
 use crate::embedded::cache::{Cache, Io};
 use crate::embedded::error::Fault;
 use crate::embedded::format::SegmentHeader;
@@ -261,9 +259,9 @@ impl SealedIndex {
 
     /// The offsets of a range of events, and of the one after it if there is one.
     pub(crate) fn offsets(&self, numbers: Range<u32>, io: Io) -> Result<Vec<u32>, Fault> {
-        let end = (u64::from(numbers.end) + 1).min(self.header.count);
-        let bytes = self.blocks.cursor(io).bytes(u64::from(numbers.start) * 4..end * 4)?;
-        Ok((0..bytes.len() / 4).map(|n| nth_u32(&bytes, n)).collect())
+        let mut offsets = Offsets::new(&self.blocks, self.header.count, io);
+        let numbers = u64::from(numbers.start)..=u64::from(numbers.end);
+        numbers.filter_map(|number| offsets.get(number).transpose()).collect()
     }
 
     /// The entry of a list at a place; `None` where another list is there.
@@ -298,21 +296,15 @@ impl SealedIndex {
         })?;
         let ordinals = span.first + range.start as u64..;
         let numbers = numbers.get(&mut cursor, range)?;
-        let located = |(ordinal, number)| self.located(&mut cursor, ordinal, number);
-        Ok(wanted.in_order(ordinals.zip(numbers).map(located).collect::<Result<_, _>>()?))
-    }
-
-    fn located(
-        &self,
-        cursor: &mut Cursor<'_>,
-        ordinal: u64,
-        number: u32,
-    ) -> Result<Located, Fault> {
-        let start = u64::from(number) * 4;
-        let end = (start + 8).min(self.header.count * 4);
-        let offsets = cursor.bytes(start..end)?;
-        let next = (offsets.len() > 4).then(|| u32_at(&offsets, 4));
-        Ok(Located { ordinal, number, offset: u32_at(&offsets, 0), next })
+        let mut offsets = Offsets::new(&self.blocks, self.header.count, io);
+        let mut found = Vec::with_capacity(numbers.len());
+        for (ordinal, number) in ordinals.zip(numbers) {
+            let offset = offsets.get(number.into())?;
+            let offset = offset.ok_or_else(|| self.blocks.flaw(0, "it lists an event too many"))?;
+            let next = offsets.get(u64::from(number) + 1)?;
+            found.push(Located { ordinal, number, offset, next });
+        }
+        Ok(wanted.in_order(found))
     }
 }
 

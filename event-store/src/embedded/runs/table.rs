@@ -40,7 +40,9 @@ fn fences(count: u64, width: usize) -> u64 {
 }
 
 fn decode(bytes: &[u8]) -> Entry {
-    bytes.iter().fold(0, |entry, byte| entry << 8 | Entry::from(*byte))
+    let mut entry = [0; 16];
+    entry[16 - bytes.len()..].copy_from_slice(bytes);
+    Entry::from_be_bytes(entry)
 }
 
 fn encode(entry: Entry, width: usize) -> [u8; 16] {
