@@ -1,5 +1,5 @@
 //! The process is killed at random moments under load, over and over: while it starts, recovers,
-//! writes, begins segments and seals them.
+//! writes, begins segments, seals, scavenges and compresses them.
 //!
 //! `TORTURE_CYCLES` says how often, `TORTURE_SEED` repeats the load of a run (the moments of the
 //! kills are the machine's).
@@ -32,6 +32,7 @@ struct Tally {
     acknowledged: usize,
     unanswered_but_there: usize,
     segments: usize,
+    dropped: usize,
 }
 
 /// Kills the program over one folder, again and again.
@@ -44,6 +45,8 @@ fn kill_over_a_folder(
     let mut rng = Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("events");
+    // Every other folder has its old events dropped and its segments compressed meanwhile.
+    let tended = fault.is_none() && !(tally.kills / LIVES as usize).is_multiple_of(2);
     let segment_bytes = [4 << 10, 16 << 10, 64 << 10][rng.usize(..3)];
     let mut ledger = Ledger::new(seed);
     for life in 0..lives {
@@ -56,6 +59,7 @@ fn kill_over_a_folder(
             segment_bytes,
             unanswered,
             fault,
+            tended,
         };
         let opened = live_and_die(&task, &mut rng, &mut ledger);
         tally.kills += 1;
@@ -64,6 +68,7 @@ fn kill_over_a_folder(
         tally.unanswered_but_there += ledger.unanswered_but_there();
     }
     tally.acknowledged += ledger.acknowledged();
+    tally.dropped += ledger.dropped();
     let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
     tally.segments += files.filter(|path| path.extension().is_some_and(|e| e == "log")).count();
     Ok(())
@@ -123,6 +128,7 @@ fn what_was_acknowledged_survives_every_kill() {
     }
     println!("{tally:?}, nothing broken");
     assert!(tally.acknowledged > tally.kills && tally.segments > tally.kills / 2, "{tally:?}");
+    assert!(tally.dropped > 0 || tally.kills < 100, "{tally:?}");
     assert!(tally.before_open > 0 && tally.before_open < tally.kills, "{tally:?}");
 }
 

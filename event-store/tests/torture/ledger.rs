@@ -10,7 +10,7 @@ use daybook_event_store::{
 use futures::{StreamExt, TryStreamExt};
 
 use crate::load::OpId;
-use crate::program::{Said, WRITERS};
+use crate::program::{BOUNDED, Said, WRITERS};
 
 /// What is known of a folder.
 #[derive(Debug, Clone)]
@@ -20,8 +20,10 @@ pub(crate) struct Ledger {
     refused: BTreeSet<OpId>,
     /// What each writer may have submitted without an answer.
     unanswered: BTreeMap<u32, OpId>,
-    /// All events as they were when the store was last looked at.
-    seen: Vec<Recorded>,
+    /// All events that were there when the store was looked at, by their positions.
+    seen: BTreeMap<u64, Recorded>,
+    /// How many of them were dropped since.
+    dropped: usize,
     wrong: Vec<String>,
 }
 
@@ -43,7 +45,8 @@ impl Ledger {
             done: BTreeMap::new(),
             refused: BTreeSet::new(),
             unanswered: BTreeMap::new(),
-            seen: Vec::new(),
+            seen: BTreeMap::new(),
+            dropped: 0,
             wrong: Vec::new(),
         }
     }
@@ -90,9 +93,14 @@ impl Ledger {
         self.done.len()
     }
 
+    /// How many events a scavenge dropped.
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped
+    }
+
     /// How many of the operations without an answer are there.
     pub(crate) fn unanswered_but_there(&self) -> usize {
-        let there = |id: &&OpId| self.seen.iter().any(|event| OpId::of(event.id).0 == **id);
+        let there = |id: &&OpId| self.seen.values().any(|event| OpId::of(event.id).0 == **id);
         self.unanswered.values().filter(there).count()
     }
 
@@ -105,28 +113,73 @@ impl Ledger {
         let unreadable = |error| format!("cannot be read: {error}");
         let all: Vec<_> =
             store.read_all(None, Filter::all()).try_collect().await.map_err(unreadable)?;
-        for (event, position) in all.iter().zip(0..) {
-            same("a position", &event.position, &Position(position))?;
-        }
         let times = all.iter().map(|event| event.recorded_at);
         holds(|| "recorded_at decreases".into(), times.is_sorted())?;
-        let lost = || format!("{} events were seen, {} are there", self.seen.len(), all.len());
-        holds(lost, all.len() >= self.seen.len())?;
-        for (is, must) in all.iter().zip(&self.seen) {
-            same("an event seen before", is, must)?;
-        }
-        self.check_operations(&all)?;
-        check_streams(store, &all).await?;
         check_tail(store, &all).await?;
-        self.seen = all;
+        let whole = self.with_dropped(&all)?;
+        for ((position, event), dense) in whole.iter().zip(0..) {
+            same("a position", position, &dense)?;
+            same("an event's position", &event.position.0, position)?;
+        }
+        let mut streams: BTreeMap<StreamId, Vec<Recorded>> = BTreeMap::new();
+        for event in whole.values() {
+            streams.entry(event.stream.clone()).or_default().push(event.clone());
+        }
+        let bounded = streams.get(BOUNDED.0).map_or(0, Vec::len) as u64;
+        let there: BTreeSet<_> = all.iter().map(|event| event.position.0).collect();
+        for event in whole.values().filter(|event| !there.contains(&event.position.0)) {
+            let out = event.revision.0 + BOUNDED.1 < bounded;
+            let lost = || format!("an event that is live was dropped, or is lost: {event:?}");
+            holds(lost, event.stream.as_str() == BOUNDED.0 && out)?;
+        }
+        self.check_operations(whole.values())?;
+        check_streams(store, streams).await?;
+        self.dropped = whole.len() - all.len();
+        self.seen = whole;
         Ok(())
+    }
+
+    /// All events that there ever were: those that are there, that were seen before, and that were
+    /// acknowledged and dropped before they were seen.
+    fn with_dropped(&self, all: &[Recorded]) -> Result<BTreeMap<u64, Recorded>, Broken> {
+        let mut whole = self.seen.clone();
+        for event in all {
+            let seen = whole.entry(event.position.0).or_insert_with(|| event.clone());
+            same("an event", event, seen)?;
+        }
+        for (id, places) in &self.done {
+            let op = id.op(self.seed);
+            let shares = op.shares.iter().zip(id.events(self.seed, &op)).zip(places);
+            for (((stream, ..), events), last) in shares {
+                let before = (0..events.len() as u64).rev();
+                for (NewEvent { id, kind, data, metadata }, before) in
+                    events.into_iter().zip(before)
+                {
+                    let position = Position(last.position.0 - before);
+                    let revision = Revision(last.revision.0 - before);
+                    let (stream, recorded_at) = (stream.clone(), 0);
+                    whole.entry(position.0).or_insert(Recorded {
+                        stream,
+                        revision,
+                        position,
+                        recorded_at,
+                        id,
+                        kind,
+                        data,
+                        metadata,
+                    });
+                }
+            }
+        }
+        Ok(whole)
     }
 
     /// Acknowledged ones are there and where they were said to be, all are whole and as submitted,
     /// and nothing else is there.
-    fn check_operations(&self, all: &[Recorded]) -> Result<(), Broken> {
+    fn check_operations<'a>(&self, all: impl Iterator<Item = &'a Recorded>) -> Result<(), Broken> {
         let mut found: BTreeMap<OpId, Vec<&Recorded>> = BTreeMap::new();
-        for event in all {
+        // What is said of a stream comes from whoever tends the store, not from a writer.
+        for event in all.filter(|event| !event.stream.as_str().starts_with("$$")) {
             found.entry(OpId::of(event.id).0).or_default().push(event);
         }
         for id in self.done.keys() {
@@ -170,15 +223,20 @@ impl Ledger {
     }
 }
 
-/// The streams are all events, each from revision 0 without a gap, in both directions.
-async fn check_streams(store: &EmbeddedStore, all: &[Recorded]) -> Result<(), Broken> {
-    let mut streams: BTreeMap<StreamId, Vec<Recorded>> = BTreeMap::new();
-    for event in all {
-        streams.entry(event.stream.clone()).or_default().push(event.clone());
-    }
-    for (stream, events) in streams {
+/// The streams are all events, each from revision 0 without a gap, in both directions; of the
+/// bounded one the last of them.
+async fn check_streams(
+    store: &EmbeddedStore,
+    streams: BTreeMap<StreamId, Vec<Recorded>>,
+) -> Result<(), Broken> {
+    let bound = streams.contains_key("$$order-0");
+    for (stream, mut events) in streams {
         for (event, revision) in events.iter().zip(0..) {
             same(&format!("a revision of {stream}"), &event.revision, &Revision(revision))?;
+        }
+        if bound && stream.as_str() == BOUNDED.0 {
+            let count = usize::try_from(BOUNDED.1).unwrap();
+            events.drain(..events.len().saturating_sub(count));
         }
         let forward = store.read(&stream, Revision::START, Direction::Forward);
         let backward = store.read(&stream, Revision::END, Direction::Backward);

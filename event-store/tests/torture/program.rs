@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedOptions, EmbeddedStore, EventStore,
-    Expected, Revision, StreamId, StreamWrite,
+    Expected, Revision, ScavengeOptions, ScavengeState, StreamId, StreamMetadata, StreamWrite,
 };
 use futures::TryStreamExt;
+use uuid::Uuid;
 
 use crate::load::{Belief, Op, OpId};
 use crate::planted::{Fault, Planted};
@@ -31,8 +33,12 @@ pub(crate) struct Task {
     pub(crate) unanswered: Vec<OpId>,
     /// What is wrong with the program's files.
     pub(crate) fault: Option<Fault>,
+    /// Whether a stream is bounded, closed segments are scavenged all the time, and compressed.
+    pub(crate) tended: bool,
 }
 
+/// The stream that is bounded in a store that is tended, and to how many events.
+pub(crate) const BOUNDED: (&str, u64) = ("order-0", 20);
 /// How many writers there are.
 pub(crate) const WRITERS: u32 = 4;
 const VARIABLE: &str = "TORTURE_TASK";
@@ -40,9 +46,9 @@ const VARIABLE: &str = "TORTURE_TASK";
 impl Task {
     /// The environment that tells the program.
     pub(crate) fn environment(&self) -> (&'static str, String) {
-        let Self { seed, life, steps, segment_bytes, fault, .. } = self;
+        let Self { seed, life, steps, segment_bytes, fault, tended, .. } = self;
         let fault = fault.map_or("none", Fault::name);
-        let mut text = format!("{seed} {life} {steps} {segment_bytes} {fault}");
+        let mut text = format!("{seed} {life} {steps} {segment_bytes} {fault} {tended}");
         for OpId { life, writer, step } in &self.unanswered {
             write!(text, " {life}.{writer}.{step}").unwrap();
         }
@@ -53,7 +59,7 @@ impl Task {
         let text = std::env::var(VARIABLE).ok()?;
         let words: Vec<_> = text.split(' ').collect();
         let number = |n: usize| words[n].parse().unwrap();
-        let ops = &words[5..words.len() - 1];
+        let ops = &words[6..words.len() - 1];
         Some(Self {
             folder: words[words.len() - 1].into(),
             seed: number(0),
@@ -61,6 +67,7 @@ impl Task {
             steps: u32::try_from(number(2)).unwrap(),
             segment_bytes: number(3),
             fault: Fault::named(words[4]),
+            tended: words[5] == "true",
             unanswered: ops.iter().map(|op| op_id(op).unwrap()).collect(),
         })
     }
@@ -161,6 +168,7 @@ async fn work(task: Task) {
     let options = EmbeddedOptions {
         segment_bytes: task.segment_bytes,
         cache_bytes: 256 << 10,
+        compress: task.tended,
         ..Default::default()
     };
     let vfs = Planted::new(task.fault);
@@ -174,12 +182,34 @@ async fn work(task: Task) {
         let writer = Writer { store: store.clone(), task: Arc::clone(&task), number };
         tokio::spawn(writer.run())
     });
+    let tending = task.tended.then(|| tokio::spawn(tend(store.clone())));
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap();
+    }
+    if let Some(tending) = tending {
+        tending.abort();
     }
     let stopped = store.stopped();
     store.close();
     Said::Closed(stopped).say();
+}
+
+/// Bounds a stream, and scavenges over and over.
+async fn tend(store: EmbeddedStore) {
+    let (stream, count) = (BOUNDED.0.parse().unwrap(), NonZeroU64::new(BOUNDED.1));
+    let bound = StreamMetadata { max_count: count, ..Default::default() };
+    let bounded = store.set_metadata(&stream, Expected::Any, &bound, Uuid::max()).await;
+    if let Err(error) = bounded {
+        Said::Wrong(format!("cannot bound {stream}: {error}")).say();
+    }
+    loop {
+        let options = ScavengeOptions { least_percent: 0, ..Default::default() };
+        let ended = store.scavenge(options).ended().await.state;
+        if ended != ScavengeState::Done {
+            Said::Wrong(format!("a scavenge ended as {ended:?}")).say();
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// Why a writer writes no more.

@@ -55,6 +55,7 @@ impl Traced {
             segment_bytes,
             unanswered,
             fault,
+            tended: false,
         };
         Running::start(&task, behind)
     }
