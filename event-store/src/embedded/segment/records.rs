@@ -110,7 +110,7 @@ impl Segment {
                 (offsets[group.start] - start) as usize..(offsets[group.end] - start) as usize;
             let position = first + group.start as u64;
             let records = &offsets[group.start..=group.end];
-            if !self.is_whole(first, &offsets, &group) || !self.cache.has_room(within.len()) {
+            if !self.is_whole(first, &offsets, &group) || !self.cache.has_room() {
                 return self.decode(position, records, &bytes.slice(within));
             }
             // Bytes of its own, so that it does not keep all those that were read.
