@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::StreamId;
+
 /// A list of events that the store keeps by itself, over all streams, in their order.
 ///
 /// Its ordinals count from 0 over every event that it ever had; where events were dropped, reads
@@ -22,6 +24,16 @@ pub enum IndexStream {
 pub struct InvalidIndexStream {
     /// What was given, cut to a readable length.
     pub input: String,
+}
+
+impl IndexStream {
+    /// Whether it lists an event of this stream and type.
+    pub fn lists(&self, stream: &StreamId, kind: &str) -> bool {
+        match self {
+            Self::Category(category) => **category == *stream.category(),
+            Self::EventType(wanted) => **wanted == *kind,
+        }
+    }
 }
 
 impl FromStr for IndexStream {
@@ -65,6 +77,17 @@ mod tests {
         for (name, index) in names {
             assert_eq!(index.to_string(), name);
             assert_eq!(name.parse(), Ok(index));
+        }
+    }
+
+    #[test]
+    fn an_index_lists_by_category_or_by_type() {
+        let stream = StreamId::new("order", "1-2").unwrap();
+        for (name, lists) in
+            [("$ce-order", true), ("$ce-orders", false), ("$et-Placed", true), ("$et-order", false)]
+        {
+            let index: IndexStream = name.parse().unwrap();
+            assert_eq!(index.lists(&stream, "Placed"), lists, "{name}");
         }
     }
 
