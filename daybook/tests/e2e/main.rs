@@ -7,5 +7,6 @@ mod bench;
 mod cli;
 mod docs;
 mod import;
+mod kills;
 mod retail_year;
 mod support;
