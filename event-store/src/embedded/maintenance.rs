@@ -75,7 +75,8 @@ impl Maintenance {
     /// # Errors
     /// The disk refused it. The store is as good as before; another step tries again.
     pub(crate) fn step(&mut self, urgent: bool) -> std::io::Result<Step> {
-        if self.upkeep.seal()? {
+        let sealed = self.upkeep.seal();
+        if matches!(sealed, Ok(true)) {
             return Ok(Step::Worked);
         }
         if self.queue.stopped().is_some() {
@@ -83,9 +84,11 @@ impl Maintenance {
             self.scavenger.pause();
             return Ok(Step::Idle);
         }
+        // Sealing may want what is damaged.
         if self.upkeep.step()? {
             return Ok(Step::Worked);
         }
+        sealed?;
         Ok(if urgent { Step::Idle } else { self.paced() })
     }
 

@@ -72,7 +72,16 @@ impl Upkeep {
 
     /// Does a piece of what is left to do with sealed segments; whether there was any.
     pub(crate) fn step(&mut self) -> io::Result<bool> {
-        Ok(self.mend_index()? || self.mend_run()? || self.merge()?)
+        // One that fails does not keep the others from what it may wait for.
+        let mut failed = None;
+        for work in [Self::mend_run, Self::mend_index, Self::merge] {
+            match work(self) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(false), Err)
     }
 
     /// Makes a damaged index anew.
@@ -159,7 +168,8 @@ impl Upkeep {
         let runs = &snapshot.runs;
         let runs = &runs[..runs.partition_point(|run| run.positions.end <= settled)];
         let segments: Vec<_> = runs.iter().map(|run| run.parts.len()).collect();
-        runs::due(&segments).map(|range| runs[range].to_vec())
+        let due = &runs[runs::due(&segments)?];
+        due.iter().all(|run| !run.is_damaged()).then(|| due.to_vec())
     }
 
     /// Shows runs in the place of others over the same segments, whose files are removed.
