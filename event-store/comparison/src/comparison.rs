@@ -170,9 +170,7 @@ impl<S: FnMut() + Send> Run<'_, S> {
         let contenders = Contender::READING;
         for (contender, open) in self.open("read", &contenders)? {
             open.sow(self.seeds, &self.payloads).await.with_context(|| contender.name())?;
-            if let (Contender::DaybookCompressed, Open::Embedded(engine)) = (contender, &open) {
-                engine.settle().await;
-            }
+            settle(&self.folder("read", contender)).await;
             drop(open);
             let usage = disk::usage(&self.folder("read", contender))?;
             #[expect(clippy::cast_precision_loss, reason = "a ratio")]
@@ -229,6 +227,22 @@ impl<S: FnMut() + Send> Run<'_, S> {
         }
         drop(store);
         Ok(fs::remove_dir_all(folder)?)
+    }
+}
+
+/// Waits until what is done in the background has not changed a store's files for a while; where
+/// that does not come to be, not for ever.
+async fn settle(folder: &Path) {
+    let (mut before, mut same) = (None, 0);
+    for _ in 0..600 {
+        // A file may go while they are counted.
+        let now = disk::usage(folder).ok();
+        same = if now.is_some() && now == before { same + 1 } else { 0 };
+        if same == 5 {
+            break;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
 
 use daybook_event_store::{
     AppendError, Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter,
@@ -20,21 +19,6 @@ impl Embedded {
     /// Opens or makes the store in a folder.
     pub fn open(dir: &Path, options: &EmbeddedOptions) -> anyhow::Result<Self> {
         Ok(Self(EmbeddedStore::open(dir, options)?))
-    }
-
-    /// Waits until what it does in the background has not changed its size for a while; where
-    /// that does not come to be, not for ever.
-    pub(crate) async fn settle(&self) {
-        let (mut bytes, mut same) = (0, 0);
-        for _ in 0..600 {
-            let now = self.0.stats().bytes;
-            same = if now == bytes { same + 1 } else { 0 };
-            if same == 15 {
-                break;
-            }
-            bytes = now;
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
     }
 }
 
