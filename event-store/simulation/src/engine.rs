@@ -5,11 +5,13 @@ use std::sync::Arc;
 use daybook_event_store::simulation::{self, Background, Commits};
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, EmbeddedOptions, EmbeddedStore, EventStore, OpenError,
-    StreamWrite, Vfs,
+    ScavengeOptions, Vfs,
 };
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::coverage::Reached;
+use crate::model::Request;
 use crate::plan::Plan;
 use crate::recorder;
 
@@ -32,6 +34,7 @@ impl Engine {
         let options = EmbeddedOptions {
             segment_bytes: plan.segment_bytes,
             cache_bytes: plan.cache_bytes,
+            compress: plan.compress,
             ..EmbeddedOptions::default()
         };
         let (store, commits, background) = simulation::open(vfs, Path::new(DIR), &options)?;
@@ -48,9 +51,8 @@ impl Engine {
 
     /// Several writers append at the same time. `None` stands for no answer, which no writer must
     /// be left with.
-    pub(crate) fn commit(&self, batch: &[Vec<StreamWrite>]) -> Option<Answers> {
-        let mut appends: Vec<_> =
-            batch.iter().map(|writes| Box::pin(self.store.append_all(writes.clone()))).collect();
+    pub(crate) fn commit(&self, batch: &[Request]) -> Option<Answers> {
+        let mut appends: Vec<_> = batch.iter().map(|request| self.submit(request)).collect();
         let mut answers: Vec<_> =
             appends.iter_mut().map(|append| append.as_mut().now_or_never()).collect();
         if answers.iter().any(Option::is_none) {
@@ -62,6 +64,28 @@ impl Engine {
             }
         }
         answers.into_iter().collect()
+    }
+
+    fn submit(&self, request: &Request) -> BoxFuture<'static, Result<Vec<Appended>, AppendError>> {
+        let (store, one) = (self.store.clone(), |place| vec![place]);
+        match request.clone() {
+            Request::Append(writes) => async move { store.append_all(writes).await }.boxed(),
+            Request::Delete(stream, expected) => {
+                async move { store.delete(&stream, expected).await.map(one) }.boxed()
+            }
+            Request::Tombstone(stream, expected) => {
+                async move { store.tombstone(&stream, expected).await.map(one) }.boxed()
+            }
+        }
+    }
+
+    /// Asks for a scavenge, and perhaps tells the one that runs to stop.
+    pub(crate) fn scavenge(&self, least_percent: u8, stop: bool) {
+        let options = ScavengeOptions { least_percent, ..ScavengeOptions::default() };
+        let scavenge = self.store.scavenge(options);
+        if stop {
+            scavenge.stop();
+        }
     }
 
     /// One step in the background; whether there was something to do.

@@ -1,13 +1,13 @@
 //! The model and what is not decided yet: the commit that runs, and the one that was never
 //! answered.
 
-use daybook_event_store::{AppendError, Recorded, StreamWrite};
+use daybook_event_store::{AppendError, Appended, Recorded};
 
 use crate::coverage::Reached;
 use crate::disk::{Fault, Faults};
 use crate::engine::Answers;
 use crate::invariant::{Check, Invariant, Violation, ensure};
-use crate::model::{Answer, Model};
+use crate::model::{Answer, Model, Request};
 use crate::recorder;
 
 /// What the world knows of the store's contents.
@@ -29,7 +29,7 @@ pub(crate) struct Ledger {
 
 #[derive(Debug)]
 struct Uncertain {
-    batch: Vec<Vec<StreamWrite>>,
+    batch: Vec<Request>,
     /// Somebody has read it, so it must be there.
     observed: bool,
     /// A read failed while it was judged: some of its appends may have been refused.
@@ -58,15 +58,13 @@ impl Ledger {
     }
 
     /// A commit begins: from now on its events may be read, once they are durable.
-    pub(crate) fn begin(&mut self, batch: &[Vec<StreamWrite>]) -> Vec<Answer> {
-        let mut judge = |writes: &Vec<StreamWrite>| {
-            let answer = self.model.judge(writes);
-            if matches!(answer, Answer::Fresh(_)) {
-                self.model.apply(writes);
-            }
+    pub(crate) fn begin(&mut self, batch: &[Request]) -> Vec<Answer> {
+        let judge = |request| {
+            let answer = self.model.judge(request);
+            self.model.apply(&answer);
             answer
         };
-        batch.iter().map(&mut judge).collect()
+        batch.iter().map(judge).collect()
     }
 
     /// How many events a reader may see that finds so many.
@@ -86,7 +84,7 @@ impl Ledger {
     /// A commit was answered.
     pub(crate) fn end(
         &mut self,
-        batch: Vec<Vec<StreamWrite>>,
+        batch: Vec<Request>,
         expected: &[Answer],
         answers: &Answers,
         around: Circumstances,
@@ -116,7 +114,7 @@ impl Ledger {
     /// The store says that it stopped, and that it does not know what became of the commit.
     fn end_stopped(
         &mut self,
-        batch: Vec<Vec<StreamWrite>>,
+        batch: Vec<Request>,
         answers: &Answers,
         around: Circumstances,
     ) -> Check {
@@ -141,19 +139,19 @@ impl Ledger {
     /// Each append got an answer of its own.
     fn settle(
         &mut self,
-        batch: &[Vec<StreamWrite>],
+        batch: &[Request],
         expected: &[Answer],
         answers: &Answers,
         around: Circumstances,
     ) -> Check {
         if !expected.iter().zip(answers).all(|(expected, answer)| expected.is(answer)) {
             self.model.cut(self.settled);
-            for (writes, answer) in batch.iter().zip(answers) {
-                self.settle_one(writes, answer, around)?;
+            for (request, answer) in batch.iter().zip(answers) {
+                self.settle_one(request, answer, around)?;
             }
         }
-        for (writes, answer) in batch.iter().zip(answers) {
-            reach(writes, answer, expected);
+        for (answer, expected) in answers.iter().zip(expected) {
+            reach(answer, expected);
         }
         if self.refused && self.model.len() > self.settled {
             self.refused = false;
@@ -161,16 +159,17 @@ impl Ledger {
         }
         self.settled = self.model.len();
         self.observed = false;
+        self.model.settle();
         Ok(())
     }
 
     fn settle_one(
         &mut self,
-        writes: &[StreamWrite],
-        answer: &Result<Vec<daybook_event_store::Appended>, AppendError>,
+        request: &Request,
+        answer: &Result<Vec<Appended>, AppendError>,
         around: Circumstances,
     ) -> Check {
-        let expected = self.model.judge(writes);
+        let expected = self.model.judge(request);
         if matches!(answer, Err(AppendError::Unavailable { .. })) {
             recorder::reached(Reached::DamageAtCommit);
             return ensure(around.may_misread(), Invariant::D6, || {
@@ -178,11 +177,9 @@ impl Ledger {
             });
         }
         ensure(expected.is(answer), expected.invariant(), || {
-            format!("an append was answered {answer:?}, not {expected:?}: {}", summary(writes))
+            format!("{} was answered {answer:?}, not {expected:?}", summary(request))
         })?;
-        if matches!(expected, Answer::Fresh(_)) {
-            self.model.apply(writes);
-        }
+        self.model.apply(&expected);
         Ok(())
     }
 
@@ -194,35 +191,51 @@ impl Ledger {
         })
     }
 
-    /// The store was opened again and holds these events; `kept` where damage excuses it from
-    /// holding more than so many.
-    pub(crate) fn recover(&mut self, events: &[Recorded], kept: Option<usize>) -> Check {
+    /// The store was opened again: it holds so many events, of which these can be read; `kept`
+    /// where damage excuses it from holding more than so many.
+    pub(crate) fn recover(
+        &mut self,
+        head: usize,
+        events: &[Recorded],
+        kept: Option<usize>,
+    ) -> Check {
         self.stopped = false;
         let uncertain = self.uncertain.take();
-        if events.len() < self.settled {
+        if head < self.settled {
             let broken = if kept.is_some() { Invariant::D7 } else { Invariant::D1 };
-            ensure(kept == Some(events.len()), broken, || {
-                format!("{} events are there, and {} must be", events.len(), self.settled)
+            ensure(kept == Some(head), broken, || {
+                format!("{head} events are there, and {} must be", self.settled)
             })?;
             recorder::reached(Reached::TailCut);
-            self.model.cut(events.len());
+            self.model.cut(head);
         } else if let Some(uncertain) = uncertain {
-            self.recover_uncertain(uncertain, &events[self.settled..])?;
+            let from = events.partition_point(|event| event.position.0 < self.settled as u64);
+            self.recover_uncertain(uncertain, &events[from..])?;
         }
         self.settled = self.model.len();
-        ensure(events.len() == self.settled, Invariant::D2, || {
-            format!("{} events are there, and {} were submitted", events.len(), self.settled)
+        ensure(head == self.settled, Invariant::D2, || {
+            format!("{head} events are there, and {} were submitted", self.settled)
         })?;
-        for (event, at) in events.iter().zip(0..) {
-            ensure(event.position.0 == at, Invariant::D3, || {
-                format!("position {} comes where {at} must", event.position)
-            })?;
-            self.model.check(event)?;
-        }
-        Ok(())
+        self.model.settle();
+        self.check_all(events)
     }
 
-    /// Takes the appends of an unanswered commit in if they are there, all or none.
+    /// Checks all events that can be read, and that the others may have been dropped.
+    fn check_all(&mut self, events: &[Recorded]) -> Check {
+        let mut read = events.iter().peekable();
+        for at in 0..self.settled {
+            match read.next_if(|event| event.position.0 == at as u64) {
+                Some(event) => self.model.check(event)?,
+                None => ensure(self.model.may_be_dropped(at), Invariant::D1, || {
+                    format!("position {at} is not there")
+                })?,
+            }
+        }
+        let stray = read.next().map(|event| event.position);
+        ensure(stray.is_none(), Invariant::D3, || format!("position {stray:?} is out of order"))
+    }
+
+    /// Takes the requests of an unanswered commit in if they are there, all or none.
     fn recover_uncertain(&mut self, uncertain: Uncertain, survivors: &[Recorded]) -> Check {
         let Uncertain { batch, observed, misread } = uncertain;
         if survivors.is_empty() {
@@ -230,16 +243,13 @@ impl Ledger {
             return ensure(!observed, Invariant::D1, || "events that were read are gone".into());
         }
         recorder::reached(Reached::Survived);
-        for writes in batch {
-            if !matches!(self.model.judge(&writes), Answer::Fresh(_)) {
-                continue;
+        for request in batch {
+            let answer = self.model.judge(&request);
+            let next = survivors.get(self.model.len() - self.settled);
+            let there = next.is_some_and(|event| answer.begins_with(event));
+            if there || !misread {
+                self.model.apply(&answer);
             }
-            let from = self.model.len() - self.settled;
-            let first = survivors.get(from).map(|event| event.id);
-            if misread && first != Some(writes[0].events[0].id) {
-                continue;
-            }
-            self.model.apply(&writes);
         }
         ensure(self.model.len() - self.settled == survivors.len(), Invariant::D2, || {
             let whole = self.model.len() - self.settled;
@@ -248,28 +258,21 @@ impl Ledger {
     }
 }
 
-fn reach(
-    writes: &[StreamWrite],
-    answer: &Result<Vec<daybook_event_store::Appended>, AppendError>,
-    expected: &[Answer],
-) {
-    match answer {
-        Ok(answer) => {
-            let repeated = |e: &Answer| matches!(e, Answer::Repeated(known) if known == answer);
-            let repeated = expected.iter().any(repeated);
-            recorder::reached(if repeated { Reached::Repeated } else { Reached::Acknowledged });
-            if writes.len() > 1 {
-                recorder::reached(Reached::SeveralStreams);
-            }
-        }
-        Err(AppendError::Conflict { .. }) => recorder::reached(Reached::Conflict),
-        Err(AppendError::IdReused { .. }) => recorder::reached(Reached::IdReused),
-        Err(_) => {}
-    }
+fn reach(answer: &Result<Vec<Appended>, AppendError>, expected: &Answer) {
+    recorder::reached(match (answer, expected) {
+        (Ok(_), Answer::Repeated(_)) => Reached::Repeated,
+        (Ok(places), _) if places.len() > 1 => Reached::SeveralStreams,
+        (Ok(_), _) => Reached::Acknowledged,
+        (Err(_), Answer::Conflict(..)) => Reached::Conflict,
+        (Err(_), Answer::IdReused) => Reached::IdReused,
+        (Err(_), Answer::Deleted(_)) => Reached::Ended,
+        _ => return,
+    });
 }
 
-fn summary(writes: &[StreamWrite]) -> String {
-    let write = |write: &StreamWrite| {
+fn summary(request: &Request) -> String {
+    let Request::Append(writes) = request else { return format!("{request:?}") };
+    let write = |write: &daybook_event_store::StreamWrite| {
         let ids: Vec<_> = write.events.iter().map(|event| event.id.as_u64_pair().1).collect();
         format!("{} {:?} {ids:?}", write.stream, write.expected)
     };

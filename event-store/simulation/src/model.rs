@@ -1,24 +1,43 @@
 //! What a store must hold and answer, in the plainest terms: a list of events. It shares nothing
 //! with the engine but the port's types.
 
+mod judge;
+mod reads;
+
 use std::collections::BTreeMap;
 
-use daybook_event_store::{
-    AppendError, Appended, Direction, Expected, Filter, NewEvent, Position, Recorded, Revision,
-    StreamId, StreamWrite,
-};
+use bytes::Bytes;
+use daybook_event_store::{NewEvent, Recorded, Revision, StreamId, StreamMetadata};
 use uuid::Uuid;
 
 use crate::invariant::{Check, Invariant, Violation, ensure};
 
+pub(crate) use judge::{Answer, Request};
+pub(crate) use reads::{Expectation, Wanted};
+
+/// The type of the event that ends a stream.
+const TOMBSTONE: &str = "$streamDeleted";
+
 /// An event as it must stand in the store.
 #[derive(Debug, Clone)]
-pub(crate) struct Event {
-    pub(crate) stream: StreamId,
-    pub(crate) revision: u64,
-    pub(crate) new: NewEvent,
+struct Event {
+    stream: StreamId,
+    revision: u64,
+    body: Body,
     /// As it was first read; the store chooses it.
     recorded_at: Option<i64>,
+    /// A scavenge may have found it excluded, and dropped it.
+    droppable: bool,
+}
+
+/// What an event says.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// What a writer gave.
+    Given(NewEvent),
+    /// The store's own: metadata, or a tombstone where there is none. Its id and bytes are learnt
+    /// when it is first read.
+    Own { said: Option<StreamMetadata>, seen: Option<(Uuid, Bytes)> },
 }
 
 /// All events that must be in the store, by position.
@@ -27,15 +46,8 @@ pub(crate) struct Model {
     events: Vec<Event>,
     streams: BTreeMap<StreamId, Vec<usize>>,
     ids: BTreeMap<Uuid, usize>,
-}
-
-/// What an append must be answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Fresh(Vec<Appended>),
-    Repeated(Vec<Appended>),
-    Conflict { stream: StreamId, actual: Option<Revision> },
-    IdReused,
+    /// A scavenge was asked for.
+    scavenged: bool,
 }
 
 impl Model {
@@ -52,74 +64,25 @@ impl Model {
         Some(Revision(last))
     }
 
-    /// What an append must be answered now.
-    pub(crate) fn judge(&self, writes: &[StreamWrite]) -> Answer {
-        let mut ids: Vec<_> = writes.iter().flat_map(|w| &w.events).map(|e| e.id).collect();
-        ids.sort_unstable();
-        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Answer::IdReused;
+    /// Takes events in.
+    fn push(&mut self, stream: &StreamId, body: Body) {
+        let at = self.events.len();
+        let places = self.streams.entry(stream.clone()).or_default();
+        let revision = places.len() as u64;
+        places.push(at);
+        if let Body::Given(event) = &body {
+            self.ids.insert(event.id, at);
         }
-        let known: Vec<_> = ids.iter().filter(|id| self.ids.contains_key(id)).collect();
-        if !known.is_empty() {
-            let all: Option<Vec<_>> = writes.iter().map(|write| self.repeated(write)).collect();
-            return all.map_or(Answer::IdReused, Answer::Repeated);
-        }
-        let wrong = writes.iter().find(|write| !self.is_expected(write));
-        if let Some(StreamWrite { stream, .. }) = wrong {
-            return Answer::Conflict { stream: stream.clone(), actual: self.last(stream) };
-        }
-        let mut position = self.events.len() as u64;
-        let answer = |write: &StreamWrite| {
-            let count = write.events.len() as u64;
-            position += count;
-            let before = self.last(&write.stream).map_or(0, |last| last.0 + 1);
-            Appended { revision: Revision(before + count - 1), position: Position(position - 1) }
-        };
-        Answer::Fresh(writes.iter().map(answer).collect())
+        let (stream, droppable) = (stream.clone(), false);
+        self.events.push(Event { stream, revision, body, recorded_at: None, droppable });
     }
 
-    /// Where all events of a write are, if they are in its stream, one after another.
-    fn repeated(&self, write: &StreamWrite) -> Option<Appended> {
-        let places: Vec<_> =
-            write.events.iter().map(|e| self.ids.get(&e.id)).collect::<Option<_>>()?;
-        let first = self.events[*places[0]].revision;
-        let same = places.iter().zip(first..).all(|(at, revision)| {
-            self.events[**at].stream == write.stream && self.events[**at].revision == revision
-        });
-        let last = **places.last()?;
-        let revision = Revision(self.events[last].revision);
-        same.then_some(Appended { revision, position: Position(last as u64) })
-    }
-
-    fn is_expected(&self, write: &StreamWrite) -> bool {
-        let last = self.last(&write.stream);
-        match write.expected {
-            Expected::Any => true,
-            Expected::NoStream => last.is_none(),
-            Expected::StreamExists => last.is_some(),
-            Expected::At(revision) => last == Some(revision),
-        }
-    }
-
-    /// Takes an append in that was judged fresh.
-    pub(crate) fn apply(&mut self, writes: &[StreamWrite]) {
-        for write in writes {
-            for new in &write.events {
-                let at = self.events.len();
-                let places = self.streams.entry(write.stream.clone()).or_default();
-                let revision = places.len() as u64;
-                places.push(at);
-                self.ids.insert(new.id, at);
-                let (stream, new) = (write.stream.clone(), new.clone());
-                self.events.push(Event { stream, revision, new, recorded_at: None });
-            }
-        }
-    }
-
-    /// The same without the events from a position on.
+    /// Forgets the events from a position on.
     pub(crate) fn cut(&mut self, length: usize) {
         for event in self.events.drain(length..).rev() {
-            self.ids.remove(&event.new.id);
+            if let Body::Given(given) = &event.body {
+                self.ids.remove(&given.id);
+            }
             if let Some(places) = self.streams.get_mut(&event.stream) {
                 places.pop();
             }
@@ -127,96 +90,85 @@ impl Model {
         self.streams.retain(|_, places| !places.is_empty());
     }
 
+    /// From now on a scavenge may drop what is excluded.
+    pub(crate) fn scavenge(&mut self) {
+        self.scavenged = true;
+        self.settle();
+    }
+
+    /// Notes which events a scavenge that runs may drop.
+    pub(crate) fn settle(&mut self) {
+        if !self.scavenged {
+            return;
+        }
+        let head = self.len();
+        let dead: Vec<_> = (0..head).filter(|at| !self.is_live(*at, head)).collect();
+        for at in dead {
+            self.events[at].droppable = true;
+        }
+    }
+
     /// Checks an event that was read from a position where one must be.
     pub(crate) fn check(&mut self, read: &Recorded) -> Check {
         let at = usize::try_from(read.position.0).unwrap_or(usize::MAX);
-        let Some(event) = self.events.get(at) else {
+        let Some(event) = self.events.get_mut(at) else {
             let what = format!("position {at} was read, and nothing was submitted there");
             return Err(Violation::new(Invariant::D2, what));
         };
-        let Event { stream, revision, new, recorded_at } = event;
-        let same = *stream == read.stream
-            && *revision == read.revision.0
-            && (&new.id, &new.kind) == (&read.id, &read.kind)
-            && (&new.data, &new.metadata) == (&read.data, &read.metadata)
-            && recorded_at.is_none_or(|at| at == read.recorded_at);
-        ensure(same, Invariant::D1, || {
-            format!("position {at} is {}, not {}", describe(read), describe_model(event))
-        })?;
+        let same = event.is(read);
+        ensure(same, Invariant::D1, || format!("position {at} is {read:?}, not {event:?}"))?;
+        event.recorded_at = Some(read.recorded_at);
+        self.check_time(at, read.recorded_at)
+    }
+
+    fn check_time(&self, at: usize, time: i64) -> Check {
         let times = |range: std::ops::Range<usize>| {
             self.events[range].iter().filter_map(|event| event.recorded_at)
         };
-        let in_order = times(at.saturating_sub(8)..at).all(|time| time <= read.recorded_at)
-            && times(at + 1..self.events.len().min(at + 8)).all(|time| time >= read.recorded_at);
+        let in_order = times(at.saturating_sub(8)..at).all(|before| before <= time)
+            && times(at + 1..self.len().min(at + 8)).all(|after| after >= time);
         ensure(in_order, Invariant::D3, || {
-            format!(
-                "the time of position {at}, {}, is not between its neighbours'",
-                read.recorded_at
-            )
-        })?;
-        self.events[at].recorded_at = Some(read.recorded_at);
-        Ok(())
-    }
-
-    /// The positions that a read of a stream gives.
-    pub(crate) fn read(
-        &self,
-        stream: &StreamId,
-        from: Revision,
-        direction: Direction,
-    ) -> Vec<usize> {
-        let places = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
-        let from = usize::try_from(from.0).unwrap_or(usize::MAX);
-        match direction {
-            Direction::Forward => places[from.min(places.len())..].to_vec(),
-            Direction::Backward => {
-                places[..places.len().min(from.saturating_add(1))].iter().rev().copied().collect()
-            }
-        }
-    }
-
-    /// The matching positions from one on.
-    pub(crate) fn matching(&self, from: usize, filter: &Filter) -> Vec<usize> {
-        let matches = |at: &usize| {
-            let event = &self.events[*at];
-            filter.matches(event.stream.as_str(), &event.new.kind)
-        };
-        (from.min(self.len())..self.len()).filter(matches).collect()
+            format!("the time of position {at}, {time}, is not between its neighbours'")
+        })
     }
 }
 
-impl Answer {
-    /// Whether the engine answered this.
-    pub(crate) fn is(&self, answer: &Result<Vec<Appended>, AppendError>) -> bool {
-        match (self, answer) {
-            (Self::Fresh(expected) | Self::Repeated(expected), Ok(appended)) => {
-                expected == appended
-            }
-            (
-                Self::Conflict { stream, actual },
-                Err(AppendError::Conflict { stream: other, actual: told, .. }),
-            ) => stream == other && actual == told,
-            (Self::IdReused, Err(AppendError::IdReused { .. })) => true,
-            _ => false,
+impl Event {
+    fn kind(&self) -> &str {
+        match &self.body {
+            Body::Given(event) => &event.kind,
+            Body::Own { said: Some(_), .. } => StreamMetadata::KIND,
+            Body::Own { said: None, .. } => TOMBSTONE,
         }
     }
 
-    /// What a wrong answer breaks.
-    pub(crate) fn invariant(&self) -> Invariant {
+    /// Whether this is what was read; learns what the store chose.
+    fn is(&mut self, read: &Recorded) -> bool {
+        let place = self.stream == read.stream && self.revision == read.revision.0;
+        let time = self.recorded_at.is_none_or(|time| time == read.recorded_at);
+        place && time && *self.kind() == *read.kind && self.body.is(read)
+    }
+}
+
+impl Body {
+    fn is(&mut self, read: &Recorded) -> bool {
         match self {
-            Self::Fresh(_) | Self::Conflict { .. } => Invariant::D4,
-            Self::Repeated(_) | Self::IdReused => Invariant::D5,
+            Self::Given(event) => {
+                event.id == read.id && event.data == read.data && event.metadata == read.metadata
+            }
+            Self::Own { said, seen } => {
+                let (id, data) = seen.get_or_insert_with(|| (read.id, read.data.clone()));
+                let says = said.is_none() || StreamMetadata::decode(&read.data) == *said;
+                *id == read.id && *data == read.data && says && read.metadata.is_empty()
+            }
         }
     }
-}
 
-fn describe(read: &Recorded) -> String {
-    let Recorded { stream, revision, id, kind, data, recorded_at, .. } = read;
-    format!("{stream}@{revision} {kind} {id} ({} bytes, at {recorded_at})", data.len())
-}
-
-fn describe_model(event: &Event) -> String {
-    let Event { stream, revision, new, recorded_at } = event;
-    let NewEvent { id, kind, data, .. } = new;
-    format!("{stream}@{revision} {kind} {id} ({} bytes, at {recorded_at:?})", data.len())
+    /// What the event of a metadata stream says.
+    fn said(&self) -> StreamMetadata {
+        match self {
+            Self::Given(event) => StreamMetadata::decode(&event.data).unwrap_or_default(),
+            Self::Own { said, .. } => said.clone().unwrap_or_default(),
+        }
+    }
 }

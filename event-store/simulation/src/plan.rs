@@ -11,6 +11,12 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) cache_bytes: u64,
+    /// Whether closed segments are compressed.
+    pub(crate) compress: bool,
+    /// Whether streams are bounded, deleted and ended.
+    pub(crate) lifetimes: bool,
+    /// Whether events have the same size, so that one place looks like another.
+    pub(crate) uniform: bool,
     pub(crate) weather: Weather,
     /// Streams and event types that writers use.
     pub(crate) streams: usize,
@@ -35,6 +41,7 @@ pub(crate) enum Act {
     Fill,
     Damage,
     MoveClock,
+    Scavenge,
 }
 
 impl Plan {
@@ -58,7 +65,7 @@ impl Plan {
         let mut sometimes = |weight: usize| if random.bool() { weight } else { 0 };
         let acts = vec![
             (Act::Commit, 30),
-            (Act::Maintain, sometimes(12) + 2),
+            (Act::Maintain, sometimes(20) + 2),
             (Act::Read, 14),
             (Act::Tail, 8),
             (Act::PowerFailure, sometimes(5) + 1),
@@ -67,11 +74,15 @@ impl Plan {
             (Act::Fill, sometimes(4)),
             (Act::Damage, sometimes(4)),
             (Act::MoveClock, sometimes(3)),
+            (Act::Scavenge, sometimes(3)),
         ];
         Self {
             steps,
             segment_bytes,
             cache_bytes,
+            compress: random.u8(..4) == 0,
+            lifetimes: random.bool(),
+            uniform: random.u8(..4) == 0,
             weather,
             streams: random.usize(1..=6),
             payload: *pick(random, &[20, 200, 900]),

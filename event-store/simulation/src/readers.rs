@@ -1,7 +1,7 @@
 //! Those who read: a stream or all streams, as they stood when the read began, and tails that
 //! go on for as long as the store does.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
 
 use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Tailed};
 use futures::stream::BoxStream;
@@ -11,14 +11,13 @@ use crate::coverage::Reached;
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::Ledger;
+use crate::model::{Expectation, Model, Wanted};
 use crate::recorder;
 
 /// A read that is under way.
 pub(crate) struct Reader {
-    what: String,
     events: BoxStream<'static, Result<Recorded, ReadError>>,
-    /// The positions that it must give.
-    expected: VecDeque<usize>,
+    expected: Expectation,
 }
 
 /// What became of a read's step.
@@ -32,38 +31,54 @@ pub(crate) enum Progress {
 }
 
 impl Reader {
-    pub(crate) fn new(
-        what: String,
-        events: BoxStream<'static, Result<Recorded, ReadError>>,
-        expected: Vec<usize>,
-    ) -> Self {
-        Self { what, events, expected: expected.into() }
+    /// Begins a read of a store that shows so many events.
+    pub(crate) fn begin(engine: &Engine, model: &Model, wanted: Wanted, head: usize) -> Self {
+        let events = match &wanted {
+            Wanted::Stream(stream, from, direction) => {
+                engine.store.read(stream, *from, *direction).boxed()
+            }
+            Wanted::All(from, filter) => {
+                engine.store.read_all(before(*from), filter.clone()).boxed()
+            }
+        };
+        Self { events, expected: model.expect(wanted, head) }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.expected.count()
     }
 
     /// Takes the next item.
-    pub(crate) fn step(&mut self, ledger: &std::cell::RefCell<Ledger>) -> Check<Progress> {
-        let what = &self.what;
-        match self.events.next().now_or_never() {
-            None => Err(Violation::new(Invariant::D3, format!("{what} waits, and need not"))),
+    pub(crate) fn step(&mut self, engine: &Engine, ledger: &RefCell<Ledger>) -> Check<Progress> {
+        let item = self.events.next().now_or_never();
+        let head = engine.head();
+        let mut ledger = ledger.borrow_mut();
+        match item {
+            None => Err(Violation::new(Invariant::D3, "a read waits, and need not")),
             Some(Some(Ok(read))) => {
-                let expected = self.expected.pop_front();
-                ensure(
-                    expected.map(|at| at as u64) == Some(read.position.0),
-                    Invariant::D3,
-                    || format!("{what} gives position {}, not {expected:?}", read.position),
-                )?;
-                ledger.borrow_mut().check(&read)?;
+                ledger.check(&read)?;
+                self.expected.give(&ledger.model, read.position, head)?;
                 Ok(Progress::More)
+            }
+            Some(Some(Err(ReadError::Deleted { .. }))) => {
+                ensure(self.expected.may_be_refused(&ledger.model, head), Invariant::D3, || {
+                    "a stream is said to have ended, and has not".into()
+                })?;
+                recorder::reached(Reached::ReadOfEnded);
+                Ok(Progress::Done)
             }
             Some(Some(Err(error))) => Ok(Progress::Failed(error)),
             Some(None) => {
-                ensure(self.expected.is_empty(), Invariant::D3, || {
-                    format!("{what} ends before positions {:?}", self.expected)
-                })?;
+                self.expected.end(&ledger.model, head)?;
                 Ok(Progress::Done)
             }
         }
     }
+}
+
+/// The position before one, to read after.
+fn before(next: usize) -> Option<Position> {
+    next.checked_sub(1).map(|at| Position(at as u64))
 }
 
 /// A subscription; it outlives the store, and resumes with the next one.
@@ -90,16 +105,11 @@ impl Tail {
     }
 
     /// Takes the next item, after what was delivered before.
-    pub(crate) fn step(
-        &mut self,
-        engine: &Engine,
-        ledger: &std::cell::RefCell<Ledger>,
-    ) -> Check<Progress> {
+    pub(crate) fn step(&mut self, engine: &Engine, ledger: &RefCell<Ledger>) -> Check<Progress> {
         let next = self.next;
         let items = self.items.get_or_insert_with(|| {
             recorder::reached(Reached::Tail);
-            let after = next.checked_sub(1).map(|at| Position(at as u64));
-            engine.store.tail(after, self.filter.clone()).boxed()
+            engine.store.tail(before(next), self.filter.clone()).boxed()
         });
         match items.next().now_or_never() {
             Some(Some(Ok(Tailed::Event(read)))) => {
@@ -122,8 +132,7 @@ impl Tail {
                 ensure(waits_or_ended.is_none() || ledger.stopped, Invariant::D3, || {
                     "a tail ended before its store".into()
                 })?;
-                let due = ledger.model.matching(self.next, &self.filter);
-                let due = due.first().filter(|&&at| at < ledger.settled());
+                let due = ledger.model.due(self.next..ledger.settled(), &self.filter);
                 ensure(due.is_none(), Invariant::D3, || {
                     format!("a tail waits and did not deliver position {due:?}")
                 })?;
@@ -135,8 +144,8 @@ impl Tail {
     /// Goes to a position: every matching one before it must have been delivered.
     fn passes(&mut self, position: Position, caught_up: bool, ledger: &Ledger) -> Check {
         let at = usize::try_from(position.0).unwrap_or(usize::MAX);
-        let skipped = ledger.model.matching(self.next, &self.filter);
-        let skipped = skipped.first().filter(|&&due| due < at || (caught_up && due == at));
+        let end = if caught_up { at + 1 } else { at };
+        let skipped = ledger.model.due(self.next..end, &self.filter);
         // Having caught up may be said again.
         let forward = at >= self.next || (caught_up && at + 1 == self.next);
         ensure(forward && skipped.is_none(), Invariant::D3, || {

@@ -1,15 +1,22 @@
 //! What the writers submit: appends to few streams, so that they meet, with ids that come again.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
-use daybook_event_store::{Direction, Expected, Filter, NewEvent, Revision, StreamId, StreamWrite};
+use daybook_event_store::{
+    Direction, Expected, Filter, NewEvent, Revision, StreamId, StreamMetadata, StreamWrite,
+};
 use fastrand::Rng;
 use uuid::Uuid;
 
-use crate::model::Model;
+use crate::model::{Model, Request, Wanted};
 use crate::plan::{Plan, pick};
 
 const CATEGORIES: [&str; 3] = ["order", "stock", "payment"];
 const KINDS: [&str; 3] = ["Placed", "Moved", "Ended"];
+/// Bytes of a payload, a name and a type that make frames of one event 256 bytes long, if there
+/// are two bytes of metadata.
+const UNIFORM: usize = 256 - 24 - 48 - 2;
 /// How many of the last appends may be repeated.
 const REMEMBERED: usize = 24;
 
@@ -22,14 +29,56 @@ pub(crate) struct Workload {
 
 impl Workload {
     /// One to four appends of different writers, for one commit.
-    pub(crate) fn batch(
-        &mut self,
-        model: &Model,
-        plan: &Plan,
-        random: &mut Rng,
-    ) -> Vec<Vec<StreamWrite>> {
+    pub(crate) fn batch(&mut self, model: &Model, plan: &Plan, random: &mut Rng) -> Vec<Request> {
         let count = if random.u8(..3) == 0 { random.usize(2..=4) } else { 1 };
-        (0..count).map(|_| self.append(model, plan, random)).collect()
+        (0..count).map(|_| self.request(model, plan, random)).collect()
+    }
+
+    fn request(&mut self, model: &Model, plan: &Plan, random: &mut Rng) -> Request {
+        if !plan.lifetimes || random.u8(..4) > 0 {
+            return Request::Append(self.append(model, plan, random));
+        }
+        let stream = stream(random.usize(..plan.streams));
+        let expected = expected(model, &stream, random);
+        match random.u8(..10) {
+            0 => Request::Tombstone(stream, expected),
+            1..=3 => Request::Delete(stream, expected),
+            _ => Request::Append(self.describe(&stream, model, random)),
+        }
+    }
+
+    /// Says something of a stream, and perhaps appends to it at the same time.
+    fn describe(&mut self, stream: &StreamId, model: &Model, random: &mut Rng) -> Vec<StreamWrite> {
+        let bound = |random: &mut Rng| random.bool().then(|| random.u64(1..6));
+        let said = StreamMetadata {
+            max_count: bound(random).and_then(NonZeroU64::new),
+            truncate_before: bound(random).map(Revision),
+            ..StreamMetadata::default()
+        };
+        let malformed = random.u8(..8) == 0;
+        let data = if malformed { b"{".to_vec() } else { said.encode() };
+        let kind = StreamMetadata::KIND.into();
+        let event = NewEvent { kind, data: data.into(), ..self.small_event() };
+        let metadata = stream.metadata_stream().into_iter();
+        let mut writes: Vec<_> = metadata
+            .map(|stream| {
+                let expected = expected(model, &stream, random);
+                StreamWrite { stream, expected, events: vec![event.clone()] }
+            })
+            .collect();
+        if random.u8(..4) == 0 {
+            let events = vec![self.small_event()];
+            writes.push(StreamWrite { stream: stream.clone(), expected: Expected::Any, events });
+        }
+        self.remember(&writes);
+        writes
+    }
+
+    fn remember(&mut self, writes: &[StreamWrite]) {
+        self.submitted.push(writes.to_vec());
+        if self.submitted.len() > REMEMBERED {
+            self.submitted.remove(0);
+        }
     }
 
     fn append(&mut self, model: &Model, plan: &Plan, random: &mut Rng) -> Vec<StreamWrite> {
@@ -43,14 +92,11 @@ impl Workload {
             let stream = stream(n);
             let expected = expected(model, &stream, random);
             let count = if random.u8(..4) == 0 { random.usize(1..=5) } else { 1 };
-            let events = (0..count).map(|_| self.event(plan, random)).collect();
+            let events = (0..count).map(|_| self.event(&stream, plan, random)).collect();
             StreamWrite { stream, expected, events }
         };
         let writes: Vec<_> = streams.into_iter().take(several).map(write).collect();
-        self.submitted.push(writes.clone());
-        if self.submitted.len() > REMEMBERED {
-            self.submitted.remove(0);
-        }
+        self.remember(&writes);
         writes
     }
 
@@ -60,7 +106,9 @@ impl Workload {
         let latest = self.submitted.len().saturating_sub(4);
         let from = if random.bool() { latest } else { 0 };
         let mut writes = self.submitted[random.usize(from..self.submitted.len())].clone();
-        match random.u8(..8) {
+        // Metadata streams take nothing else.
+        let plain = !writes[0].stream.as_str().starts_with("$$");
+        match if plain { random.u8(..8) } else { 7 } {
             // Ids of one append and new ones, or elsewhere, or in another order.
             0 => writes[0].events.push(self.small_event()),
             1 => writes[0].stream = stream(random.usize(..6)),
@@ -82,8 +130,13 @@ impl Workload {
         event(self.next, 10)
     }
 
-    fn event(&mut self, plan: &Plan, random: &mut Rng) -> NewEvent {
+    fn event(&mut self, stream: &StreamId, plan: &Plan, random: &mut Rng) -> NewEvent {
         self.next += 1;
+        if plan.uniform {
+            let kind = KINDS[0];
+            let data = vec![b'='; UNIFORM - stream.as_str().len() - kind.len()];
+            return NewEvent { kind: kind.into(), data: data.into(), ..self.small_event() };
+        }
         let usual = random.usize(..=plan.payload);
         // Now and then one that has a segment to itself.
         let size = if random.u8(..60) == 0 { random.usize(4_000..6_000) } else { usual };
@@ -132,14 +185,17 @@ pub(crate) fn filter(random: &mut Rng) -> Filter {
 }
 
 /// What a reader of a stream wants.
-pub(crate) fn read(plan: &Plan, random: &mut Rng) -> (StreamId, Revision, Direction) {
+pub(crate) fn read(plan: &Plan, random: &mut Rng) -> Wanted {
     // Also one that nobody writes to.
-    let stream = stream(random.usize(..=plan.streams));
+    let mut stream = stream(random.usize(..=plan.streams));
+    if plan.lifetimes && random.u8(..4) == 0 {
+        stream = stream.metadata_stream().unwrap_or(stream);
+    }
     if random.bool() {
         let from = if random.bool() { Revision::START } else { Revision(random.u64(..8)) };
-        (stream, from, Direction::Forward)
+        Wanted::Stream(stream, from, Direction::Forward)
     } else {
         let from = if random.bool() { Revision::END } else { Revision(random.u64(..8)) };
-        (stream, from, Direction::Backward)
+        Wanted::Stream(stream, from, Direction::Backward)
     }
 }

@@ -3,15 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use daybook_event_store::{EventStore, Filter, ReadError};
+use daybook_event_store::{Filter, ReadError};
 use fastrand::Rng;
-use futures::StreamExt;
 
 use crate::coverage::Reached;
 use crate::disk::{Disk, Faults};
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::{Circumstances, Ledger, unanswered};
+use crate::model::Wanted;
 use crate::plan::{Act, Plan};
 use crate::readers::{Progress, Reader, Tail};
 use crate::recorder;
@@ -99,6 +99,7 @@ impl World {
             Act::Fill => self.fill(),
             Act::Damage => return self.damage(),
             Act::MoveClock => self.move_clock(),
+            Act::Scavenge => self.scavenge(),
         }
         Ok(())
     }
@@ -203,7 +204,7 @@ impl World {
             self.begin_read(&engine)?
         };
         for _ in 0..=self.below(12) {
-            let (progress, faults) = self.act(|| reader.step(&self.ledger));
+            let (progress, faults) = self.act(|| reader.step(&engine, &self.ledger));
             match progress? {
                 Progress::More => {}
                 Progress::Done => return Ok(()),
@@ -222,24 +223,16 @@ impl World {
         let mut ledger = self.ledger.borrow_mut();
         ledger.see(head)?;
         let random = &mut self.random.borrow_mut();
-        let (what, events, mut expected) = if random.bool() {
+        let wanted = if random.bool() {
             recorder::reached(Reached::StreamRead);
-            let (stream, from, direction) = workload::read(&self.plan, random);
-            let what = format!("a read of {stream} from {from} {direction:?}");
-            let expected = ledger.model.read(&stream, from, direction);
-            (what, engine.store.read(&stream, from, direction).boxed(), expected)
+            workload::read(&self.plan, random)
         } else {
             recorder::reached(Reached::AllRead);
-            let filter = workload::filter(random);
             let from = if random.bool() { 0 } else { random.usize(..=head) };
-            let after = from.checked_sub(1).map(|at| daybook_event_store::Position(at as u64));
-            let what = format!("a read of all from {from} with {filter:?}");
-            let expected = ledger.model.matching(from, &filter);
-            (what, engine.store.read_all(after, filter).boxed(), expected)
+            Wanted::All(from, workload::filter(random))
         };
-        expected.retain(|&at| at < head);
-        recorder::say(|| format!("{what}, of {} events", expected.len()));
-        Ok(Reader::new(what, events, expected))
+        recorder::say(|| format!("{wanted:?}"));
+        Ok(Reader::begin(engine, &ledger.model, wanted, head))
     }
 
     fn tail(&self) -> Check {
@@ -312,6 +305,15 @@ impl World {
         let by = self.random.borrow_mut().i64(-10_000..10_000);
         recorder::say(|| format!("the clock moves by {by} µs"));
         self.disk().move_clock(by);
+    }
+
+    fn scavenge(&self) {
+        let Some(engine) = self.engine.borrow().clone() else { return };
+        recorder::reached(Reached::Scavenge);
+        let (least_percent, stop) = (if self.below(2) == 0 { 0 } else { 20 }, self.below(8) == 0);
+        recorder::say(|| format!("scavenge from {least_percent} % on, stopped: {stop}"));
+        self.ledger.borrow_mut().model.scavenge();
+        engine.scavenge(least_percent, stop);
     }
 
     /// Nobody reads any more: the process is gone.

@@ -43,14 +43,20 @@ impl From<OpenError> for Obstacle {
 }
 
 impl Folder {
-    /// Opens the segments that begin at these positions, none of which is written to any more.
-    pub(crate) fn closed(&self, firsts: &[u64], mode: Mode) -> Result<Segments, OpenError> {
+    /// Opens the segments that begin at these positions, none of which is written to any more; the
+    /// next one begins at `end`.
+    pub(crate) fn closed(
+        &self,
+        firsts: &[u64],
+        end: Option<u64>,
+        mode: Mode,
+    ) -> Result<Segments, OpenError> {
         let found = layout::runs(&*self.vfs, &self.dir)?;
         let mut runs = found.clone();
         let closed = loop {
             let mut opening =
                 Opening { folder: self, mode, runs: &mut runs, closed: Segments::default() };
-            match opening.open(firsts) {
+            match opening.open(firsts, end) {
                 Ok(()) => break opening.closed,
                 Err(Obstacle::Other(error)) => return Err(error),
                 Err(Obstacle::Run) => {
@@ -142,9 +148,10 @@ struct File {
 }
 
 impl Opening<'_> {
-    fn open(&mut self, firsts: &[u64]) -> Result<(), Obstacle> {
-        for first in firsts {
-            self.add(*first)?;
+    fn open(&mut self, firsts: &[u64], end: Option<u64>) -> Result<(), Obstacle> {
+        let ends = firsts.iter().skip(1).copied().map(Some).chain([end]);
+        for (first, end) in firsts.iter().zip(ends) {
+            self.add(*first, end)?;
         }
         let end = self.closed.in_order.last().map_or(0, |segment| segment.end());
         match self.closed.runs.last() {
@@ -153,7 +160,7 @@ impl Opening<'_> {
         }
     }
 
-    fn add(&mut self, first: u64) -> Result<(), Obstacle> {
+    fn add(&mut self, first: u64, end: Option<u64>) -> Result<(), Obstacle> {
         let path = self.folder.path(first);
         let opened = compressed::open(&*self.folder.vfs, &path);
         let opened = opened.map_err(OpenError::io("open", &path))?;
@@ -166,7 +173,7 @@ impl Opening<'_> {
                 (file.sealed(index, self.folder), changes)
             }
             (Some(_), Some(_)) => return Err(Obstacle::Run),
-            (index, covered) => self.mend(file, index.map(|(index, _)| index), covered)?,
+            (index, covered) => self.mend((file, end), index.map(|(index, _)| index), covered)?,
         };
         let run_end = self.closed.runs.last().map_or(0, |run| run.positions.end);
         if covered.is_some() && run_end < segment.end() {
@@ -211,19 +218,22 @@ impl Opening<'_> {
     }
 
     /// A segment that lacks a good index, or a run over it: they are made anew from its bytes. Where
-    /// they cannot be written, its index is in memory.
+    /// they cannot be written, its index is in memory. It is whole if it has all events up to the
+    /// next one's beginning, `end`: what comes after them was left where the sync of a cut failed.
     fn mend(
         &mut self,
-        file: File,
+        (mut file, end): (File, Option<u64>),
         index: Option<SealedIndex>,
         covered: Option<u64>,
     ) -> Result<(Segment, Changes), Obstacle> {
         let path = self.folder.path(file.header.first);
         let scan = scan::scan(&file.opened.file, file.header);
         let scan = scan.map_err(OpenError::io("read", &path))?;
-        if let Some((offset, flaw)) = scan.flaw {
+        let is_whole = end == Some(file.header.first + scan.index.count() as u64);
+        if let Some((offset, flaw)) = scan.flaw.filter(|_| !is_whole) {
             return Err(open::damaged(&path, offset, flaw).into());
         }
+        file.length = scan.end;
         let changes = scan.index.changes().clone();
         if self.mode == Mode::Look {
             return Ok((file.unsealed(scan.index, self.folder), changes));

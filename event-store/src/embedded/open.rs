@@ -50,7 +50,8 @@ impl Folder {
         for first in empty {
             self.remove(first).map_err(OpenError::io("remove", &self.path(first)))?;
         }
-        let mut segments = self.closed(&firsts, Mode::Mend)?;
+        let end = active.as_ref().map(Segment::first);
+        let mut segments = self.closed(&firsts, end, Mode::Mend)?;
         let active = match active {
             Some(segment) => segment,
             None => self.create(0).map_err(OpenError::io("create a segment in", &self.dir))?,

@@ -105,7 +105,7 @@ impl Folder {
     fn look(&self) -> Result<(Segments, Option<Last>), OpenError> {
         retry(|| {
             let (firsts, last) = self.glance_once()?;
-            let mut segments = self.closed(&firsts, Mode::Look)?;
+            let mut segments = self.closed(&firsts, None, Mode::Look)?;
             if let Some(last) = &last {
                 let segment = last.segment(self);
                 let changes = segment.changes();

@@ -160,8 +160,10 @@ fn reached_by_creating(path: &Path) {
 }
 
 fn reached_by_renaming(path: &Path) {
-    if path.extension().is_some_and(|extension| extension == "idx") {
-        recorder::reached(Reached::Sealed);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("idx") => recorder::reached(Reached::Sealed),
+        Some("log") => recorder::reached(Reached::Rewritten),
+        _ => {}
     }
 }
 

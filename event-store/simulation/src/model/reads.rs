@@ -1,0 +1,183 @@
+//! What readers must be shown.
+
+use daybook_event_store::{Direction, Filter, Position, Revision, StreamId, StreamMetadata};
+
+use super::{Model, TOMBSTONE};
+use crate::invariant::{Check, Invariant, Violation, ensure};
+
+/// What a read asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    Stream(StreamId, Revision, Direction),
+    All(usize, Filter),
+}
+
+/// What a read that has begun must still give: each of these positions in order, or pass it by
+/// where the model excuses that.
+#[derive(Debug, Clone)]
+pub(crate) struct Expectation {
+    wanted: Wanted,
+    /// The number of events when it began: it gives none of the later ones.
+    head: usize,
+    /// What bounds the stream was like when it began.
+    bounds: Signature,
+    left: Vec<usize>,
+    next: usize,
+}
+
+/// Changes whenever a stream's bounds, or what they mean, may have changed.
+type Signature = (usize, usize);
+
+impl Model {
+    /// What was said last of a stream, among so many events.
+    pub(super) fn said(&self, stream: &StreamId, head: usize) -> Option<StreamMetadata> {
+        let places = self.streams.get(&stream.metadata_stream()?)?;
+        let last = places.iter().rev().find(|at| **at < head)?;
+        Some(self.events[*last].body.said())
+    }
+
+    /// Whether a stream, or the one that it describes, has ended for good.
+    pub(crate) fn has_ended(&self, stream: &StreamId, head: usize) -> bool {
+        let name = stream.as_str();
+        let Some(places) = self.streams.get(name.strip_prefix("$$").unwrap_or(name)) else {
+            return false;
+        };
+        let last = places.iter().rev().find(|at| **at < head);
+        last.is_some_and(|at| self.events[*at].kind() == TOMBSTONE)
+    }
+
+    /// Whether nothing excludes an event, among so many.
+    pub(super) fn is_live(&self, at: usize, head: usize) -> bool {
+        let event = &self.events[at];
+        let stream = &event.stream;
+        let places = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let count = places.partition_point(|at| *at < head) as u64;
+        let is_last = event.revision + 1 == count;
+        let describes = stream.as_str().starts_with("$$");
+        if self.has_ended(stream, head) {
+            return !describes && is_last;
+        }
+        if describes {
+            return is_last;
+        }
+        let said = self.said(stream, head).unwrap_or_default();
+        let counted = said.max_count.map_or(0, |most| count.saturating_sub(most.get()));
+        let truncated = said.truncate_before.map_or(0, |first| first.0);
+        event.revision >= counted.max(truncated)
+    }
+
+    fn signature(&self, wanted: &Wanted, head: usize) -> Signature {
+        let Wanted::Stream(stream, ..) = wanted else { return Signature::default() };
+        let count = |stream: &str| {
+            let places = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+            places.partition_point(|at| *at < head)
+        };
+        let name = stream.as_str();
+        match name.strip_prefix("$$") {
+            Some(described) => (count(name), count(described)),
+            None => (count(name), count(&format!("$${name}"))),
+        }
+    }
+
+    /// What a read must give that begins when there are so many events.
+    pub(crate) fn expect(&self, wanted: Wanted, head: usize) -> Expectation {
+        let mut left = match &wanted {
+            Wanted::Stream(stream, from, direction) => self.places(stream, *from, *direction),
+            Wanted::All(from, filter) => self.matching(*from, filter),
+        };
+        left.retain(|at| *at < head);
+        let bounds = self.signature(&wanted, head);
+        Expectation { wanted, head, bounds, left, next: 0 }
+    }
+
+    fn places(&self, stream: &StreamId, from: Revision, direction: Direction) -> Vec<usize> {
+        let places = self.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let from = usize::try_from(from.0).unwrap_or(usize::MAX);
+        match direction {
+            Direction::Forward => places[from.min(places.len())..].to_vec(),
+            Direction::Backward => {
+                places[..places.len().min(from.saturating_add(1))].iter().rev().copied().collect()
+            }
+        }
+    }
+
+    /// The matching positions from one on.
+    pub(crate) fn matching(&self, from: usize, filter: &Filter) -> Vec<usize> {
+        let matches = |at: &usize| {
+            let event = &self.events[*at];
+            filter.matches(event.stream.as_str(), event.kind())
+        };
+        (from.min(self.len())..self.len()).filter(matches).collect()
+    }
+
+    /// The first of the matching positions in a range that must be given to whoever reads all.
+    pub(crate) fn due(&self, range: std::ops::Range<usize>, filter: &Filter) -> Option<usize> {
+        let due = self.matching(range.start, filter).into_iter();
+        due.take_while(|at| *at < range.end).find(|at| !self.events[*at].droppable)
+    }
+
+    /// Whether an event may be missing for those who read all.
+    pub(crate) fn may_be_dropped(&self, at: usize) -> bool {
+        self.events.get(at).is_some_and(|event| event.droppable)
+    }
+}
+
+impl Expectation {
+    pub(crate) fn count(&self) -> usize {
+        self.left.len()
+    }
+
+    /// The read gives a position; `head` is how many events there are now.
+    pub(crate) fn give(&mut self, model: &Model, position: Position, head: usize) -> Check {
+        while let Some(&due) = self.left.get(self.next) {
+            self.next += 1;
+            if due as u64 == position.0 {
+                return ensure(self.may_show(model, due, head), Invariant::D3, || {
+                    format!("{:?} gives position {due}, which is excluded", self.wanted)
+                });
+            }
+            self.check_passed(model, due, head)?;
+        }
+        let what = format!("{:?} gives position {position} out of turn", self.wanted);
+        Err(Violation::new(Invariant::D3, what))
+    }
+
+    /// The read ends.
+    pub(crate) fn end(&self, model: &Model, head: usize) -> Check {
+        ensure(self.may_end(model, head), Invariant::D3, || {
+            format!("{:?} is of a stream that has ended, and does not say so", self.wanted)
+        })?;
+        self.left[self.next..].iter().try_for_each(|due| self.check_passed(model, *due, head))
+    }
+
+    /// Whether the read may be refused since its stream has ended.
+    pub(crate) fn may_be_refused(&self, model: &Model, head: usize) -> bool {
+        match &self.wanted {
+            Wanted::Stream(stream, ..) => model.has_ended(stream, head),
+            Wanted::All(..) => false,
+        }
+    }
+
+    fn may_end(&self, model: &Model, head: usize) -> bool {
+        self.is_loose(model, head) || !self.may_be_refused(model, self.head)
+    }
+
+    /// Whether the stream's bounds may have changed since the read began.
+    fn is_loose(&self, model: &Model, head: usize) -> bool {
+        model.signature(&self.wanted, head) != self.bounds
+    }
+
+    fn may_show(&self, model: &Model, at: usize, head: usize) -> bool {
+        matches!(self.wanted, Wanted::All(..))
+            || self.is_loose(model, head)
+            || (model.is_live(at, self.head) && !model.has_ended(&model.events[at].stream, head))
+    }
+
+    fn check_passed(&self, model: &Model, at: usize, head: usize) -> Check {
+        let excluded = matches!(self.wanted, Wanted::Stream(..))
+            && (self.is_loose(model, head) || !model.is_live(at, self.head));
+        ensure(excluded || model.may_be_dropped(at), Invariant::D3, || {
+            format!("{:?} passes position {at} by", self.wanted)
+        })
+    }
+}
