@@ -11,6 +11,11 @@ mod index_stream;
 mod lifetimes;
 mod memory;
 mod metadata;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
+#[cfg(not(feature = "planted-bugs"))]
+#[expect(unreachable_pub, reason = "it is public where bugs can be planted")]
+mod planted;
 mod port;
 mod store;
 mod stream_id;

@@ -62,6 +62,8 @@ reached! {
     TailCut "damaged last frames that pass for torn",
     SegmentBegun "segments begun",
     Sealed "indexes written",
+    RunWritten "runs of the index written",
+    Merged "runs removed, most of them once they were merged",
 }
 
 /// How often each was reached.

@@ -200,6 +200,7 @@ impl Ledger {
         kept: Option<usize>,
     ) -> Check {
         self.stopped = false;
+        self.model.reopened();
         let uncertain = self.uncertain.take();
         if head < self.settled {
             let broken = if kept.is_some() { Invariant::D7 } else { Invariant::D1 };

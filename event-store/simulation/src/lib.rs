@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 pub use coverage::{Coverage, Reached};
-pub use disk::Disk;
+pub use disk::{Disk, Lie, tell};
 pub use invariant::{Invariant, Violation};
 pub use recorder::Recording;
 

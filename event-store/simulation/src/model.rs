@@ -48,6 +48,8 @@ pub(crate) struct Model {
     ids: BTreeMap<Uuid, usize>,
     /// A scavenge was asked for.
     scavenged: bool,
+    /// The events that somebody found dropped since the store was opened.
+    missed: Vec<usize>,
 }
 
 impl Model {
@@ -88,6 +90,11 @@ impl Model {
             }
         }
         self.streams.retain(|_, places| !places.is_empty());
+    }
+
+    /// The store was opened again. What was dropped may not have been for good.
+    pub(crate) fn reopened(&mut self) {
+        self.missed.clear();
     }
 
     /// From now on a scavenge may drop what is excluded.

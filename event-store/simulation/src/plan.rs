@@ -46,7 +46,9 @@ pub(crate) enum Act {
 
 impl Plan {
     pub(crate) fn new(random: &mut Rng) -> Self {
-        let steps = random.usize(20..=60);
+        // Some runs are long, with many segments.
+        let long = random.u8(..12) == 0;
+        let steps = if long { random.usize(200..=300) } else { random.usize(20..=70) };
         let segment_bytes = *pick(random, &[4_096, 4_096, 6_000, 16_384]);
         let cache_bytes = *pick(random, &[0, 1 << 20]);
         let mut weather = Weather::default();
@@ -64,7 +66,7 @@ impl Plan {
         }
         let mut sometimes = |weight: usize| if random.bool() { weight } else { 0 };
         let acts = vec![
-            (Act::Commit, 30),
+            (Act::Commit, 40),
             (Act::Maintain, sometimes(20) + 2),
             (Act::Read, 14),
             (Act::Tail, 8),
@@ -85,7 +87,7 @@ impl Plan {
             uniform: random.u8(..4) == 0,
             weather,
             streams: random.usize(1..=6),
-            payload: *pick(random, &[20, 200, 900]),
+            payload: if long { 1_200 } else { *pick(random, &[60, 300, 900]) },
             nesting: *pick(random, &[0, 3, 10, 30]),
             acts,
         }

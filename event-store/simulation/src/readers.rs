@@ -44,10 +44,6 @@ impl Reader {
         Self { events, expected: model.expect(wanted, head) }
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.expected.count()
-    }
-
     /// Takes the next item.
     pub(crate) fn step(&mut self, engine: &Engine, ledger: &RefCell<Ledger>) -> Check<Progress> {
         let item = self.events.next().now_or_never();
@@ -57,7 +53,7 @@ impl Reader {
             None => Err(Violation::new(Invariant::D3, "a read waits, and need not")),
             Some(Some(Ok(read))) => {
                 ledger.check(&read)?;
-                self.expected.give(&ledger.model, read.position, head)?;
+                self.expected.give(&mut ledger.model, read.position, head)?;
                 Ok(Progress::More)
             }
             Some(Some(Err(ReadError::Deleted { .. }))) => {
@@ -69,7 +65,7 @@ impl Reader {
             }
             Some(Some(Err(error))) => Ok(Progress::Failed(error)),
             Some(None) => {
-                self.expected.end(&ledger.model, head)?;
+                self.expected.end(&mut ledger.model, head)?;
                 Ok(Progress::Done)
             }
         }

@@ -182,8 +182,18 @@ impl World {
         self.ledger.borrow_mut().end(batch, &expected, &answers, around)
     }
 
-    pub(crate) fn maintain(&self) {
-        let Some(engine) = self.engine.borrow().clone() else { return };
+    /// Some background steps, until there is nothing to do.
+    fn maintain(&self) {
+        let steps = if self.depth.get() == 0 { self.below(12) } else { 0 };
+        for _ in 0..=steps {
+            if !self.maintain_once() {
+                return;
+            }
+        }
+    }
+
+    fn maintain_once(&self) -> bool {
+        let Some(engine) = self.engine.borrow().clone() else { return false };
         recorder::say(|| "background step".into());
         let was_off = self.disk().is_off();
         let (worked, _) = self.act(|| engine.maintain());
@@ -191,6 +201,7 @@ impl World {
             recorder::reached(Reached::CrashInMaintenance);
         }
         recorder::note(&[worked.into()], || format!("  worked: {worked}"));
+        worked
     }
 
     /// Begins a read, or goes on with one.

@@ -25,6 +25,7 @@ struct Inner {
     entries: quick_cache::sync::Cache<Key, Cached, ByMemory>,
     /// Hashes of keys that were missed of late.
     missed: Box<[AtomicU64]>,
+    files: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ impl Weighter<Key, Cached> for ByMemory {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// The opened file, by a [number of its own](file): one that takes its name is another.
+    /// The opened file, by a [number of its own](Cache::file): one that takes its name is another.
     pub(crate) file: u64,
     pub(crate) part: Part,
 }
@@ -61,12 +62,6 @@ pub(crate) enum Part {
     Index(u64),
     /// A larger piece of an index file.
     Piece(u64),
-}
-
-/// A number for an opened file, that no other has while the process lives.
-pub(crate) fn file() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether a reader may wait for the disk.
@@ -83,7 +78,12 @@ impl Cache {
         let entries = size(bytes / TYPICAL).max(1);
         let missed = (0..entries).map(|_| AtomicU64::new(0)).collect();
         let entries = quick_cache::sync::Cache::with_weighter(entries, bytes, ByMemory);
-        Self(Arc::new(Inner { entries, missed }))
+        Self(Arc::new(Inner { entries, missed, files: AtomicU64::new(0) }))
+    }
+
+    /// A number for an opened file, that no other has in this cache.
+    pub(crate) fn file(&self) -> u64 {
+        self.0.files.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What is cached, or what `load` reads.

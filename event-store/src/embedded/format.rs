@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::bytes::{array, narrow, size, u16_at, u32_at, u64_at};
 use crate::lifetimes::{self, Lifetime};
+use crate::planted::{self, Bug};
 use crate::{NewEvent, Revision, StreamId};
 
 /// The format that this build writes, and the only one that it reads.
@@ -135,12 +136,25 @@ pub(crate) fn encode_record(
 /// payload, so that positions, revisions, ids and the order of types and categories stay as they
 /// are.
 pub(crate) fn encode_husk(buffer: &mut Vec<u8>, record: &Record<'_>, position: u64) {
+    let forgotten = planted::is(Bug::HuskWithoutId);
     let fields = Fields {
         recorded_at: record.recorded_at(),
-        id: record.id(),
+        id: if forgotten { Uuid::from_u128(position.into()) } else { record.id() },
         revision: record.revision(),
         names: [record.stream, record.kind],
         flags: HUSK,
+    };
+    fields.encode(buffer, position, [&[], &[]]);
+}
+
+/// A bug that can be planted: appends a record without contents, and with another revision.
+pub(crate) fn encode_moved(buffer: &mut Vec<u8>, record: &Record<'_>, position: u64) {
+    let fields = Fields {
+        recorded_at: record.recorded_at(),
+        id: record.id(),
+        revision: Revision(record.revision().0 + 1),
+        names: [record.stream, record.kind],
+        flags: 0,
     };
     fields.encode(buffer, position, [&[], &[]]);
 }
@@ -181,7 +195,9 @@ impl Fields<'_> {
 }
 
 fn record_crc(record: &[u8], position: u64) -> u32 {
-    crc32c_append(crc32c(&position.to_le_bytes()), &record[4..])
+    let position = if planted::is(Bug::CrcWithoutPosition) { 0 } else { position };
+    let end = if planted::is(Bug::CrcOverHeader) { RECORD_HEADER } else { record.len() };
+    crc32c_append(crc32c(&position.to_le_bytes()), &record[4..end])
 }
 
 /// Whether a record may begin here: a quick look, for whoever has lost the way.
@@ -220,7 +236,9 @@ impl<'a> Record<'a> {
         }
         let length = size(u32_at(bytes, 4).into());
         let bytes = bytes.get(..length).ok_or("a record is cut off")?;
-        if length < RECORD_HEADER || u32_at(bytes, 0) != record_crc(bytes, position) {
+        if length < RECORD_HEADER
+            || (u32_at(bytes, 0) != record_crc(bytes, position) && !planted::is(Bug::NoRecordCrc))
+        {
             return Err("the checksum of a record is wrong");
         }
         let flags = u16_at(bytes, 46);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::error::OpenError;
 use super::format::FORMAT;
 use super::vfs::{LockGuard, OpenMode, Vfs, VfsFile};
+use crate::planted::{self, Bug};
 
 const FORMAT_FILE: &str = "FORMAT";
 /// How far a scavenge has come.
@@ -188,7 +189,9 @@ pub(crate) fn check_format(vfs: &dyn Vfs, dir: &Path, empty: bool) -> Result<(),
             Err(OpenError::OlderFormat { path: dir.to_owned(), found })
         }
         // Whoever made it may have ended before it was durable.
-        Some(_) if empty => sync_folder(vfs, dir).map_err(OpenError::io("sync", dir)),
+        Some(_) if empty && !planted::is(Bug::FormatUnsynced) => {
+            sync_folder(vfs, dir).map_err(OpenError::io("sync", dir))
+        }
         Some(_) => Ok(()),
         None => Err(not_a_store("its file FORMAT does not say so")),
     }

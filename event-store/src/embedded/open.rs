@@ -15,6 +15,7 @@ use super::segment::Segment;
 use super::vfs::{OpenMode, Vfs, VfsFile};
 use super::{bytes, compressed, layout};
 use crate::lifetimes::{Changes, Lifetimes};
+use crate::planted::{self, Bug};
 
 /// The files of a store, for whoever opens or writes segments.
 #[derive(Debug, Clone)]
@@ -56,7 +57,10 @@ impl Folder {
             Some(segment) => segment,
             None => self.create(0).map_err(OpenError::io("create a segment in", &self.dir))?,
         };
-        let changes = active.changes();
+        let mut changes = active.changes();
+        if planted::is(Bug::EndedStreamWritten) {
+            changes.clear();
+        }
         self.take(&mut segments, Arc::new(active), changes)?;
         Ok(segments)
     }
@@ -100,9 +104,13 @@ impl Folder {
         // A segment's header is durable before anything is written after it.
         let header = read_header(&file, &path, first)?;
         let scan = scan::scan(&file, header).map_err(OpenError::io("read", &path))?;
+        let begun = begun.filter(|_| !planted::is(Bug::BegunUnheeded));
         if begun.is_some_and(|begun| header.first + (scan.index.count() as u64) < begun) {
             let (offset, flaw) = scan.flaw.unwrap_or((scan.end, "its last frames are missing"));
             return Err(damaged(&path, offset, flaw));
+        }
+        if planted::is(Bug::TornTailKept) && scan.flaw.is_some() {
+            return Ok(Some(Segment::open(header, file, scan.index, length, self.cache.clone())));
         }
         cut(&file, &path, header, &scan)?;
         let length = vouch(&file, header, &scan).map_err(OpenError::io("write to", &path))?;
@@ -136,12 +144,12 @@ fn cut(
 ) -> Result<(), OpenError> {
     let Some((offset, flaw)) = scan.flaw else { return Ok(()) };
     let later = scan::frame_after(file, header, scan.end + 1);
-    if later.map_err(OpenError::io("read", path))?.is_some() {
+    if later.map_err(OpenError::io("read", path))?.is_some() && !planted::is(Bug::DamageCutOff) {
         return Err(damaged(path, offset, flaw));
     }
     // What is cut off is gone, so one reading of it is not enough.
     let again = scan::scan(file, header).map_err(OpenError::io("read", path))?;
-    if again.end != scan.end {
+    if again.end != scan.end && !planted::is(Bug::CutAtFirstSight) {
         return Err(damaged(path, offset.min(again.end), "it reads differently another time"));
     }
     let length = file.length().map_err(OpenError::io("measure", path))?;
@@ -158,6 +166,10 @@ fn cut(
 /// Returns the segment's length.
 fn vouch(file: &Arc<dyn VfsFile>, header: SegmentHeader, scan: &Scan) -> std::io::Result<u64> {
     let Some(frame) = &scan.last else { return Ok(scan.end) };
+    if planted::is(Bug::LastFrameUnsynced) || (scan.vouched && planted::is(Bug::EmptyFrameUnsynced))
+    {
+        return Ok(scan.end);
+    }
     let bytes = file.read_vec_at(bytes::size(frame.end - frame.start), frame.start)?;
     if !scan::is_frame(&bytes, header, frame.start) {
         return Err(std::io::Error::other("its last frame reads differently another time"));

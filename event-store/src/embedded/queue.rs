@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::writer::Writer;
 use crate::admission::Request;
+use crate::planted::{self, Bug};
 use crate::{AppendError, Appended};
 
 /// Most bytes of events in one commit, unless one append alone has more.
@@ -163,7 +164,9 @@ impl Committer {
                 }
             }
             Err(error) => {
-                if let AppendError::Stopped { reason } = &error {
+                if let AppendError::Stopped { reason } = &error
+                    && !planted::is(Bug::StopNotSticky)
+                {
                     tracing::error!(reason, "the event store stops writing");
                     self.queue.stop(reason);
                     self.writer = None;

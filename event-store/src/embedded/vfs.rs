@@ -1,3 +1,4 @@
+use crate::planted::{self, Bug};
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -80,6 +81,7 @@ impl dyn VfsFile {
         while !buffer.is_empty() {
             match self.read_at(buffer, offset) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) if planted::is(Bug::ShortReadIgnored) => return Ok(()),
                 Ok(read) => {
                     buffer = &mut buffer[read..];
                     offset += read as u64;
@@ -103,11 +105,14 @@ impl dyn VfsFile {
         while !bytes.is_empty() {
             match self.write_at(bytes, offset) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) if planted::is(Bug::ShortWriteIgnored) => return Ok(()),
                 Ok(written) => {
                     bytes = &bytes[written..];
                     offset += written as u64;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted
+                        && !planted::is(Bug::InterruptIsFatal) => {}
                 Err(error) => return Err(error),
             }
         }

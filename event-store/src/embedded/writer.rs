@@ -20,6 +20,7 @@ use super::segment::Segment;
 use super::tails::Announcer;
 use crate::admission::{self, Admission, History, Place, Request, Write};
 use crate::lifetimes::{self, Changes, Lifetime};
+use crate::planted::{self, Bug};
 use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId};
 
 /// Turns requests into frames. There is one, on a thread of its own; everything that it does is
@@ -102,12 +103,17 @@ impl Writer {
     /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
     /// every request: even a conflict may be with an event that was not written.
     pub(crate) fn commit(&mut self, requests: Vec<Request>) -> Result<Results, AppendError> {
+        if planted::is(Bug::ClockGoesBack) {
+            self.recorded_at = 0;
+        }
         self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
         self.staged.clear();
         let results = requests.into_iter().map(|request| self.stage(request)).collect();
         if !self.staged.events.is_empty() {
             self.write()?;
-            self.publish();
+            if !planted::is(Bug::PublishedBeforeSync) {
+                self.publish();
+            }
         }
         Ok(results)
     }
@@ -173,19 +179,43 @@ impl Writer {
         if !fits && self.active.count() > 0 {
             self.roll_over()?;
         }
+        if planted::is(Bug::LateSync) {
+            self.active.file.sync().map_err(|error| stopped("a sync failed", &error))?;
+        }
         let frame = &mut self.staged.frame;
         frame.resize(length, 0);
         let encoded = header.encode(self.active.header.salt, self.length);
         frame[..FRAME_HEADER].copy_from_slice(&encoded);
         match self.active.file.write_all_at(frame, self.length) {
             Err(error) if is_full(&error) => {
-                self.take_back().map_err(|error| stopped("cannot take a write back", &error))?;
+                if planted::is(Bug::FullNotTakenBack) {
+                    self.length = self.active.file.length().unwrap_or(self.length);
+                } else {
+                    self.take_back()
+                        .map_err(|error| stopped("cannot take a write back", &error))?;
+                }
                 Err(full(&error))
             }
             Err(error) => Err(stopped("a write failed", &error)),
             // After a failed sync the pages may be gone, and the next sync would not tell.
-            Ok(()) => self.active.file.sync().map_err(|error| stopped("a sync failed", &error)),
+            Ok(()) => {
+                if planted::is(Bug::PublishedBeforeSync) {
+                    self.publish();
+                }
+                self.sync()
+            }
         }
+    }
+
+    fn sync(&self) -> Result<(), AppendError> {
+        if planted::is(Bug::LateSync) {
+            return Ok(());
+        }
+        let mut synced = self.active.file.sync();
+        if planted::is(Bug::RetriedSync) {
+            synced = synced.or_else(|_| self.active.file.sync());
+        }
+        synced.map_err(|error| stopped("a sync failed", &error))
     }
 
     /// Cuts off what a write left; durably, since the segment may be closed as it is.
@@ -197,7 +227,7 @@ impl Writer {
     /// Closes the active segment and goes on in a new one. The old one is sealed in the
     /// background.
     fn roll_over(&mut self) -> Result<(), AppendError> {
-        let first = self.announcer.head();
+        let first = self.announcer.head() + u64::from(planted::is(Bug::RollOverOffByOne));
         let segment = match self.folder.create(first) {
             Ok(segment) => Arc::new(segment),
             Err(error) if is_full(&error) => {
@@ -290,7 +320,7 @@ fn in_frame(event: Recorded, offset: usize, frame: &Bytes) -> Recorded {
 impl History for Writer {
     fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError> {
         let known = self.staged.heads.get(stream).copied().or_else(|| self.heads.get(stream));
-        if known.is_some() {
+        if known.is_some() || planted::is(Bug::RevisionsForgotten) {
             return Ok(known);
         }
         self.log.last_revision(stream, Io::Allowed).map_err(|fault| self.unreadable(fault))
@@ -298,6 +328,7 @@ impl History for Writer {
 
     fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
         match self.staged.ids.get(&id) {
+            Some(_) if planted::is(Bug::IdsOfCommitUnseen) => Ok(None),
             Some(place) => Ok(Some(place.clone())),
             None => self.log.find(id, Io::Allowed).map_err(|fault| self.unreadable(fault)),
         }

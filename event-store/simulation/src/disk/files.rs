@@ -8,6 +8,7 @@ use daybook_event_store::{LockGuard, OpenMode, Vfs, VfsFile};
 use parking_lot::Mutex;
 
 use super::inode::{Change, Inode};
+use super::lie::{self, Lie};
 use super::{Disk, Fault, State};
 use crate::coverage::Reached;
 use crate::{interleaving, recorder};
@@ -93,6 +94,7 @@ impl Vfs for Disk {
             state.may_fail(Fault::WriteError)?;
             state.inode(path)?;
             state.set_entry(path, None);
+            reached_by_removing(path);
             Ok(())
         })
     }
@@ -102,6 +104,9 @@ impl Vfs for Disk {
             state.change()?;
             // A folder's changes are in a journal: they stay to be synced another time.
             state.may_fail(Fault::SyncError)?;
+            if lie::is_told(Lie::FolderSync) {
+                return Ok(());
+            }
             let State { unsynced_entries, durable_entries, .. } = state;
             let inside = |(path, _): &(PathBuf, _)| path.parent() == Some(dir);
             for (path, inode) in unsynced_entries.iter().filter(|entry| inside(entry)).cloned() {
@@ -159,9 +164,16 @@ fn reached_by_creating(path: &Path) {
     }
 }
 
+fn reached_by_removing(path: &Path) {
+    if path.extension().is_some_and(|extension| extension == "run") {
+        recorder::reached(Reached::Merged);
+    }
+}
+
 fn reached_by_renaming(path: &Path) {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("idx") => recorder::reached(Reached::Sealed),
+        Some("run") => recorder::reached(Reached::RunWritten),
         Some("log") => recorder::reached(Reached::Rewritten),
         _ => {}
     }
@@ -195,6 +207,13 @@ impl SimFile {
         work: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
         self.disk.io(what, &self.path, work)
+    }
+
+    /// Whether its syncs are only said to have happened.
+    fn is_lied_about(&self) -> bool {
+        let extension = self.path.extension().unwrap_or_default();
+        (extension == "log" && lie::is_told(Lie::SegmentSync))
+            || (extension == "tmp" && lie::is_told(Lie::SyncBeforeRename))
     }
 }
 
@@ -262,6 +281,9 @@ impl VfsFile for SimFile {
             state.change()?;
             state.may_fail(Fault::WriteError)?;
             recorder::note(&[length], || format!("    to {length}:"));
+            if lie::is_told(Lie::Cut) {
+                return Ok(());
+            }
             state.cut_damage(self.inode, at(length));
             state.inodes[self.inode].change(Change::Length(at(length)));
             Ok(())
@@ -286,7 +308,9 @@ impl VfsFile for SimFile {
                 let State { inodes, random, .. } = state;
                 inodes[self.inode].fail_sync(random);
             } else {
-                state.inodes[self.inode].sync();
+                if !self.is_lied_about() {
+                    state.inodes[self.inode].sync();
+                }
                 return Ok(());
             }
             Err(io::Error::other("the device failed"))

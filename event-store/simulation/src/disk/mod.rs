@@ -3,6 +3,7 @@
 mod damage;
 mod files;
 mod inode;
+mod lie;
 mod weather;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use parking_lot::Mutex;
 use crate::coverage::Reached;
 use crate::recorder;
 use inode::Inode;
+
+pub use lie::{Lie, tell};
 
 pub(crate) use damage::Damage;
 use inode::SECTOR;

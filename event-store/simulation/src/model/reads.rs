@@ -23,6 +23,8 @@ pub(crate) struct Expectation {
     bounds: Signature,
     left: Vec<usize>,
     next: usize,
+    /// How many events had been missed when it began.
+    missed: usize,
 }
 
 /// Changes whenever a stream's bounds, or what they mean, may have changed.
@@ -87,7 +89,7 @@ impl Model {
         };
         left.retain(|at| *at < head);
         let bounds = self.signature(&wanted, head);
-        Expectation { wanted, head, bounds, left, next: 0 }
+        Expectation { wanted, head, bounds, left, next: 0, missed: self.missed.len() }
     }
 
     fn places(&self, stream: &StreamId, from: Revision, direction: Direction) -> Vec<usize> {
@@ -123,15 +125,15 @@ impl Model {
 }
 
 impl Expectation {
-    pub(crate) fn count(&self) -> usize {
-        self.left.len()
-    }
-
     /// The read gives a position; `head` is how many events there are now.
-    pub(crate) fn give(&mut self, model: &Model, position: Position, head: usize) -> Check {
+    pub(crate) fn give(&mut self, model: &mut Model, position: Position, head: usize) -> Check {
         while let Some(&due) = self.left.get(self.next) {
             self.next += 1;
             if due as u64 == position.0 {
+                let again = model.missed[..self.missed].contains(&due);
+                ensure(!again, Invariant::D3, || {
+                    format!("position {due} was dropped before, and {:?} gives it", self.wanted)
+                })?;
                 return ensure(self.may_show(model, due, head), Invariant::D3, || {
                     format!("{:?} gives position {due}, which is excluded", self.wanted)
                 });
@@ -143,11 +145,14 @@ impl Expectation {
     }
 
     /// The read ends.
-    pub(crate) fn end(&self, model: &Model, head: usize) -> Check {
+    pub(crate) fn end(&self, model: &mut Model, head: usize) -> Check {
         ensure(self.may_end(model, head), Invariant::D3, || {
             format!("{:?} is of a stream that has ended, and does not say so", self.wanted)
         })?;
-        self.left[self.next..].iter().try_for_each(|due| self.check_passed(model, *due, head))
+        for due in &self.left[self.next..] {
+            self.check_passed(model, *due, head)?;
+        }
+        Ok(())
     }
 
     /// Whether the read may be refused since its stream has ended.
@@ -173,11 +178,15 @@ impl Expectation {
             || (model.is_live(at, self.head) && !model.has_ended(&model.events[at].stream, head))
     }
 
-    fn check_passed(&self, model: &Model, at: usize, head: usize) -> Check {
+    fn check_passed(&self, model: &mut Model, at: usize, head: usize) -> Check {
         let excluded = matches!(self.wanted, Wanted::Stream(..))
             && (self.is_loose(model, head) || !model.is_live(at, self.head));
         ensure(excluded || model.may_be_dropped(at), Invariant::D3, || {
             format!("{:?} passes position {at} by", self.wanted)
-        })
+        })?;
+        if !excluded {
+            model.missed.push(at);
+        }
+        Ok(())
     }
 }

@@ -138,7 +138,7 @@ impl Blocks {
         cache: Cache,
     ) -> Result<Self, Fault> {
         let file_length = file.length().map_err(|error| Fault::io(&name, 0, &error))?;
-        let (id, damaged) = (cache::file(), AtomicBool::new(false));
+        let (id, damaged) = (cache.file(), AtomicBool::new(false));
         Ok(Self { file, name, cache, id, seed, file_length, damaged })
     }
 

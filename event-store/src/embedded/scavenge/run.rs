@@ -11,12 +11,13 @@ use super::saved::Saved;
 use super::{ScavengeState, Scavenges, Shared};
 use crate::embedded::bytes::{self, narrow, size};
 use crate::embedded::format::{
-    FRAME_HEADER, FrameHeader, SEGMENT_HEADER, SegmentHeader, encode_husk,
+    FRAME_HEADER, FrameHeader, SEGMENT_HEADER, SegmentHeader, encode_husk, encode_moved,
 };
 use crate::embedded::log::Log;
 use crate::embedded::open::Folder;
 use crate::embedded::rewrite::{Piece, Rewrite};
 use crate::embedded::segment::Segment;
+use crate::planted::{self, Bug};
 
 /// What does the scavenges of a store.
 #[derive(Debug)]
@@ -246,9 +247,12 @@ impl Write {
         for record in piece.records(&self.segment) {
             let (position, record) = record?;
             let number = narrow(size(position - self.segment.first()));
-            if self.dropped.get(self.done) == Some(&number) {
+            let live = planted::is(Bug::ScavengedLive) && position + 1 == self.segment.end();
+            if live || self.dropped.get(self.done) == Some(&number) {
                 encode_husk(&mut frame, &record, position);
                 self.done += 1;
+            } else if planted::is(Bug::ScavengedRevision) {
+                encode_moved(&mut frame, &record, position);
             } else {
                 frame.extend_from_slice(record.as_bytes());
             }
