@@ -44,7 +44,9 @@ impl Model {
     /// Takes in what was judged fresh.
     pub(crate) fn apply(&mut self, answer: &Answer) {
         if let Answer::Fresh(_, events) = answer {
-            events.iter().for_each(|(stream, body)| self.push(stream, body.clone()));
+            for (stream, body) in events {
+                self.push(stream, body.clone());
+            }
         }
     }
 
