@@ -17,6 +17,7 @@ mod invariant;
 mod ledger;
 mod model;
 mod plan;
+mod poll;
 mod readers;
 mod recorder;
 mod recovery;

@@ -4,15 +4,15 @@
 use std::cell::RefCell;
 
 use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Tailed};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 
 use crate::coverage::Reached;
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::Ledger;
 use crate::model::{Expectation, Model, Wanted};
-use crate::recorder;
+use crate::{poll, recorder};
 
 /// A read that is under way.
 pub(crate) struct Reader {
@@ -46,7 +46,7 @@ impl Reader {
 
     /// Takes the next item.
     pub(crate) fn step(&mut self, engine: &Engine, ledger: &RefCell<Ledger>) -> Check<Progress> {
-        let item = self.events.next().now_or_never();
+        let item = poll::next(&mut self.events);
         let head = engine.head();
         let mut ledger = ledger.borrow_mut();
         match item {
@@ -107,7 +107,7 @@ impl Tail {
             recorder::reached(Reached::Tail);
             engine.store.tail(before(next), self.filter.clone()).boxed()
         });
-        match items.next().now_or_never() {
+        match poll::next(items) {
             Some(Some(Ok(Tailed::Event(read)))) => {
                 recorder::reached(Reached::TailEvent);
                 let mut ledger = ledger.borrow_mut();

@@ -1,12 +1,13 @@
 //! How a run's processes end and begin, and what must be there then.
 
+use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use daybook_event_store::{
     Direction, EventStore, Filter, OpenError, ReadError, Recorded, Revision,
 };
-use futures::{FutureExt, TryStreamExt};
+use futures::StreamExt;
 
 use crate::coverage::Reached;
 use crate::disk::{Damage, Disk, Faults, Weather};
@@ -15,8 +16,8 @@ use crate::frames;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::model::Wanted;
 use crate::readers::{Progress, Reader};
-use crate::recorder;
 use crate::world::World;
+use crate::{poll, recorder};
 
 /// So often an opening may fail for what happens to it; then the weather clears.
 const STORMY_OPENINGS: u32 = 3;
@@ -85,7 +86,8 @@ impl World {
         disk.set_weather(Weather::default());
         disk.power_off_in(None);
         let (events, _) = self.act(|| self.engine().map(|engine| all(&engine)));
-        match events? {
+        let waits = || Violation::new(Invariant::D3, "a read waits, and need not");
+        match events?.ok_or_else(waits)? {
             Ok(events) => {
                 let head = self.engine()?.head();
                 self.ledger.borrow_mut().recover(head, &events, kept)?;
@@ -236,15 +238,10 @@ impl World {
     }
 }
 
-fn collect(
-    events: impl futures::Stream<Item = Result<Recorded, ReadError>>,
-) -> Result<Vec<Recorded>, ReadError> {
-    let waits = || ReadError::Unavailable { reason: "a read waits".into() };
-    events.try_collect().now_or_never().ok_or_else(waits)?
-}
-
-fn all(engine: &Engine) -> Result<Vec<Recorded>, ReadError> {
-    collect(engine.store.read_all(None, Filter::all()))
+/// All events that can be read; `None` stands for a read that waits, which none must.
+fn all(engine: &Engine) -> Option<Result<Vec<Recorded>, ReadError>> {
+    let mut read = engine.store.read_all(None, Filter::all()).boxed();
+    iter::from_fn(|| poll::next(&mut read).transpose()).collect::<Option<Result<_, _>>>()
 }
 
 /// Whether an error says which file is damaged, and not past the damage.

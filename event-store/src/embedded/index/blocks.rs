@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use crc32c::{crc32c, crc32c_append};
 
 use crate::embedded::bytes::{size, u32_at};
-use crate::embedded::cache::{self, Cache, Io, Key, Part};
+use crate::embedded::cache::{Cache, Io, Key, Part};
 use crate::embedded::error::Fault;
 use crate::embedded::vfs::VfsFile;
 
