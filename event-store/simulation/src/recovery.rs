@@ -1,6 +1,5 @@
 //! How a run's processes end and begin, and what must be there then.
 
-use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -241,7 +240,14 @@ impl World {
 /// All events that can be read; `None` stands for a read that waits, which none must.
 fn all(engine: &Engine) -> Option<Result<Vec<Recorded>, ReadError>> {
     let mut read = engine.store.read_all(None, Filter::all()).boxed();
-    iter::from_fn(|| poll::next(&mut read).transpose()).collect::<Option<Result<_, _>>>()
+    let mut events = Vec::new();
+    loop {
+        match poll::next(&mut read)? {
+            Some(Ok(event)) => events.push(event),
+            Some(Err(error)) => return Some(Err(error)),
+            None => return Some(Ok(events)),
+        }
+    }
 }
 
 /// Whether an error says which file is damaged, and not past the damage.
