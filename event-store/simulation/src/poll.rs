@@ -16,16 +16,16 @@ impl Wake for Flag {
     }
 }
 
-/// What a stream gives now; `None` where it waits for something. One that only lets others go
+/// What a stream gives now, unless it waits for something. One that only lets others go
 /// first, and says at once that it can go on, is asked again.
-pub(crate) fn next<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
+pub(crate) fn next<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(Arc::clone(&flag));
     loop {
         match stream.poll_next_unpin(&mut Context::from_waker(&waker)) {
-            Poll::Ready(item) => return Some(item),
+            Poll::Ready(item) => return Poll::Ready(item),
             Poll::Pending if flag.0.swap(false, Ordering::Relaxed) => {}
-            Poll::Pending => return None,
+            Poll::Pending => return Poll::Pending,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! go on for as long as the store does.
 
 use std::cell::RefCell;
+use std::task::Poll;
 
 use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Tailed};
 use futures::StreamExt;
@@ -50,21 +51,21 @@ impl Reader {
         let head = engine.head();
         let mut ledger = ledger.borrow_mut();
         match item {
-            None => Err(Violation::new(Invariant::D3, "a read waits, and need not")),
-            Some(Some(Ok(read))) => {
+            Poll::Pending => Err(Violation::new(Invariant::D3, "a read waits, and need not")),
+            Poll::Ready(Some(Ok(read))) => {
                 ledger.check(&read)?;
                 self.expected.give(&mut ledger.model, read.position, head)?;
                 Ok(Progress::More)
             }
-            Some(Some(Err(ReadError::Deleted { .. }))) => {
+            Poll::Ready(Some(Err(ReadError::Deleted { .. }))) => {
                 ensure(self.expected.may_be_refused(&ledger.model, head), Invariant::D3, || {
                     "a stream is said to have ended, and has not".into()
                 })?;
                 recorder::reached(Reached::ReadOfEnded);
                 Ok(Progress::Done)
             }
-            Some(Some(Err(error))) => Ok(Progress::Failed(error)),
-            Some(None) => {
+            Poll::Ready(Some(Err(error))) => Ok(Progress::Failed(error)),
+            Poll::Ready(None) => {
                 self.expected.end(&mut ledger.model, head)?;
                 Ok(Progress::Done)
             }
@@ -108,24 +109,24 @@ impl Tail {
             engine.store.tail(before(next), self.filter.clone()).boxed()
         });
         match poll::next(items) {
-            Some(Some(Ok(Tailed::Event(read)))) => {
+            Poll::Ready(Some(Ok(Tailed::Event(read)))) => {
                 recorder::reached(Reached::TailEvent);
                 let mut ledger = ledger.borrow_mut();
                 ledger.check(&read)?;
                 self.passes(read.position, false, &ledger)?;
                 Ok(Progress::More)
             }
-            Some(Some(Ok(Tailed::CaughtUp(position)))) => {
+            Poll::Ready(Some(Ok(Tailed::CaughtUp(position)))) => {
                 self.passes(position, true, &ledger.borrow())?;
                 Ok(Progress::More)
             }
-            Some(Some(Err(error))) => {
+            Poll::Ready(Some(Err(error))) => {
                 self.items = None;
                 Ok(Progress::Failed(error))
             }
             waits_or_ended => {
                 let ledger = ledger.borrow();
-                ensure(waits_or_ended.is_none() || ledger.stopped, Invariant::D3, || {
+                ensure(waits_or_ended.is_pending() || ledger.stopped, Invariant::D3, || {
                     "a tail ended before its store".into()
                 })?;
                 let due = ledger.model.due(self.next..ledger.settled(), &self.filter);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use daybook_event_store::{
     Direction, EventStore, Filter, OpenError, ReadError, Recorded, Revision,
@@ -242,10 +243,11 @@ fn all(engine: &Engine) -> Option<Result<Vec<Recorded>, ReadError>> {
     let mut read = engine.store.read_all(None, Filter::all()).boxed();
     let mut events = Vec::new();
     loop {
-        match poll::next(&mut read)? {
-            Some(Ok(event)) => events.push(event),
-            Some(Err(error)) => return Some(Err(error)),
-            None => return Some(Ok(events)),
+        match poll::next(&mut read) {
+            Poll::Ready(Some(Ok(event))) => events.push(event),
+            Poll::Ready(Some(Err(error))) => return Some(Err(error)),
+            Poll::Ready(None) => return Some(Ok(events)),
+            Poll::Pending => return None,
         }
     }
 }
