@@ -25,7 +25,7 @@ pub use embedded::simulation;
 pub use embedded::{
     Backup, BackupError, BackupSegment, Checked, Copied, EmbeddedOptions, EmbeddedStats,
     EmbeddedStore, Finding, LockGuard, OpenError, OpenMode, RealVfs, Salvage, Salvaged, Scavenge,
-    ScavengeOptions, ScavengeProgress, ScavengeState, StoreFolder, Vfs, VfsFile,
+    ScavengeOptions, ScavengeProgress, ScavengeState, StoreFolder, StoreSummary, Vfs, VfsFile,
 };
 pub use index_stream::{IndexStream, InvalidIndexStream};
 pub use memory::MemoryStore;

@@ -6,8 +6,10 @@ use super::cache::Cache;
 use super::check::{self, Checked};
 use super::error::OpenError;
 use super::inspect::Finding;
+use super::layout;
 use super::open::Folder;
 use super::salvage::{self, Salvage, Salvaged};
+use super::summary::{self, StoreSummary};
 use super::vfs::{RealVfs, Vfs};
 
 /// Bytes of the log and of indexes to keep in memory.
@@ -32,6 +34,14 @@ impl StoreFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0.dir
+    }
+
+    /// Looks whether there is a store of a format that this build reads, without looking into it.
+    ///
+    /// # Errors
+    /// There is none, and why.
+    pub fn probe(&self) -> Result<(), OpenError> {
+        layout::check_is_store(&*self.0.vfs, &self.0.dir)
     }
 
     /// Takes a backup of the store as it is now, in a folder of its own, or brings an earlier one
@@ -83,6 +93,14 @@ impl StoreFolder {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Checked, OpenError> {
         check::check(&self.0, found, progress)
+    }
+
+    /// What the store holds, by its index files. Segments without one are read.
+    ///
+    /// # Errors
+    /// The folder is not a store of this format, is damaged, or cannot be read.
+    pub fn summary(&self) -> Result<StoreSummary, OpenError> {
+        summary::summary(&self.0)
     }
 
     /// Reads everything that can still be read of a store, in order, and tells what cannot. `take`

@@ -248,6 +248,11 @@ impl Segment {
         Ok(located.into_iter().map(found).collect())
     }
 
+    /// All lists that have events here, by their names in index files.
+    pub(crate) fn spans(&self) -> Result<Vec<(Box<str>, Span)>, Fault> {
+        self.ask(SealedIndex::spans, MemoryIndex::spans)
+    }
+
     /// All streams that have events here.
     pub(crate) fn streams(&self) -> Result<Vec<StreamNumbers>, Fault> {
         self.ask(SealedIndex::streams, MemoryIndex::streams)

@@ -296,3 +296,32 @@ async fn scavenged_segments_are_sound_and_their_gaps_are_salvaged_as_such() {
         assert_eq!(known(event), known(intact));
     }
 }
+
+#[tokio::test]
+async fn a_store_is_summed_up_beside_its_writer() {
+    for count in [0, 1, 60] {
+        let sim = Disk::default();
+        let writer = open(&sim);
+        history(&writer, 0..count).await;
+        if count == 60 {
+            writer.delete(&stream(1), Expected::Any).await.unwrap();
+        }
+        let events = all(&writer).await;
+
+        let summary = StoreFolder::with(Arc::new(sim.clone()), DIR).summary().unwrap();
+
+        let streams: BTreeSet<_> = events.iter().map(|event| &event.stream).collect();
+        assert_eq!((summary.events, summary.streams), (events.len() as u64, streams.len() as u64));
+        assert_eq!(summary.categories.values().sum::<u64>(), summary.events);
+        assert_eq!(summary.categories.get("order").copied().unwrap_or_default(), count as u64);
+        assert_eq!(summary.kinds.values().sum::<u64>(), summary.events);
+        let even = events.iter().filter(|event| &*event.kind == "Even").count() as u64;
+        assert_eq!(summary.kinds.get("Even").copied().unwrap_or_default(), even);
+        assert_eq!(summary.first_recorded_at, events.first().map(|event| event.recorded_at));
+        assert_eq!(summary.last_recorded_at, events.last().map(|event| event.recorded_at));
+        let bytes: usize = sim.files("log").iter().map(|path| sim.contents(path).len()).sum();
+        if count > 0 {
+            assert_eq!((summary.log_bytes, summary.plain_bytes), (bytes as u64, bytes as u64));
+        }
+    }
+}

@@ -27,6 +27,11 @@ impl List {
         !name.starts_with(['\u{1}', '\u{2}'])
     }
 
+    /// The event type that a name in an index file stands for, if it does for one.
+    pub(crate) fn event_type(name: &str) -> Option<&str> {
+        name.strip_prefix('\u{2}')
+    }
+
     /// The bits of its name's hash that index files know.
     pub(crate) fn key(&self) -> u64 {
         key(hash_name(self.name()))

@@ -129,6 +129,14 @@ impl MemoryIndex {
         streams.chain(categories).chain(posted(&self.kinds, IndexStream::EventType))
     }
 
+    /// All lists, by their names in index files, and the part of each that is here.
+    pub(crate) fn spans(&self) -> Vec<(Box<str>, Span)> {
+        let span = |(list, first, numbers): (List, u64, &[u32])| {
+            (list.name().into(), Span { first, count: numbers.len() as u64 })
+        };
+        self.lists().map(span).collect()
+    }
+
     /// How many events each category and type has here.
     pub(crate) fn postings(&self) -> impl Iterator<Item = (List, u64)> {
         let categories = posted(&self.categories, IndexStream::Category);

@@ -209,6 +209,16 @@ impl SealedIndex {
         Ok(())
     }
 
+    /// All lists, by their names in index files, and the part of each that is here.
+    pub(crate) fn spans(&self) -> Result<Vec<(Box<str>, Span)>, Fault> {
+        let mut spans = Vec::new();
+        self.each(|_, Raw { name, span, .. }| {
+            spans.push((name.into(), span));
+            Some(())
+        })?;
+        Ok(spans)
+    }
+
     /// The first number of a list's events here, found by going through all lists.
     pub(crate) fn first_of(&self, list: &List) -> Result<u64, Fault> {
         let mut first = 0;
