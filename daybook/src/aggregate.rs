@@ -22,7 +22,7 @@ pub(crate) async fn run(command: Aggregate, config: &Config) -> anyhow::Result<E
         ),
         (None, None) => Moment::Latest,
     };
-    let store = platform::open_store(config)?;
+    let store = platform::look_at_store(config)?;
     let history = travel(&store, &stream, moment).await?;
     print(&history, output.output)?;
     Ok(ExitCode::SUCCESS)

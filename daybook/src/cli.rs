@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Look after process managers: what they could not carry out waits here
     #[command(subcommand)]
     Processes(Processes),
+    /// Look after the event store's files: back up, restore, check, salvage, scavenge
+    #[command(subcommand)]
+    Store(Store),
     /// Check the business's invariants, and every read model against the events
     #[command(after_help = "Exit codes: 0 every check holds, 3 some do not.")]
     Verify(OutputArg),
@@ -206,6 +209,116 @@ pub(crate) enum Processes {
         /// Why, for the record
         #[arg(long)]
         reason: String,
+    },
+}
+
+/// The store that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArg {
+    /// Folder of the store [default: `events` in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Copy the store as it is now, while the server runs or not
+    ///
+    /// Every byte is checked while it is copied. What the folder has of an earlier backup of this
+    /// store is not copied again. A backup that was interrupted is finished by the next one.
+    #[command(after_help = "\
+Examples:
+  daybook store backup /backups/events
+  daybook store backup /backups/events -o json
+  daybook store backup /backups/payments --store daybook-data/simulated-provider")]
+    Backup {
+        /// Folder of the backup: new, empty, or with an earlier one
+        dir: PathBuf,
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Check every byte, every index, and what holds of all events
+    ///
+    /// Every checksum of every segment; each index against its segment; that positions are dense,
+    /// revisions contiguous and ids unique, and that times never decrease. Everything that is wrong
+    /// is told with its file, offset, positions and stream. It may be done while the server runs.
+    #[command(after_help = "\
+Examples:
+  daybook store check
+  daybook store check --store /backups/events
+  daybook store check -o jsonl                  a line for each finding, then the summary
+
+Exit codes: 0 the store is sound, 1 it is damaged or cannot be read.")]
+    Check {
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Give back the space of events that are not live any more
+    ///
+    /// Events of streams that were deleted, or that are past their streams' bounds, are dropped from
+    /// closed segments. No other event changes its position or revision. The server must be stopped.
+    #[command(after_help = "\
+Examples:
+  daybook store scavenge
+  daybook store scavenge --least-percent 0     drop everything that is not live, however little")]
+    Scavenge {
+        /// Write a segment anew where that gives back at least so many percent of it
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+        least_percent: u8,
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Say what the store holds: events, streams, categories, bytes
+    ///
+    /// It reads the indexes, not the events, and may be done while the server runs.
+    #[command(after_help = "\
+Examples:
+  daybook store stats
+  daybook store stats --store /backups/events -o json")]
+    Stats {
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Write everything that can be read of a damaged store to a file
+    ///
+    /// One line of JSON for each event, in order, with its position and revision, and one for each
+    /// stretch that is lost. Payloads that are not JSON are in Base64. The store is left as it is.
+    #[command(after_help = "\
+Examples:
+  daybook store salvage --to salvaged.jsonl
+  daybook store salvage --to salvaged.jsonl --store damaged/events -o json
+  grep '^{\"lost\"' salvaged.jsonl             what is lost")]
+    Salvage {
+        /// The file to make
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Make a store of a backup, in a new folder
+    ///
+    /// Every byte is checked while it is copied. The store is there once all of it is.
+    #[command(after_help = "\
+Examples:
+  daybook store restore /backups/events restored/events
+  daybook serve --data-dir restored")]
+    Restore {
+        /// Folder of the backup
+        backup: PathBuf,
+        /// Folder of the store to make: new or empty
+        dir: PathBuf,
+        #[command(flatten)]
+        output: OutputArg,
     },
 }
 

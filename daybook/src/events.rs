@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
@@ -13,9 +14,12 @@ use crate::cli::{Events, Output};
 use crate::config::Config;
 use crate::platform;
 
+/// How often to look for events that another process has written.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 pub(crate) async fn run(command: Events, config: &Config) -> anyhow::Result<ExitCode> {
     let Events::Tail { follow, after, all, last, category, kind, output } = command;
-    let store = platform::open_store(config)?;
+    let store = platform::look_at_store(config)?;
     let filter = Filter {
         categories: category.into_iter().map(Into::into).collect(),
         kinds: kind.into_iter().map(Into::into).collect(),
@@ -27,11 +31,13 @@ pub(crate) async fn run(command: Events, config: &Config) -> anyhow::Result<Exit
     };
     if follow {
         let mut tail = Box::pin(store.tail(after, filter));
+        let mut look = tokio::time::interval(LOOK_EVERY);
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
         loop {
             tokio::select! {
                 _ = &mut interrupted => return Ok(ExitCode::from(130)),
+                _ = look.tick() => store.refresh()?,
                 tailed = tail.next() => match tailed.transpose()? {
                     Some(Tailed::Event(event)) => print(&event, output.output)?,
                     Some(Tailed::CaughtUp(_)) => {}

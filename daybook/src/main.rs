@@ -9,9 +9,11 @@ mod events;
 mod import;
 mod platform;
 mod processes;
+mod progress;
 mod psp;
 mod serve;
 mod shutdown;
+mod store;
 mod verify;
 
 use std::io::ErrorKind;
@@ -49,6 +51,7 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
         Command::Aggregate(command) => aggregate::run(command, config).await,
         Command::Events(command) => events::run(command, config).await,
         Command::Processes(command) => processes::run(command, config).await,
+        Command::Store(command) => store::run(command, config).await,
         Command::Verify(args) => verify::run(&args, config).await,
         Command::Bench(command) => bench::run(command, config).await,
         Command::Psp => psp::run(config).await,

@@ -26,7 +26,7 @@ const LATE: Duration = Duration::from_mins(1);
 pub(crate) struct Layout<'a>(pub(crate) &'a Config);
 
 impl Layout<'_> {
-    fn events(&self) -> PathBuf {
+    pub(crate) fn events(&self) -> PathBuf {
         self.0.data_dir.join("events")
     }
 
@@ -46,6 +46,21 @@ impl Layout<'_> {
 /// Opens the event store of the data folder, which no other process may be using.
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     open(&Layout(config).events())
+}
+
+/// Opens the event store of the data folder to read it only, whoever else is using it.
+pub(crate) fn look_at_store(config: &Config) -> anyhow::Result<Store> {
+    look_at(&Layout(config).events())
+}
+
+/// Opens the books of the simulated payment provider to read them only, whoever is using them.
+pub(crate) fn look_at_ledger(config: &Config) -> anyhow::Result<Store> {
+    look_at(&Layout(config).ledger())
+}
+
+fn look_at(folder: &Path) -> anyhow::Result<Store> {
+    Store::embedded_read_only(folder, &EmbeddedOptions::default())
+        .with_context(|| format!("cannot read the event store in {}", folder.display()))
 }
 
 /// Opens the books of the simulated payment provider.

@@ -74,15 +74,17 @@ impl Processes {
 }
 
 pub(crate) async fn run(command: cli::Processes, config: &Config) -> anyhow::Result<ExitCode> {
-    let store = platform::open_store(config)?;
     match command {
         cli::Processes::Parked { output } => {
-            for parked in parked(&store).await? {
+            for parked in parked(&platform::look_at_store(config)?).await? {
                 print(&parked, output.output)?;
             }
         }
-        cli::Processes::Retry { id } => retry_parked(&store, id, config).await?,
+        cli::Processes::Retry { id } => {
+            retry_parked(&platform::open_store(config)?, id, config).await?;
+        }
         cli::Processes::Discard { id, reason } => {
+            let store = platform::open_store(config)?;
             let process = process_of(&store, id).await?;
             discard(&store, process, id, &reason, &operator()).await?;
         }

@@ -15,6 +15,9 @@ use crate::cli::{Output, OutputArg};
 use crate::config::Config;
 use crate::platform::{self, Layout, text};
 
+/// How long read models that are behind may take to catch up, where a server is running.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Exit code for books that are not right.
 const UNHEALTHY: u8 = 3;
 
@@ -26,12 +29,11 @@ struct Verdict {
 
 pub(crate) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<ExitCode> {
     let layout = Layout(config);
-    let store = platform::open_store(config)?;
-    // Nothing projects while this command holds the store, so waiting would be in vain.
+    let store = platform::look_at_store(config)?;
     let models = ReadModels {
         queries: Queries::open(&text(&layout.read_models())?)?,
         catalog: Catalog::new(layout.catalog()),
-        patience: Duration::ZERO,
+        patience: PATIENCE,
     };
     let now = Timestamp::from_micros(chrono::Utc::now().timestamp_micros());
     let mut checks = verify(&store, Some(&models), now).await?;
@@ -45,7 +47,7 @@ pub(crate) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<Exi
 
 /// The simulated provider keeps books of its own: what it took must be what was asked of it, once.
 async fn provider_check(config: &Config) -> anyhow::Result<Check> {
-    let provider = SimulatedProvider::new(platform::open_ledger(config)?);
+    let provider = SimulatedProvider::new(platform::look_at_ledger(config)?);
     let ledger = provider.ledger().await?;
     let (captures, twice, over) = (ledger.captures, ledger.charged_twice, ledger.overdrawn);
     Ok(Check {

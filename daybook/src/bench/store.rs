@@ -12,7 +12,7 @@ use daybook_event_store_comparison::{
 
 use crate::cli::{BenchPart, BenchStore, Output};
 use crate::config::Config;
-use crate::import::progress::Progress;
+use crate::progress::Progress;
 use crate::shutdown;
 
 /// Exit code for a machine that was not quiet enough to judge by.

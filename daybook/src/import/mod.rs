@@ -2,7 +2,6 @@
 
 mod in_process;
 mod online_retail;
-pub(crate) mod progress;
 mod rest;
 mod shop;
 mod survey;
@@ -22,13 +21,13 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use self::in_process::InProcess;
 use self::online_retail::{Entries, Entry, Invoice};
-use self::progress::Progress;
 use self::rest::Rest;
 use self::shop::{Person, Shop, Supply, customer_id, pounds, sterling};
 use self::survey::Survey;
 use crate::cli::{OnlineRetail, Output};
 use crate::config::Config;
 use crate::platform::Platform;
+use crate::progress::Progress;
 
 /// The instant from which the shop's shelves are full: the day before its first invoice.
 const OPENING: Timestamp = Timestamp::from_micros(1_291_075_200_000_000);

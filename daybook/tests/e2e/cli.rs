@@ -7,7 +7,7 @@ use crate::support::{MadeUp, Server, daybook, run, run_json, told};
 use tempfile::TempDir;
 
 #[track_caller]
-fn then_it_fails(folder: &Path, args: &[&str], code: i32, words: &[&str]) {
+pub(crate) fn then_it_fails(folder: &Path, args: &[&str], code: i32, words: &[&str]) {
     let output = run(folder, args);
     let told = told(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
@@ -21,7 +21,10 @@ fn then_it_fails(folder: &Path, args: &[&str], code: i32, words: &[&str]) {
 fn help_teaches_by_examples() {
     let folder = TempDir::new().unwrap();
 
-    for command in [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]] {
+    let store = ["backup", "check", "restore", "salvage", "scavenge", "stats"]
+        .map(|command| ["store", command, "--help"]);
+    let others = [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]];
+    for command in others.into_iter().chain(store.iter().map(|command| &command[..])) {
         let output = run(folder.path(), command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success());
@@ -62,7 +65,8 @@ fn a_folder_that_another_process_uses_is_refused() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(folder.path(), &["serve"]);
 
-    then_it_fails(folder.path(), &["verify"], 1, &["in use", "events"]);
+    let retry = ["processes", "retry", "0198c1f6-5a3e-7c55-9d9e-0d6f2b1c7e11"];
+    then_it_fails(folder.path(), &retry, 1, &["in use", "events"]);
     then_it_fails(folder.path(), &["serve", "--listen", "127.0.0.1:0"], 1, &["in use"]);
 
     assert!(server.stop());
@@ -165,7 +169,7 @@ fn whoever_closes_the_pipe_has_seen_enough() {
 }
 
 /// The first segment of a store.
-fn segment(events: &Path) -> PathBuf {
+pub(crate) fn segment(events: &Path) -> PathBuf {
     let paths = fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|e| e == "log")).min().unwrap()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::Server;
+use crate::support::{MadeUp, Server, run_json};
 use tempfile::TempDir;
 
 /// The address that the book uses.
@@ -33,6 +33,19 @@ fn then_it_runs(script: &str, folder: &Path) -> String {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     out.into_owned()
+}
+
+#[test]
+fn the_store_can_be_looked_after_to_the_letter() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+    let page = include_str!("../../../docs/guide/operating-the-store.md");
+
+    let out = then_it_runs(&script(&page.replace("daybook-data", "data"), ""), made.path());
+
+    assert!(out.contains("the store is sound"), "{out}");
+    assert!(out.contains("nothing is lost"), "{out}");
+    assert!(!made.path().join("restored/read-models.sqlite").exists());
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod docs;
 mod import;
 mod kills;
 mod retail_year;
+mod store;
 mod support;

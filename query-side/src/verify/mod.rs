@@ -113,6 +113,7 @@ impl Reader<'_> {
         if self.position() >= position {
             return Ok(());
         }
+        self.store.refresh()?;
         self.read_while(|next| Some(next) <= position).await
     }
 

@@ -34,7 +34,12 @@ impl Progress {
 
     /// One more step is done.
     pub(crate) fn step(&mut self) {
-        self.bar.inc(1);
+        self.reach(self.bar.position() + 1);
+    }
+
+    /// So many steps are done.
+    pub(crate) fn reach(&mut self, done: u64) {
+        self.bar.set_position(done);
         if self.plain && self.told.elapsed() >= PLAIN_EVERY {
             self.told = Instant::now();
             self.tell();
