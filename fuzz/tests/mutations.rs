@@ -103,13 +103,18 @@ fn run(target: Target) {
         let mut bytes = whole.clone();
         mutate(&mut Rng::with_seed(n), &mut bytes);
         let (sender, ended) = std::sync::mpsc::channel();
+        let input = bytes.clone();
         let work = std::thread::spawn(move || {
             let outcome = catch_unwind(|| target.run(&bytes));
             sender.send(()).unwrap();
             outcome
         });
         assert!(ended.recv_timeout(PATIENCE).is_ok(), "{target:?}, FUZZ_SEED={n}: it hangs");
-        let Ok(Ok(outcome)) = work.join() else { panic!("{target:?}, FUZZ_SEED={n} FUZZ_RUNS=1") };
+        let Ok(Ok(outcome)) = work.join() else {
+            std::fs::create_dir_all("artifacts").unwrap();
+            std::fs::write(format!("artifacts/{target:?}-{n}"), input).unwrap();
+            panic!("{target:?}, FUZZ_SEED={n} FUZZ_RUNS=1; the input is in artifacts/");
+        };
         *outcomes.entry(outcome).or_default() += 1;
         let longest = LONGEST.load(Ordering::Relaxed);
         assert!(longest <= MOST_MEMORY, "{target:?}, FUZZ_SEED={n}: {longest} bytes of memory");

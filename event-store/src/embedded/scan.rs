@@ -95,6 +95,10 @@ fn frame(
         Ok(records) => records,
         Err((offset, flaw)) => return Ok(Err((start + (FRAME_HEADER + offset) as u64, flaw))),
     };
+    // All of them before the first is indexed: a frame is taken whole or not at all.
+    if let Some((offset, _)) = records.iter().find(|(_, record)| stream(record).is_err()) {
+        return Ok(Err((start + (FRAME_HEADER + offset) as u64, NO_NAME)));
+    }
     for (offset, record) in records {
         let offset = start + (FRAME_HEADER + offset) as u64;
         if let Err(flaw) = push(&mut scan.index, offset, &record) {
@@ -114,10 +118,9 @@ pub(crate) fn is_frame(bytes: &[u8], segment: SegmentHeader, offset: u64) -> boo
 
 /// Indexes a record.
 pub(crate) fn push(index: &mut MemoryIndex, offset: u64, record: &Record<'_>) -> Result<(), Flaw> {
-    let stream = record.stream().parse::<StreamId>();
     index.push(&Indexed {
         offset: narrow(size(offset)),
-        stream: &stream.map_err(|_| "a record's stream has no valid name")?,
+        stream: &stream(record)?,
         revision: record.revision(),
         id: record.id(),
         kind: record.kind(),
@@ -125,6 +128,12 @@ pub(crate) fn push(index: &mut MemoryIndex, offset: u64, record: &Record<'_>) ->
         change: record.change(),
     });
     Ok(())
+}
+
+const NO_NAME: Flaw = "a record's stream has no valid name";
+
+fn stream(record: &Record<'_>) -> Result<StreamId, Flaw> {
+    record.stream().parse().map_err(|_| NO_NAME)
 }
 
 /// A frame's records with their offsets in its body; or where and what is wrong.
@@ -196,5 +205,46 @@ impl<'a> Window<'a> {
         }
         let from = size(offset - self.start);
         Ok(&self.buffer[from..from + length])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::embedded::format::encode_record;
+    use crate::embedded::vfs::{OpenMode, RealVfs, Vfs};
+    use crate::{NewEvent, Revision};
+
+    /// A segment of one frame, with an event for each of these streams.
+    fn segment(dir: &std::path::Path, streams: &[&str]) -> (Arc<dyn VfsFile>, SegmentHeader) {
+        let (header, mut body) = (SegmentHeader { first: 0, salt: 7 }, Vec::new());
+        for (name, n) in streams.iter().zip(0..) {
+            let (id, kind, data) = (Uuid::from_u128(n), "Tested".into(), "data".into());
+            let event = NewEvent { id, kind, data, metadata: "".into() };
+            let place = (u64::try_from(n).unwrap(), Revision(0));
+            encode_record(&mut body, (&StreamId::checked(name), &event), place, 1);
+        }
+        let frame = FrameHeader { body: body.len(), count: streams.len(), first: 0 };
+        let start = SEGMENT_HEADER as u64;
+        body.resize(frame.frame_len() - FRAME_HEADER, 0);
+        let bytes = [&header.encode()[..], &frame.encode(header.salt, start), &body].concat();
+        let file = RealVfs.open(&dir.join("segment"), OpenMode::Create).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        (file, header)
+    }
+
+    #[test]
+    fn a_frame_is_indexed_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, header) = segment(dir.path(), &["order-1", "order-2"]);
+        assert_eq!(scan(&file, header).unwrap().index.count(), 2);
+
+        let (file, header) = segment(dir.path(), &["order-1", "order-\0"]);
+        let scan = scan(&file, header).unwrap();
+
+        assert_eq!(scan.flaw.map(|(_, flaw)| flaw), Some(NO_NAME));
+        assert_eq!((scan.index.count(), scan.end), (0, SEGMENT_HEADER as u64));
     }
 }
