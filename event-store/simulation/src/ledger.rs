@@ -177,7 +177,7 @@ impl Ledger {
             });
         }
         ensure(expected.is(answer), expected.invariant(), || {
-            format!("{} was answered {answer:?}, not {expected:?}", summary(request))
+            format!("{} was answered {answer:?}, not {expected:?}", request.summary())
         })?;
         self.model.apply(&expected);
         Ok(())
@@ -269,15 +269,6 @@ fn reach(answer: &Result<Vec<Appended>, AppendError>, expected: &Answer) {
         (Err(_), Answer::Deleted(_)) => Reached::Ended,
         _ => return,
     });
-}
-
-fn summary(request: &Request) -> String {
-    let Request::Append(writes) = request else { return format!("{request:?}") };
-    let write = |write: &daybook_event_store::StreamWrite| {
-        let ids: Vec<_> = write.events.iter().map(|event| event.id.as_u64_pair().1).collect();
-        format!("{} {:?} {ids:?}", write.stream, write.expected)
-    };
-    writes.iter().map(write).collect::<Vec<_>>().join(", ")
 }
 
 /// No answer at all.

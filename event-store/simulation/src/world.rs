@@ -11,7 +11,7 @@ use crate::disk::{Disk, Faults};
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::{Circumstances, Ledger, unanswered};
-use crate::model::Wanted;
+use crate::model::{Request, Wanted};
 use crate::plan::{Act, Plan};
 use crate::readers::{Progress, Reader, Tail};
 use crate::recorder;
@@ -165,7 +165,10 @@ impl World {
             self.workload.borrow_mut().batch(&ledger.model, &self.plan, &mut random)
         };
         recorder::reached(Reached::Commit);
-        recorder::say(|| format!("commit {} appends", batch.len()));
+        recorder::say(|| {
+            let requests: Vec<_> = batch.iter().map(Request::summary).collect();
+            format!("commit {}", requests.join("; "))
+        });
         let expected = self.ledger.borrow_mut().begin(&batch);
         let was_off = self.disk().is_off();
         let (answers, faults) = self.act(|| engine.commit(&batch));

@@ -167,9 +167,14 @@ impl Upkeep {
         let settled = self.log.settled().last().map_or(0, |segment| segment.end());
         let runs = &snapshot.runs;
         let runs = &runs[..runs.partition_point(|run| run.positions.end <= settled)];
-        let segments: Vec<_> = runs.iter().map(|run| run.parts.len()).collect();
-        let due = &runs[runs::due(&segments)?];
-        due.iter().all(|run| !run.is_damaged()).then(|| due.to_vec())
+        // Between two runs there may be a segment that could not get one yet.
+        let mut neighbours = runs.chunk_by(|run, next| run.positions.end == next.positions.start);
+        let due = |runs: &[Arc<Run>]| {
+            let segments: Vec<_> = runs.iter().map(|run| run.parts.len()).collect();
+            let due = &runs[runs::due(&segments)?];
+            due.iter().all(|run| !run.is_damaged()).then(|| due.to_vec())
+        };
+        neighbours.find_map(due)
     }
 
     /// Shows runs in the place of others over the same segments, whose files are removed.

@@ -157,6 +157,20 @@ impl Model {
     }
 }
 
+impl Request {
+    /// What it asks for, on one line; ids by their numbers.
+    pub(crate) fn summary(&self) -> String {
+        let Self::Append(writes) = self else { return format!("{self:?}") };
+        let write = |write: &StreamWrite| {
+            let ids: Vec<_> = write.events.iter().map(|event| event.id.as_u64_pair().1).collect();
+            let said = write.events.first().filter(|event| &*event.kind == StreamMetadata::KIND);
+            let said = said.map(|event| String::from_utf8_lossy(&event.data)).unwrap_or_default();
+            format!("{} {:?} {ids:?} {said}", write.stream, write.expected)
+        };
+        writes.iter().map(write).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Answer {
     /// Whether the engine answered this.
     pub(crate) fn is(&self, answer: &Result<Vec<Appended>, AppendError>) -> bool {
