@@ -39,7 +39,7 @@ reached! {
     Recovery "recoveries",
     CrashInCommit "power failures within a commit",
     CrashInMaintenance "power failures within a background step",
-    CrashInOpening "power failures within a recovery",
+    CrashInOpening "power failures and kills within a recovery",
     Survived "recoveries with an unacknowledged commit that survived",
     Vanished "recoveries with an unacknowledged commit that did not",
     Torn "files with unsynced changes torn by a power failure",

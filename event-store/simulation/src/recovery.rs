@@ -131,7 +131,7 @@ impl World {
             if attempt >= STORMY_OPENINGS {
                 disk.set_weather(Weather::default());
                 disk.set_space(None);
-            } else if self.below(8) == 0 {
+            } else if self.below(6) == 0 {
                 disk.power_off_in(Some(self.below(30)));
             }
             // An attempt that fails later may have cut off what is damaged.
@@ -157,10 +157,16 @@ impl World {
         Ok(None)
     }
 
+    /// The power failed while the store was opened, or only the process was killed.
     fn crash_in_opening(&self) {
         recorder::reached(Reached::CrashInOpening);
         self.engine.take();
-        self.crash_disk();
+        if self.below(2) == 0 {
+            self.crash_disk();
+        } else {
+            recorder::say(|| "kill".into());
+            self.restart(self.disk().killed());
+        }
     }
 
     /// The store did not open: it may not for a fault, or for damage that it names.
