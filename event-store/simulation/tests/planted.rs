@@ -7,7 +7,7 @@ use daybook_event_store::planted::{Bug, plant};
 use daybook_event_store_simulation::{Invariant, Lie, run, tell};
 
 /// A bug that needs more seeds than this is not found.
-const MOST_SEEDS: u64 = 60_000;
+const MOST_SEEDS: u64 = 30_000;
 
 /// What is planted, on the thread that runs the seeds.
 #[derive(Debug, Clone, Copy)]

@@ -281,9 +281,6 @@ impl VfsFile for SimFile {
             state.change()?;
             state.may_fail(Fault::WriteError)?;
             recorder::note(&[length], || format!("    to {length}:"));
-            if lie::is_told(Lie::Cut) {
-                return Ok(());
-            }
             state.cut_damage(self.inode, at(length));
             state.inodes[self.inode].change(Change::Length(at(length)));
             Ok(())

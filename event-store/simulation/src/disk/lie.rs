@@ -9,8 +9,6 @@ pub enum Lie {
     FolderSync,
     /// Syncs of files that are to be renamed do nothing.
     SyncBeforeRename,
-    /// Cuts of files do nothing.
-    Cut,
 }
 
 impl Lie {
@@ -19,7 +17,6 @@ impl Lie {
         (Self::SegmentSync, "segments are not synced"),
         (Self::FolderSync, "folders are not synced"),
         (Self::SyncBeforeRename, "files are renamed before they are synced"),
-        (Self::Cut, "what was cut off a file is still there"),
     ];
 }
 
