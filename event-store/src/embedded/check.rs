@@ -298,8 +298,9 @@ fn finds(run: &Run, first: u64, index: &MemoryIndex, lists: &Lists) -> Result<bo
     for (key, at) in &lists.entries {
         let wanted = Candidate { segment: first, at: *at };
         let mut there = false;
-        for n in run.candidates(*key, &(first..first + 1), Io::Allowed)? {
-            there |= run.candidate(n, Io::Allowed)? == wanted;
+        let segments = first..first + 1;
+        for n in run.candidates(*key, &segments, Io::Allowed)? {
+            there |= run.candidate(n, &segments, Io::Allowed)? == wanted;
         }
         if !there {
             return Ok(false);

@@ -229,8 +229,11 @@ impl Opening<'_> {
         let path = self.folder.path(file.header.first);
         let scan = scan::scan(&file.opened.file, file.header);
         let scan = scan.map_err(OpenError::io("read", &path))?;
-        let is_whole = end == Some(file.header.first + scan.index.count() as u64);
-        if let Some((offset, flaw)) = scan.flaw.filter(|_| !is_whole) {
+        let its_end = file.header.first + scan.index.count() as u64;
+        let is_whole = end == Some(its_end);
+        let overlap = (scan.end, "it has events of the next segment");
+        let flaw = scan.flaw.or(end.is_some_and(|end| its_end > end).then_some(overlap));
+        if let Some((offset, flaw)) = flaw.filter(|_| !is_whole) {
             return Err(open::damaged(&path, offset, flaw).into());
         }
         file.length = scan.end;
@@ -260,6 +263,7 @@ impl Opening<'_> {
     ) -> Result<io::Result<SealedIndex>, Obstacle> {
         let Self { folder, closed, .. } = self;
         let first = file.header.first;
+        let index = index.filter(|index| index.is_of(memory.count() as u64, file.length));
         let known = index.and_then(|index| index.entries().ok().map(|entries| (index, entries)));
         let (index, entries) = if let Some(known) = known {
             known

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::bytes::{array, narrow, size, u16_at, u32_at, u64_at};
 use crate::lifetimes::{self, Lifetime};
 use crate::planted::{self, Bug};
-use crate::{NewEvent, Revision, StreamId};
+use crate::{NewEvent, Revision, StreamId, StreamMetadata};
 
 /// The format that this build writes, and the only one that it reads.
 pub(crate) const FORMAT: u32 = 2;
@@ -240,6 +240,9 @@ impl<'a> Record<'a> {
             || (u32_at(bytes, 0) != record_crc(bytes, position) && !planted::is(Bug::NoRecordCrc))
         {
             return Err("the checksum of a record is wrong");
+        }
+        if u64_at(bytes, 32) > StreamMetadata::DELETED.0 {
+            return Err("a record has a revision that no event comes to have");
         }
         let flags = u16_at(bytes, 46);
         if flags & !HUSK != 0 {

@@ -138,14 +138,23 @@ impl Snapshot {
             Direction::Forward => candidates.start + n as u64,
             Direction::Backward => candidates.end - 1 - n as u64,
         };
-        let part = |n: usize| self.candidate(run, nth(n), wish.list, io);
+        let part = |n: usize| self.candidate(run, (nth(n), &segments), wish.list, io);
         first_begun(size(count), part, |part| wish.begins_in(part.span))
     }
 
     /// The events of a list in a segment that may have it.
-    fn candidate(&self, run: &Run, n: u64, list: &List, io: Io) -> Result<Option<Part>, Fault> {
-        let candidate = run.candidate(n, io)?;
+    fn candidate(
+        &self,
+        run: &Run,
+        (n, segments): (u64, &Range<u64>),
+        list: &List,
+        io: Io,
+    ) -> Result<Option<Part>, Fault> {
+        let candidate = run.candidate(n, segments, io)?;
         let segment = Arc::clone(self.segment_at(candidate.segment));
+        if segment.first() != candidate.segment {
+            return Err(run.flaw("it has a segment that there is not"));
+        }
         if let Some(index) = segment.sealed_index() {
             let entry = index.entry(list, candidate.at, io)?;
             return Ok(entry.map(|entry| Part { span: entry.span, entry: Some(entry), segment }));
@@ -199,8 +208,9 @@ impl Snapshot {
             return Ok(Some(Part { segment: Arc::clone(segment), span, entry }));
         }
         let Some(run) = self.run_of(first) else { return Ok(None) };
-        for n in run.candidates(list.key(), &(first..first + 1), io)? {
-            if let Some(part) = self.candidate(run, n, list, io)? {
+        let segments = first..first + 1;
+        for n in run.candidates(list.key(), &segments, io)? {
+            if let Some(part) = self.candidate(run, (n, &segments), list, io)? {
                 return Ok(Some(part));
             }
         }

@@ -110,14 +110,15 @@ impl Upkeep {
                 None => return Ok(false),
             },
         };
-        let segment = snapshot.segment_at(run.parts[made.len()].first);
+        let next = made.last().map_or(run.positions.start, |made| made.positions.end);
+        let segment = snapshot.segment_at(next);
         let Some(index) = segment.sealed_index() else { return Ok(false) };
         let scan = self.read(segment)?;
         let (positions, digest) = (segment.first()..segment.end(), index.digest());
         let (ids, entries) = (scan.index.ids(), index.entries()?);
         let new = runs::write_segment(&self.folder, positions, digest, ids, &entries)?;
         made.push(Arc::new(new));
-        if made.len() < run.parts.len() {
+        if segment.end() < run.positions.end {
             self.split = Some((run, made));
         } else {
             tracing::warn!(run = ?run.positions, "made a damaged run anew");
@@ -135,7 +136,9 @@ impl Upkeep {
     /// The events of a segment, from its bytes.
     fn read(&mut self, segment: &Segment) -> io::Result<Scan> {
         let scan = scan::scan(&segment.file, segment.header)?;
-        let Some((offset, flaw)) = scan.flaw else { return Ok(scan) };
+        let same = scan.index.count() as u64 == segment.count();
+        let lacks = (!same).then_some((scan.end, "it does not have the events it had"));
+        let Some((offset, flaw)) = scan.flaw.or(lacks) else { return Ok(scan) };
         self.hopeless.insert(segment.first());
         let reason = format!("a segment is damaged too, at offset {offset}: {flaw}");
         Err(io::Error::new(io::ErrorKind::InvalidData, reason))

@@ -161,7 +161,8 @@ impl Blocks {
     /// What is said of bytes that are not as they were written.
     pub(crate) fn flaw(&self, at: u64, flaw: &str) -> Fault {
         self.damaged.store(true, Ordering::Relaxed);
-        let offset = at / PAYLOAD as u64 * BLOCK as u64;
+        // Where it is may be what is wrong.
+        let offset = at.min(self.length()) / PAYLOAD as u64 * BLOCK as u64;
         Fault::damaged(&self.name, offset, &format!("{flaw}; it is made anew from its segments"))
     }
 

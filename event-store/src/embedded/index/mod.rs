@@ -53,6 +53,12 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// A part of so many events, where there can be one.
+    fn new(first: u64, count: u64) -> Option<Self> {
+        let end = first.checked_add(count).filter(|end| *end < u64::MAX);
+        end.filter(|end| *end > first).map(|_| Self { first, count })
+    }
+
     pub(crate) fn last(self) -> u64 {
         self.first + self.count - 1
     }
@@ -95,7 +101,7 @@ impl Wanted {
                 start = start.max(end.saturating_sub(self.most));
             }
         }
-        Ok(start..end)
+        Ok(start.min(end)..end)
     }
 
     /// Turns what was found in ascending order to the direction of the read.
@@ -132,6 +138,14 @@ mod tests {
         let below = |bound| Ok::<_, Infallible>(numbers.partition_point(|n| *n < bound));
         let Ok(range) = wanted.range(10, numbers.len(), below);
         numbers[range].to_vec()
+    }
+
+    #[test]
+    fn a_part_has_events_whose_numbers_there_can_be() {
+        assert!(Span::new(0, 1).is_some() && Span::new(u64::MAX - 3, 2).is_some());
+        assert_eq!(Span::new(7, 0), None);
+        assert_eq!(Span::new(u64::MAX - 3, 3), None);
+        assert_eq!(Span::new(u64::MAX, 2), None);
     }
 
     #[test]

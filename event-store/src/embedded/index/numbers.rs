@@ -11,6 +11,8 @@ use crate::embedded::error::Fault;
 /// their first numbers and places.
 const CHUNK: usize = 128;
 const SKIP: usize = 8;
+/// Most bytes of a chunk.
+const MOST_BYTES: u64 = CHUNK as u64 * 5;
 
 /// Appends a list to a buffer. The numbers must ascend.
 pub(crate) fn encode(buffer: &mut Vec<u8>, numbers: &[u32]) {
@@ -50,8 +52,12 @@ fn pop(bytes: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
-/// All of a list of so many numbers; `None` where it is cut off.
+/// All of a list of so many numbers; `None` where it is cut off or does not ascend.
 pub(crate) fn decode(bytes: &[u8], count: usize) -> Option<Vec<u32>> {
+    if count > bytes.len() {
+        // No number takes less than a byte.
+        return None;
+    }
     let chunks = count.div_ceil(CHUNK).max(1);
     let (skips, mut rest) = bytes.split_at_checked((chunks - 1) * SKIP)?;
     let (mut numbers, mut before) = (Vec::with_capacity(count), 0_u32);
@@ -64,7 +70,12 @@ pub(crate) fn decode(bytes: &[u8], count: usize) -> Option<Vec<u32>> {
         }
         numbers.push(before);
     }
-    Some(numbers)
+    ascend(&numbers).then_some(numbers)
+}
+
+/// Whether no number comes again, and none is less than the one before.
+pub(crate) fn ascend(numbers: &[u32]) -> bool {
+    numbers.is_sorted_by(|a, b| a < b)
 }
 
 /// A list in a file.
@@ -116,7 +127,7 @@ impl Numbers {
         let (first, start) = self.skip(cursor, chunk)?;
         let last = (chunk + 1) * CHUNK >= self.count;
         let end = if last { self.bytes.end } else { self.skip(cursor, chunk + 1)?.1 };
-        let bytes = cursor.bytes(start..end)?;
+        let bytes = cursor.bytes(start..end.min(start + MOST_BYTES))?;
         let mut numbers = Vec::with_capacity(count);
         if chunk > 0 {
             numbers.push(first);
@@ -181,6 +192,13 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, &(0..100_000).map(|n| n * 3).collect::<Vec<_>>());
         assert!(bytes.len() < 108_000, "{}", bytes.len());
+    }
+
+    #[test]
+    fn a_list_that_does_not_ascend_or_is_too_short_is_refused() {
+        assert_eq!(decode(&[1, 1], 2), Some(vec![1, 2]));
+        assert_eq!(decode(&[1, 0], 2), None, "a number comes again");
+        assert_eq!(decode(&[1, 1], usize::MAX), None, "it is cut off");
     }
 
     proptest! {

@@ -57,6 +57,11 @@ impl Header {
         MAGIC.iter().copied().chain(bytes).collect()
     }
 
+    /// Where the trailer is, as far as it says what comes before it.
+    fn end(&self) -> Option<u64> {
+        self.count.checked_mul(4)?.checked_add(self.lists)?.checked_add(self.changes)
+    }
+
     fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes[..8] != *MAGIC || u64_at(bytes, 8) != VERSION {
             return None;
@@ -176,7 +181,10 @@ impl SealedIndex {
         let header = header.filter(|header| fits(header) || planted::is(Bug::StaleIndex));
         let header =
             header.ok_or_else(|| blocks.flaw(start, "it is the index of another segment"))?;
-        let changes = changes::decode(&blocks.load(start.saturating_sub(header.changes)..start)?);
+        if header.end() != Some(start) {
+            return Err(blocks.flaw(start, "its lengths do not add up"));
+        }
+        let changes = changes::decode(&blocks.load(start - header.changes..start)?);
         let changes =
             changes.ok_or_else(|| blocks.flaw(start, "a stream's lifetime is cut off"))?;
         Ok((Self { blocks, header }, changes))
@@ -238,6 +246,7 @@ impl SealedIndex {
             if List::is_stream(name) {
                 let (stream, first) = (StreamId::checked(name), Revision(span.first));
                 let numbers = numbers::decode(numbers, size(span.count))?;
+                numbers.last().filter(|last| u64::from(**last) < self.header.count)?;
                 streams.push(StreamNumbers { stream, first, numbers });
             }
             Some(())
@@ -252,6 +261,11 @@ impl SealedIndex {
 
     pub(crate) fn count(&self) -> u64 {
         self.header.count
+    }
+
+    /// Whether it is that of a segment of so many events and bytes.
+    pub(crate) fn is_of(&self, count: u64, length: u64) -> bool {
+        (self.header.count, self.header.length) == (count, length)
     }
 
     /// The bytes of the index file.
@@ -273,11 +287,19 @@ impl SealedIndex {
         self.blocks.is_damaged()
     }
 
-    /// The offsets of a range of events, and of the one after it if there is one.
+    /// The offsets of a range of events, and of the one after it if there is one: they ascend, and
+    /// are within the segment.
     pub(crate) fn offsets(&self, numbers: Range<u32>, io: Io) -> Result<Vec<u32>, Fault> {
         let mut offsets = Offsets::new(&self.blocks, self.header.count, io);
-        let numbers = u64::from(numbers.start)..=u64::from(numbers.end);
-        numbers.filter_map(|number| offsets.get(number).transpose()).collect()
+        let (start, end) = (u64::from(numbers.start), u64::from(numbers.end));
+        let offsets: Vec<_> = (start..=end)
+            .map_while(|number| offsets.get(number).transpose())
+            .collect::<Result<_, _>>()?;
+        let within = offsets.last().is_some_and(|last| u64::from(*last) < self.header.length);
+        if end <= self.header.count && within && numbers::ascend(&offsets) {
+            return Ok(offsets);
+        }
+        Err(self.blocks.flaw(start * 4, "its offsets do not ascend within the segment"))
     }
 
     /// The entry of a list at a place; `None` where another list is there.
@@ -291,7 +313,8 @@ impl SealedIndex {
             return Ok(None);
         }
         let (count, bytes) = (u32_at(&fixed, 10), u64::from(u32_at(&fixed, 14)));
-        let span = Span { first: u64_at(&fixed, 2), count: count.into() };
+        let span = Span::new(u64_at(&fixed, 2), count.into());
+        let span = span.ok_or_else(|| self.blocks.flaw(start, "a list has no such events"))?;
         let numbers = Numbers { bytes: name.end..name.end + bytes, count: count as usize };
         Ok(Some(Entry { span, numbers }))
     }
@@ -311,13 +334,22 @@ impl SealedIndex {
             bound => numbers.below(&mut cursor, bound),
         })?;
         let ordinals = span.first + range.start as u64..;
+        let flaw = |flaw| self.blocks.flaw(numbers.bytes.start, flaw);
         let numbers = numbers.get(&mut cursor, range)?;
+        // Whoever reads on begins after the last of them.
+        let within = numbers.iter().all(|number| wanted.window.contains(number));
+        if !within || !numbers::ascend(&numbers) {
+            return Err(flaw("a list does not ascend"));
+        }
         let mut offsets = Offsets::new(&self.blocks, self.header.count, io);
         let mut found = Vec::with_capacity(numbers.len());
-        for (ordinal, number) in ordinals.zip(numbers) {
+        for (ordinal, &number) in ordinals.zip(&numbers) {
             let offset = offsets.get(number.into())?;
-            let offset = offset.ok_or_else(|| self.blocks.flaw(0, "it lists an event too many"))?;
+            let offset = offset.ok_or_else(|| flaw("it lists an event too many"))?;
             let next = offsets.get(u64::from(number) + 1)?;
+            if u64::from(offset) >= next.map_or(self.header.length, u64::from) {
+                return Err(flaw("its offsets do not ascend within the segment"));
+            }
             found.push(Located { ordinal, number, offset, next });
         }
         Ok(wanted.in_order(found))
@@ -338,7 +370,7 @@ impl<'a> Raw<'a> {
         let (name, rest) = rest.split_at_checked(u16_at(fixed, 0).into())?;
         let (numbers, rest) = rest.split_at_checked(u32_at(fixed, 14) as usize)?;
         let name = std::str::from_utf8(name).ok()?;
-        let span = Span { first: u64_at(fixed, 2), count: u32_at(fixed, 10).into() };
+        let span = Span::new(u64_at(fixed, 2), u32_at(fixed, 10).into())?;
         Some((Self { name, span, numbers }, rest))
     }
 }

@@ -96,14 +96,19 @@ impl Run {
         let end = blocks.length();
         let start = end.saturating_sub(TRAILER as u64);
         let trailer = blocks.load(start..end)?;
-        let (summaries, fixed) = trailer.split_at(TABLES * table::SUMMARY.min(trailer.len()));
-        if fixed.len() < 40 || fixed[..8] != *MAGIC || u64_at(fixed, 8) != VERSION {
+        if trailer.len() < TRAILER {
+            return Err(blocks.flaw(start, "it is cut off"));
+        }
+        let (summaries, fixed) = trailer.split_at(TABLES * table::SUMMARY);
+        if fixed[..8] != *MAGIC || u64_at(fixed, 8) != VERSION {
             return Err(blocks.flaw(start, "it is not a run of this version"));
         }
         if (u64_at(fixed, 16)..u64_at(fixed, 24)) != positions {
             return Err(blocks.flaw(start, "it is the run of other segments"));
         }
-        let parts = blocks.load(start - u64_at(fixed, 32) * PART..start)?;
+        let parts = u64_at(fixed, 32).checked_mul(PART).and_then(|bytes| start.checked_sub(bytes));
+        let parts = parts.ok_or_else(|| blocks.flaw(start, "it has too many segments"))?;
+        let parts = blocks.load(parts..start)?;
         let part = |bytes: &[u8]| RunPart { first: u64_at(bytes, 0), digest: u64_at(bytes, 8) };
         let parts = parts.chunks(size(PART)).map(part).collect();
         let table = |n: usize| Table::open(&blocks, WIDTHS[n], &summaries[n * table::SUMMARY..]);
@@ -124,7 +129,11 @@ impl Run {
             if entry >> POSITION_BITS != Entry::from(key) {
                 break;
             }
-            positions.push(low_bits(entry));
+            let position = low_bits(entry);
+            if !self.positions.contains(&position) {
+                return Err(self.flaw("it has an id of another run's event"));
+            }
+            positions.push(position);
         }
         Ok(positions)
     }
@@ -144,13 +153,29 @@ impl Run {
         let mut cursor = self.blocks.cursor(io);
         let mut below = |segment| table.below(&mut cursor, list_entry(key, segment, 0));
         let end = segments.end.min((1 << POSITION_BITS) - 1);
-        Ok(below(segments.start)?..below(end)?)
+        let start = below(segments.start)?;
+        Ok(start..below(end)?.max(start))
     }
 
-    pub(crate) fn candidate(&self, n: u64, io: Io) -> Result<Candidate, Fault> {
+    /// One of the [`candidates`](Self::candidates) among the segments that begin at some positions.
+    pub(crate) fn candidate(
+        &self,
+        n: u64,
+        segments: &Range<u64>,
+        io: Io,
+    ) -> Result<Candidate, Fault> {
         let entry = self.tables[LISTS].entry(&mut self.blocks.cursor(io), n)?;
         let at = narrow(size(low_bits(entry) & u64::from(u32::MAX)));
-        Ok(Candidate { segment: low_bits(entry >> u32::BITS), at })
+        let segment = low_bits(entry >> u32::BITS);
+        if !segments.contains(&segment) {
+            return Err(self.flaw("its segments are not in order"));
+        }
+        Ok(Candidate { segment, at })
+    }
+
+    /// What is said of a run that is not as it was written.
+    pub(crate) fn flaw(&self, flaw: &str) -> Fault {
+        self.blocks.flaw(0, flaw)
     }
 
     /// Reads all of its file.

@@ -58,10 +58,17 @@ impl Table {
     /// Opens a table of entries of some width by what [`TableWriter::finish`] gave.
     pub(super) fn open(blocks: &Blocks, width: usize, summary: &[u8]) -> Result<Self, Fault> {
         let [at, count, keys, filter] = std::array::from_fn(|n| u64_at(summary, n * 8));
-        let fences_at = at + count * width as u64;
-        let filter_at = fences_at + fences(count, width);
+        let end = |start: u64, length: Option<u64>| {
+            let end = length.and_then(|length| start.checked_add(length));
+            end.ok_or_else(|| blocks.flaw(start, "a table is longer than its file"))
+        };
+        let fences_at = end(at, count.checked_mul(width as u64))?;
+        let filter_at = end(fences_at, Some(fences(count, width)))?;
         let fences = blocks.load(fences_at..filter_at)?.into();
-        let filter = KeyFilter::from_bytes(blocks.load(filter_at..filter_at + filter)?);
+        let filter = KeyFilter::from_bytes(blocks.load(filter_at..end(filter_at, Some(filter))?)?);
+        if keys > count || (keys == 0) != (count == 0) {
+            return Err(blocks.flaw(filter_at, "a table has other keys than entries"));
+        }
         let filter = filter.ok_or_else(|| blocks.flaw(filter_at, "it has no filter"))?;
         Ok(Self { at, width, count, keys, fences, filter })
     }

@@ -47,7 +47,7 @@ fn merged(folder: &Folder, inputs: &[Arc<Run>]) -> Arc<Run> {
 
 fn candidates(run: &Run, key: u64, segments: Range<u64>) -> Vec<Candidate> {
     let places = run.candidates(key, &segments, Io::Allowed).unwrap();
-    places.map(|n| run.candidate(n, Io::Allowed).unwrap()).collect()
+    places.map(|n| run.candidate(n, &segments, Io::Allowed).unwrap()).collect()
 }
 
 /// Checks that runs tell what the segments hold: the first position and the lists of each.
