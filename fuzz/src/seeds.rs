@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use uuid::Uuid;
 
 use crate::disk::{Disk, FOLDER, Files};
-use crate::{Target, options};
+use crate::{COMPRESSED, Target, options};
 
 /// The files of a store that was closed, with what its target is about.
 pub fn seed(target: Target) -> Files {
@@ -45,8 +45,11 @@ fn open(disk: &Disk, compress: bool) -> EmbeddedStore {
 
 fn compress(disk: &Disk) {
     let store = open(disk, true);
-    let first = Target::Compressed.file().unwrap();
-    while !disk.files()[first].starts_with(b"DAYBOOKZ") {
+    let is_plain = |(name, file): &(&String, &Vec<u8>)| {
+        name.ends_with(".log") && !file.starts_with(COMPRESSED)
+    };
+    // All but the last segment: the seed is always the same.
+    while disk.files().iter().filter(is_plain).count() > 1 {
         std::thread::yield_now();
     }
     store.close();

@@ -129,7 +129,6 @@ fn a_last_segment_of_any_bytes_is_recovered_or_refused() {
 }
 
 #[test]
-#[ignore = "an index whose checksums are right is trusted"]
 fn an_index_of_any_bytes_is_made_anew_or_reported() {
     run(Target::Index);
 }
@@ -140,7 +139,6 @@ fn a_compressed_segment_of_any_bytes_is_read_or_reported() {
 }
 
 #[test]
-#[ignore = "an index whose checksums are right is trusted"]
 fn a_folder_of_any_bytes_is_recovered_or_refused() {
     run(Target::Folder);
 }
