@@ -126,7 +126,7 @@ async fn probe(dir: &Path) {
     let start = Instant::now();
     let store = open(dir);
     let stats = store.stats();
-    println!("opened {} events in {:.0?}", stats.events, start.elapsed());
+    println!("opened {} events in {:.2?}", stats.events, start.elapsed());
     println!("resident memory: {} MiB", resident_kib() >> 10);
     let streams = usize::try_from(stats.events).unwrap() / LENGTH;
     // In no order that the disk knows.
