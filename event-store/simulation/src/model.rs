@@ -103,6 +103,11 @@ impl Model {
         self.settle();
     }
 
+    /// Whether events may have been dropped.
+    pub(crate) fn is_scavenged(&self) -> bool {
+        self.scavenged
+    }
+
     /// Notes which events a scavenge that runs may drop.
     pub(crate) fn settle(&mut self) {
         if !self.scavenged {

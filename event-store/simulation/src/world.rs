@@ -14,8 +14,8 @@ use crate::ledger::{Circumstances, Ledger, unanswered};
 use crate::model::{Request, Wanted};
 use crate::plan::{Act, Plan};
 use crate::readers::{Progress, Reader, Tail};
-use crate::recorder;
 use crate::workload::{self, Workload};
+use crate::{frames, recorder};
 
 /// Most actors within one another's I/O.
 const DEEPEST: u32 = 3;
@@ -306,7 +306,14 @@ impl World {
     fn damage(&self) -> Check {
         // Of a commit that may not be there one could not tell what damage did.
         if !self.ledger.borrow().stopped {
-            self.disk().damage();
+            let disk = self.disk();
+            disk.damage();
+            // What a scavenge dropped by the word of a last frame does not come back with the loss
+            // of that frame: the model does not follow it there.
+            if self.ledger.borrow().model.is_scavenged() && frames::excused(&disk).is_some() {
+                recorder::say(|| "which is taken back".into());
+                disk.repair();
+            }
         }
         match self.below(3) {
             0 => self.kill(),
