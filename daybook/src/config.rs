@@ -46,6 +46,12 @@ pub(crate) struct Settings {
     /// Address of a payment provider's API; the simulated provider in the box if not given
     #[arg(long, global = true, env = "DAYBOOK_PAYMENT_PROVIDER", value_name = "URL")]
     payment_provider: Option<String>,
+    /// Whether to compress segments of the event store once they are full [default: false]
+    #[arg(long, global = true, env = "DAYBOOK_STORE_COMPRESS", value_name = "BOOL")]
+    store_compress: Option<bool>,
+    /// Hours between two scavenges of the event store by `serve`; 0 for none [default: 24]
+    #[arg(long, global = true, env = "DAYBOOK_STORE_SCAVENGE_HOURS", value_name = "N")]
+    store_scavenge_hours: Option<u32>,
     /// What to log, such as `debug` or `warn,daybook_command_side=debug` [default: info for servers, warn for tools]
     #[arg(long, global = true, env = "DAYBOOK_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -64,6 +70,9 @@ pub(crate) struct Config {
     /// The address to listen on, if it is not the command's own default.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
+    pub(crate) store_compress: bool,
+    /// The time between two scavenges, if there are any.
+    pub(crate) scavenge_interval: Option<Duration>,
     pub(crate) log: Option<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) shutdown: Duration,
@@ -77,10 +86,14 @@ impl Settings {
             None if Path::new(DEFAULT_FILE).exists() => Self::read(Path::new(DEFAULT_FILE))?,
             None => Self::default(),
         };
+        let scavenge_hours = self.store_scavenge_hours.or(file.store_scavenge_hours).unwrap_or(24);
         Ok(Config {
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| "daybook-data".into()),
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
+            store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
+            scavenge_interval: (scavenge_hours > 0)
+                .then(|| Duration::from_hours(scavenge_hours.into())),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             shutdown: Duration::from_secs(

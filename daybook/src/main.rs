@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod demo;
 mod events;
+mod housekeeping;
 mod import;
 mod platform;
 mod processes;

@@ -14,6 +14,7 @@ use futures::future;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::housekeeping;
 use crate::processes::Processes;
 
 /// How long the read models may stand still before nobody waits for them any more.
@@ -45,7 +46,7 @@ impl Layout<'_> {
 
 /// Opens the event store of the data folder, which no other process may be using.
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
-    open(&Layout(config).events())
+    open(&Layout(config).events(), config)
 }
 
 /// Opens the event store of the data folder to read it only, whoever else is using it.
@@ -65,11 +66,12 @@ fn look_at(folder: &Path) -> anyhow::Result<Store> {
 
 /// Opens the books of the simulated payment provider.
 pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Store> {
-    open(&Layout(config).ledger())
+    open(&Layout(config).ledger(), config)
 }
 
-fn open(folder: &Path) -> anyhow::Result<Store> {
-    Store::embedded(folder, &EmbeddedOptions::default())
+fn open(folder: &Path, config: &Config) -> anyhow::Result<Store> {
+    let options = EmbeddedOptions { compress: config.store_compress, ..EmbeddedOptions::default() };
+    Store::embedded(folder, &options)
         .with_context(|| format!("cannot open the event store in {}", folder.display()))
 }
 
@@ -114,6 +116,7 @@ impl Platform {
         let catalog = CatalogOptions::new(layout.catalog());
         let catalog = Catalog::start(store.clone(), catalog, projecting.clone()).await?;
         let processes = Processes::start(&commands, &provider, &deciding);
+        housekeeping::start(&store, config.scavenge_interval, &deciding);
         Ok(Self {
             store,
             commands,

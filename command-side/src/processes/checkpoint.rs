@@ -1,14 +1,21 @@
+use std::num::NonZeroU64;
+
 use daybook_domain::values::OrderId;
 use daybook_event_schemas::runtime::{CheckpointRecord, Timer};
 use daybook_event_schemas::{Actor, Envelope, Metadata, ProcessForm, open, seal};
 use daybook_event_store::{
     AppendError, Direction, EventStore, Expected, Position, Revision, Store, StreamId,
+    StreamMetadata,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::ProcessError;
 use super::timers::Timers;
+
+/// Events of checkpoints that are kept: those of the last one, however many timers it has, and
+/// some before it for people to look at.
+const KEPT: NonZeroU64 = NonZeroU64::MIN.saturating_add(999);
 
 /// Timers of one event, so that none becomes too large.
 const CHUNK: usize = 2_000;
@@ -51,6 +58,20 @@ impl Checkpoint {
             }
         }
         Ok((checkpoint, timers))
+    }
+
+    /// Lets the store drop old checkpoints, unless somebody has said how long they are kept.
+    pub(super) async fn bound(&self, store: &Store) -> Result<(), ProcessError> {
+        if store.metadata(&self.stream).await?.is_some() {
+            return Ok(());
+        }
+        let metadata = StreamMetadata { max_count: Some(KEPT), ..StreamMetadata::default() };
+        let said = store.set_metadata(&self.stream, Expected::NoStream, &metadata, Uuid::now_v7());
+        match said.await {
+            // Somebody was first.
+            Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes a checkpoint.

@@ -69,6 +69,7 @@ impl<P: Process> Worker<P> {
         let store = sender.commands.store().clone();
         let actor = Actor(format!("process:{}", P::NAME).into());
         let (mut checkpoint, timers) = Checkpoint::load::<P>(&store).await?;
+        checkpoint.bound(&store).await?;
         if let Some(position) = checkpoint.position {
             // Whoever else is at work finds out by this.
             checkpoint.save(&store, position, &timers, &actor).await?;
