@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use daybook_observability::LogOptions;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::{Cli, Command, Import};
 use crate::config::{Config, LogFormat};
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = cli.settings.resolve(cli.config.as_deref())?;
     daybook_observability::init(&log_options(&config, &cli.command))?;
+    allow_many_files();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(run(cli.command, &config))
 }
@@ -61,6 +63,15 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), name, &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// A large event store has more files open than what a process may have by default.
+fn allow_many_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limits.maximum, ..limits };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
