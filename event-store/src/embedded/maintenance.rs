@@ -13,7 +13,6 @@ use super::open::Folder;
 use super::options::EmbeddedOptions;
 use super::queue::Queue;
 use super::scavenge::{Scavenger, Scavenges};
-use super::segment::Segment;
 use super::upkeep::Upkeep;
 
 /// How many closed segments may wait for their indexes before the writer waits for them: until
@@ -108,8 +107,9 @@ impl Maintenance {
     }
 }
 
-fn unsealed(log: &Log) -> Vec<Arc<Segment>> {
-    log.segments().iter().filter(|segment| segment.is_unsealed()).cloned().collect()
+/// How many closed segments wait for their indexes.
+fn unsealed(log: &Log) -> usize {
+    log.segments().iter().filter(|segment| segment.is_unsealed()).count()
 }
 
 /// What the writer, the background work and whoever closes the store tell each other.
@@ -150,7 +150,7 @@ impl Bell {
         let mut state = self.state.lock();
         state.rung = true;
         self.changed.notify_all();
-        while unsealed(log).len() > self.most_unsealed && !state.failing && !state.closing {
+        while unsealed(log) > self.most_unsealed && !state.failing && !state.closing {
             self.changed.wait(&mut state);
         }
     }
