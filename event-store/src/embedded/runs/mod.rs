@@ -67,7 +67,7 @@ pub(crate) struct Run {
     tables: [Table; TABLES],
 }
 
-/// A segment of a run: its first position, and the [digest](Lists::digest) of its index.
+/// A segment of a run: its first position, and the [digest](super::index::SealedIndex::digest) of its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunPart {
     pub(crate) first: u64,
