@@ -66,6 +66,7 @@ fn measure_whole(c: &mut Criterion, event: &StockEvent) {
         kind: sealed.kind,
         data: sealed.data,
         metadata: sealed.metadata,
+        is_json: true,
     };
     c.bench_function("StockReserved with metadata/seal", |b| {
         b.iter(|| seal(id, black_box(event), &metadata));

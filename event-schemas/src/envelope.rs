@@ -70,7 +70,7 @@ pub fn seal<E: Contract>(id: Uuid, event: &E, metadata: &Metadata) -> NewEvent {
     let wire = event.encode();
     let metadata = Metadata { schema_version: wire.version, ..metadata.clone() };
     let metadata = write_json(&metadata).into();
-    NewEvent { id, kind: wire.kind.into(), data: wire.data.into(), metadata }
+    NewEvent { id, kind: wire.kind.into(), data: wire.data.into(), metadata, is_json: true }
 }
 
 /// Reads a recorded event for a reader that may skip what does not concern it. `None`: its type is

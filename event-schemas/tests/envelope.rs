@@ -36,6 +36,7 @@ fn recorded(event: NewEvent) -> Recorded {
         kind: event.kind,
         data: event.data,
         metadata: event.metadata,
+        is_json: true,
     }
 }
 

@@ -63,7 +63,13 @@ fn event(position: usize) -> NewEvent {
         format!("Happened{}", position % 12)
     };
     let data = format!("{position:024}");
-    NewEvent { id: Uuid::now_v7(), kind: kind.into(), data: data.into(), metadata: "".into() }
+    NewEvent {
+        id: Uuid::now_v7(),
+        kind: kind.into(),
+        data: data.into(),
+        metadata: "".into(),
+        is_json: true,
+    }
 }
 
 /// Writes batches: an event for each of the streams that began with the last batches, and one for
@@ -194,8 +200,13 @@ async fn ids(store: &EmbeddedStore, streams: impl Iterator<Item = StreamId>) {
         known.push(last.unwrap().unwrap());
     }
     let repeats = timed(known.into_iter(), async |known| {
-        let event =
-            NewEvent { id: known.id, kind: known.kind, data: known.data, metadata: known.metadata };
+        let event = NewEvent {
+            id: known.id,
+            kind: known.kind,
+            data: known.data,
+            metadata: known.metadata,
+            is_json: true,
+        };
         let repeated = store.append(&known.stream, Expected::Any, vec![event]).await.unwrap();
         assert_eq!(repeated.position, known.position);
     });

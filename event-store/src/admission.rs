@@ -248,7 +248,13 @@ fn tombstone(
 ) -> Result<Admission, AppendError> {
     let first = next(expected(history, &stream, expectation)?.0);
     let id = own_id(history, &stream, first, &[])?;
-    let event = NewEvent { id, kind: TOMBSTONE.into(), data: Bytes::new(), metadata: Bytes::new() };
+    let event = NewEvent {
+        id,
+        kind: TOMBSTONE.into(),
+        data: Bytes::new(),
+        metadata: Bytes::new(),
+        is_json: true,
+    };
     let write = Write { stream, first, events: vec![event] };
     Ok(Admission::Fresh { writes: vec![write], answers: 1 })
 }
@@ -269,7 +275,7 @@ fn truncated(
     let first = next(last.map(|last| last.revision));
     let (kind, data) = (StreamMetadata::KIND.into(), said.encode().into());
     let id = own_id(history, &stream, first, beside)?;
-    let event = NewEvent { id, kind, data, metadata: Bytes::new() };
+    let event = NewEvent { id, kind, data, metadata: Bytes::new(), is_json: true };
     Ok(Write { stream, first, events: vec![event] })
 }
 

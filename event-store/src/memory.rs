@@ -105,7 +105,7 @@ impl MemoryStore {
 impl Log {
     fn push(&mut self, write: Write, now: i64) -> Appended {
         let places = self.streams.entry(write.stream.clone()).or_default();
-        for NewEvent { id, kind, data, metadata } in write.events {
+        for NewEvent { id, kind, data, metadata, is_json } in write.events {
             let at = self.events.len();
             let revision = Revision(places.len() as u64);
             let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
@@ -125,6 +125,7 @@ impl Log {
                 kind,
                 data,
                 metadata,
+                is_json,
             });
         }
         let (revision, position) = (places.len() as u64 - 1, self.events.len() as u64 - 1);
@@ -294,6 +295,21 @@ impl EventStore for MemoryStore {
         let mut range = next_index(after).min(end)..end;
         flatten(std::iter::from_fn(move || {
             (!range.is_empty()).then(|| Ok(log.read().scan(&mut range, &filter)))
+        }))
+    }
+
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let log = Arc::clone(&self.log);
+        let length = log.read().events.len();
+        let mut end = before.map_or(length, |p| usize::try_from(p.0).unwrap_or(length).min(length));
+        flatten(std::iter::from_fn(move || {
+            let chunk = end.saturating_sub(CHUNK)..end;
+            end = chunk.start;
+            let events = |log: &Log| log.events[chunk.clone()].iter().rev().cloned().collect();
+            (!chunk.is_empty()).then(|| Ok(events(&log.read())))
         }))
     }
 

@@ -70,6 +70,8 @@ pub struct NewEvent {
     pub data: Bytes,
     /// What is to be said about the payload.
     pub metadata: Bytes,
+    /// Whether the payload is JSON, as readers are told; the store does not look.
+    pub is_json: bool,
 }
 
 /// An event as it stands in the store.
@@ -92,6 +94,8 @@ pub struct Recorded {
     pub data: Bytes,
     /// What was said about the payload.
     pub metadata: Bytes,
+    /// Whether the payload is said to be JSON.
+    pub is_json: bool,
 }
 
 /// Where an append ended up. For a repeated append, where it ended up the first time.
@@ -371,6 +375,14 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         filter: Filter,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
 
+    /// Reads all events before a position (exclusive; all of them, where none is given), newest
+    /// first, as they stand now. Events that their stream's readers do not see any more may be
+    /// among them.
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
+
     /// Follows all matching events after a position: those that are there, then those that come,
     /// each once and in order. Ends only with the store. After a position past the head it waits
     /// for the head to pass it.
@@ -445,6 +457,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
             kind: StreamMetadata::KIND.into(),
             data: metadata.encode().into(),
             metadata: Bytes::new(),
+            is_json: true,
         };
         let stream = stream.metadata_stream().ok_or_else(|| stream.clone());
         async move {

@@ -124,6 +124,17 @@ impl EventStore for Store {
         events
     }
 
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let events: BoxStream<'static, _> = match self {
+            Self::Memory(store) => store.read_all_backward(before).boxed(),
+            Self::Embedded(store) => store.read_all_backward(before).boxed(),
+        };
+        events
+    }
+
     fn tail(
         &self,
         after: Option<Position>,

@@ -170,6 +170,7 @@ fn append(store: &EmbeddedStore, stream: &StreamId) -> Result<(), AppendError> {
         kind: "Appended".into(),
         data: "after".into(),
         metadata: "".into(),
+        is_json: true,
     };
     block_on(store.append(stream, Expected::Any, vec![event])).map(drop)
 }

@@ -62,6 +62,7 @@ fn append(store: &EmbeddedStore, n: u128) {
         kind: ["Even", "Odd"][usize::from(id % 2 == 1)].into(),
         data: format!("{n}-").repeat(20 + n as usize % 50).into(),
         metadata: format!("about {n}").into(),
+        is_json: true,
     };
     let write = |share: u128| StreamWrite {
         stream: StreamId::new("order", (n + share) % 3 + 1).unwrap(),

@@ -233,6 +233,7 @@ mod tests {
             kind: event.kind,
             data: event.data,
             metadata: event.metadata,
+            is_json: true,
         }
     }
 

@@ -234,6 +234,7 @@ async fn a_graceful_stop_keeps_how_far_it_came_without_products() {
         kind: "Other".into(),
         data: "{}".into(),
         metadata: "{}".into(),
+        is_json: true,
     };
     let last = shop.write("other-1".parse().unwrap(), other).await;
     running.reaches(last).await;

@@ -268,7 +268,8 @@ async fn a_stream_with_an_unreadable_event_is_reported() {
     let store = Store::memory();
     let (id, stream) = (Uuid::now_v7(), StreamId::new("hall", "a").unwrap());
     let data = "?".into();
-    let event = NewEvent { id, kind: "HallOpened".into(), data, metadata: "{}".into() };
+    let event =
+        NewEvent { id, kind: "HallOpened".into(), data, metadata: "{}".into(), is_json: true };
     store.append(&stream, Expected::NoStream, vec![event]).await.unwrap();
 
     let answer = Commands::new(store).handle::<Hall>("a", take("bob"), &context()).await;

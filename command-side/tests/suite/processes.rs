@@ -404,7 +404,7 @@ async fn an_event_that_makes_no_sense_stops_the_process() {
     let mut shop = Shop::given(&[]).await;
     let (id, stream) = (Uuid::now_v7(), StreamId::new("order", Uuid::nil()).unwrap());
     let (kind, data, metadata) = ("OrderPlaced".into(), "{}".into(), "{}".into());
-    let event = NewEvent { id, kind, data, metadata };
+    let event = NewEvent { id, kind, data, metadata, is_json: true };
     shop.store.append(&stream, Expected::NoStream, vec![event]).await.unwrap();
 
     let stopped = shop.start().checkout.join().await;

@@ -87,7 +87,13 @@ async fn store_alone(config: &Config, folder: &Path) -> anyhow::Result<f64> {
 fn writes(events: Vec<Recorded>) -> Vec<StreamWrite> {
     let mut streams: BTreeMap<StreamId, Vec<NewEvent>> = BTreeMap::new();
     for Recorded { stream, id, kind, data, metadata, .. } in events {
-        streams.entry(stream).or_default().push(NewEvent { id, kind, data, metadata });
+        streams.entry(stream).or_default().push(NewEvent {
+            id,
+            kind,
+            data,
+            metadata,
+            is_json: true,
+        });
     }
     let write = |(stream, events)| StreamWrite { stream, expected: Expected::Any, events };
     streams.into_iter().map(write).collect()

@@ -140,6 +140,7 @@ mod tests {
             kind: "Placed".into(),
             data: data.to_owned().into(),
             metadata: metadata.to_vec().into(),
+            is_json: true,
         };
         let mut line = Vec::new();
         write(&mut line, &Salvaged::Event { event, scavenged: false, unfinished: false }).unwrap();

@@ -53,6 +53,7 @@ fn events(count: usize) -> Vec<NewEvent> {
         kind: Arc::clone(&KIND),
         data: vec![7; PAYLOAD].into(),
         metadata: "".into(),
+        is_json: true,
     };
     (first..first + count as u64).map(event).collect()
 }

@@ -116,6 +116,7 @@ mod tests {
             kind: "Happened".into(),
             data: Bytes::from_static(&[7; 900]),
             metadata: Bytes::new(),
+            is_json: true,
         };
         let stream = StreamId::new("order", Uuid::now_v7()).unwrap();
         store.append(&stream, Expected::Any, (0..count).map(event).collect()).await.unwrap();

@@ -34,6 +34,7 @@ impl Payloads {
             kind: "LinePriced".into(),
             data: payload(turn * count + n),
             metadata: Bytes::new(),
+            is_json: true,
         };
         (0..count).map(event).collect()
     }

@@ -46,7 +46,7 @@ fn stream(name: &str) -> StreamId {
 
 fn event(text: &str) -> NewEvent {
     let (data, metadata) = (Bytes::from(text.to_owned()), Bytes::from_static(b"about it"));
-    NewEvent { id: Uuid::now_v7(), kind: "Happened".into(), data, metadata }
+    NewEvent { id: Uuid::now_v7(), kind: "Happened".into(), data, metadata, is_json: true }
 }
 
 /// Stream, revision, position, and all that was in the event.
@@ -58,7 +58,7 @@ async fn seen(engine: &impl Engine, select: Select<'_>) -> Vec<Seen> {
         assert!(view.recorded_at > 1_577_836_800_000_000, "recorded long ago: {view:?}");
         let (data, metadata) =
             (Bytes::copy_from_slice(view.data), Bytes::copy_from_slice(view.metadata));
-        let event = NewEvent { id: view.id, kind: view.kind.into(), data, metadata };
+        let event = NewEvent { id: view.id, kind: view.kind.into(), data, metadata, is_json: true };
         seen.push((view.stream.to_owned(), view.revision, view.position, event));
     };
     engine.reader().unwrap().read(select, visit).await.unwrap();

@@ -78,6 +78,7 @@ impl Block {
             kind: Arc::clone(&event.kind),
             data: event.data.clone(),
             metadata: event.metadata.clone(),
+            is_json: event.is_json,
         })
     }
 
@@ -118,6 +119,7 @@ impl BlockBuilder {
             kind: self.kind(record.kind()),
             data,
             metadata,
+            is_json: record.is_json(),
         };
         self.block.events.push(event);
     }

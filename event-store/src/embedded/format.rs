@@ -27,6 +27,8 @@ pub(crate) const RECORD_HEADER: usize = 48;
 pub(crate) const MIN_RECORD: usize = RECORD_HEADER + 1;
 /// The flag of a [husk](encode_husk).
 const HUSK: u16 = 1;
+/// The flag of an event whose payload is JSON.
+const JSON: u16 = 2;
 
 /// What is wrong with bytes.
 pub(crate) type Flaw = &'static str;
@@ -126,9 +128,10 @@ pub(crate) fn encode_record(
     (position, revision): (u64, Revision),
     recorded_at: i64,
 ) {
-    let NewEvent { id, kind, data, metadata } = event;
+    let NewEvent { id, kind, data, metadata, is_json } = event;
     let names = [stream.as_str(), kind];
-    let fields = Fields { recorded_at, id: *id, revision, names, flags: 0 };
+    let flags = if *is_json { JSON } else { 0 };
+    let fields = Fields { recorded_at, id: *id, revision, names, flags };
     fields.encode(buffer, position, [metadata, data]);
 }
 
@@ -142,7 +145,7 @@ pub(crate) fn encode_husk(buffer: &mut Vec<u8>, record: &Record<'_>, position: u
         id: if forgotten { Uuid::from_u128(position.into()) } else { record.id() },
         revision: record.revision(),
         names: [record.stream, record.kind],
-        flags: HUSK,
+        flags: HUSK | record.flags() & JSON,
     };
     fields.encode(buffer, position, [&[], &[]]);
 }
@@ -154,7 +157,7 @@ pub(crate) fn encode_moved(buffer: &mut Vec<u8>, record: &Record<'_>, position: 
         id: record.id(),
         revision: Revision(record.revision().0 + 1),
         names: [record.stream, record.kind],
-        flags: 0,
+        flags: record.flags(),
     };
     fields.encode(buffer, position, [&[], &[]]);
 }
@@ -245,7 +248,7 @@ impl<'a> Record<'a> {
             return Err("a record has a revision that no event comes to have");
         }
         let flags = u16_at(bytes, 46);
-        if flags & !HUSK != 0 {
+        if flags & !(HUSK | JSON) != 0 {
             return Err("a record has flags that this build does not know");
         }
         let kind = RECORD_HEADER + usize::from(bytes[44]);
@@ -278,7 +281,16 @@ impl<'a> Record<'a> {
 
     /// Whether the event was dropped: readers pass it over.
     pub(crate) fn is_husk(&self) -> bool {
-        u16_at(self.bytes, 46) & HUSK != 0
+        self.flags() & HUSK != 0
+    }
+
+    /// Whether the payload is, or was, JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.flags() & JSON != 0
+    }
+
+    fn flags(&self) -> u16 {
+        u16_at(self.bytes, 46)
     }
 
     pub(crate) fn recorded_at(&self) -> i64 {
@@ -330,6 +342,7 @@ mod tests {
             kind: "Placed".into(),
             data: "the payload".into(),
             metadata: "about it".into(),
+            is_json: true,
         };
         let mut bytes = Vec::new();
         encode_record(&mut bytes, (&stream, &event), AT, 99);
@@ -350,6 +363,7 @@ mod tests {
             (Record::decode(&bytes, 7).unwrap(), Record::decode(&husk, 7).unwrap());
 
         assert!(husk.is_husk() && !record.is_husk());
+        assert!(husk.is_json() && record.is_json());
         assert_eq!(husk.length(), record.length() - "the payloadabout it".len());
         let known = |r: &Record<'_>| (r.recorded_at(), r.id(), r.revision());
         assert_eq!(known(&husk), known(&record));
@@ -372,7 +386,7 @@ mod tests {
             bytes[..4].copy_from_slice(&crc.to_le_bytes());
             Record::decode(&bytes, 7).map(|_| ()).unwrap_err()
         };
-        assert!(flagged(2).contains("flags"));
+        assert!(flagged(4).contains("flags"));
         assert!(flagged(1).contains("dropped"), "a husk with a payload");
     }
 

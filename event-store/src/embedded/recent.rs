@@ -72,6 +72,7 @@ mod tests {
             kind: "Kept".into(),
             data: vec![0; bytes].into(),
             metadata: "".into(),
+            is_json: true,
         }
     }
 

@@ -152,5 +152,6 @@ fn recorded(record: &Record<'_>, position: u64) -> Option<Recorded> {
         kind: record.kind().into(),
         data,
         metadata,
+        is_json: record.is_json(),
     })
 }

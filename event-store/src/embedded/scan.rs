@@ -222,7 +222,7 @@ mod tests {
         let (header, mut body) = (SegmentHeader { first: 0, salt: 7 }, Vec::new());
         for (name, n) in streams.iter().zip(0..) {
             let (id, kind, data) = (Uuid::from_u128(n), "Tested".into(), "data".into());
-            let event = NewEvent { id, kind, data, metadata: "".into() };
+            let event = NewEvent { id, kind, data, metadata: "".into(), is_json: true };
             let place = (u64::try_from(n).unwrap(), Revision(0));
             encode_record(&mut body, (&StreamId::checked(name), &event), place, 1);
         }

@@ -73,6 +73,7 @@ mod tests {
             kind: "Tested".into(),
             data: vec![b'x'; 3_000].into(),
             metadata: "".into(),
+            is_json: true,
         };
 
         for n in 0..3 {

@@ -28,6 +28,9 @@ use crate::{
     Tailed,
 };
 
+/// How many positions a backward read of all events turns around at a time.
+const BACKWARD: u64 = 256;
+
 /// An event store in a folder, for one process.
 ///
 /// It closes when it is told to, or when its last handle is dropped.
@@ -380,6 +383,32 @@ impl EventStore for EmbeddedStore {
             }
             let (events, scan) = step(&log, scan, Log::scan).await?;
             Ok(Some((events, (log, scan))))
+        }))
+    }
+
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let (end, filter) = (self.events(), Arc::new(Filter::all()));
+        let end = before.map_or(end, |position| position.0.min(end));
+        let state = (Arc::clone(&self.inner.log), end);
+        Items::of(stream::try_unfold(state, move |(log, end)| {
+            let window = end.saturating_sub(BACKWARD)..end;
+            let (first, filter) = (window.start, Arc::clone(&filter));
+            async move {
+                if window.is_empty() {
+                    return Ok(None);
+                }
+                let (mut scan, mut chunk) = (Scan { window, filter }, Vec::new());
+                while !scan.window.is_empty() {
+                    let (events, rest) = step(&log, scan, Log::scan).await?;
+                    chunk.extend(events);
+                    scan = rest;
+                }
+                chunk.reverse();
+                Ok(Some((chunk.into_iter(), (log, first))))
+            }
         }))
     }
 

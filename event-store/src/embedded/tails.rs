@@ -364,6 +364,7 @@ mod tests {
             kind: kind.into(),
             data: "".into(),
             metadata: "".into(),
+            is_json: true,
         }
     }
 

@@ -161,9 +161,10 @@ impl Writer {
             lifetimes::take(&mut staged.changes, of, lifetime);
         }
         let stream = stream.clone();
-        let NewEvent { id, kind, data, metadata } = event;
+        let NewEvent { id, kind, data, metadata, is_json } = event;
         staged.ids.insert(id, Place { stream: stream.clone(), revision, position });
-        let event = Recorded { stream, revision, position, recorded_at, id, kind, data, metadata };
+        let event =
+            Recorded { stream, revision, position, recorded_at, id, kind, data, metadata, is_json };
         staged.events.push((event, offset));
     }
 
@@ -379,6 +380,7 @@ mod tests {
             kind: "Tested".into(),
             data: "{}".into(),
             metadata: "".into(),
+            is_json: true,
         };
         let stream = StreamId::new("order", 1).unwrap();
         Request::Append(vec![StreamWrite { stream, expected, events: ids.map(event).collect() }])

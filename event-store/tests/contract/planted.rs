@@ -30,6 +30,8 @@ enum Bug {
     BackwardFromExclusive,
     ReadFollows,
     ReadAllInclusive,
+    BackwardAllInclusive,
+    ContentTypeLost,
     KindsIgnored,
     CategoriesByPrefix,
     TailLosesAtTheHandover,
@@ -76,6 +78,7 @@ impl Planted {
     fn distort(&self, mut event: Recorded) -> Recorded {
         match self.bug {
             Bug::MetadataLost => event.metadata = "".into(),
+            Bug::ContentTypeLost => event.is_json = true,
             Bug::RevisionSkipped if event.revision.0 > 0 => event.revision.0 += 1,
             Bug::ClockGoesBack => event.recorded_at -= event.position.0.cast_signed() * 1_000_000,
             _ => {}
@@ -266,6 +269,15 @@ impl EventStore for Planted {
         })
     }
 
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        let inclusive = self.bug == Bug::BackwardAllInclusive;
+        let before = before.map(|position| Position(position.0 + u64::from(inclusive)));
+        self.inner.read_all_backward(before)
+    }
+
     fn tail(
         &self,
         after: Option<Position>,
@@ -367,6 +379,7 @@ fn wrong_batches_are_caught() {
 #[test]
 fn wrong_records_are_caught() {
     caught(Bug::MetadataLost, "an_event_is_stored_as_it_was_given");
+    caught(Bug::ContentTypeLost, "an_event_is_stored_as_it_was_given");
     caught(Bug::RevisionSkipped, "revisions_are_contiguous_under_concurrent_writers");
     caught(Bug::ClockGoesBack, "recorded_at_never_decreases");
 }
@@ -377,6 +390,7 @@ fn wrong_reads_are_caught() {
     caught(Bug::BackwardFromExclusive, "a_stream_reads_backward_from_a_revision_and_from_the_end");
     caught(Bug::ReadFollows, "a_read_stands_still_while_events_come");
     caught(Bug::ReadAllInclusive, "read_all_is_every_stream_in_order");
+    caught(Bug::BackwardAllInclusive, "all_events_read_backward_from_a_position_and_from_the_end");
     caught(Bug::KindsIgnored, "read_all_filters_by_category_and_kind");
     caught(Bug::CategoriesByPrefix, "read_all_filters_by_category_and_kind");
 }

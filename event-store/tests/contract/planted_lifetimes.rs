@@ -373,6 +373,13 @@ impl EventStore for Planted {
         self.inner.read_all(after, filter)
     }
 
+    fn read_all_backward(
+        &self,
+        before: Option<Position>,
+    ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static {
+        self.inner.read_all_backward(before)
+    }
+
     fn tail(
         &self,
         after: Option<Position>,

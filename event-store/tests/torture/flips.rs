@@ -68,7 +68,7 @@ fn event(rng: &mut Rng, bytes: usize) -> NewEvent {
     // Compressible, or nothing would be compressed.
     let data = (0..bytes).map(|_| rng.u8(b'a'..b'f')).collect::<Vec<_>>();
     let id = Uuid::from_u128(rng.u128(..));
-    NewEvent { id, kind: "Flipped".into(), data: data.into(), metadata: "m".into() }
+    NewEvent { id, kind: "Flipped".into(), data: data.into(), metadata: "m".into(), is_json: true }
 }
 
 fn append(store: &EmbeddedStore, rng: &mut Rng, events: Vec<NewEvent>) {
@@ -364,7 +364,7 @@ fn no_bit_of_an_index_changes_an_answer() {
 
 /// Appends an event that is there.
 fn repeat(store: &EmbeddedStore, event: &Recorded) -> Result<Appended, AppendError> {
-    let Recorded { id, kind, data, metadata, .. } = event.clone();
-    let event_again = NewEvent { id, kind, data, metadata };
+    let Recorded { id, kind, data, metadata, is_json, .. } = event.clone();
+    let event_again = NewEvent { id, kind, data, metadata, is_json };
     block_on(store.append(&event.stream, Expected::Any, vec![event_again]))
 }

@@ -152,7 +152,7 @@ impl Ledger {
             let shares = op.shares.iter().zip(id.events(self.seed, &op)).zip(places);
             for (((stream, ..), events), last) in shares {
                 let before = (0..events.len() as u64).rev();
-                for (NewEvent { id, kind, data, metadata }, before) in
+                for (NewEvent { id, kind, data, metadata, is_json }, before) in
                     events.into_iter().zip(before)
                 {
                     let position = Position(last.position.0 - before);
@@ -167,6 +167,7 @@ impl Ledger {
                         kind,
                         data,
                         metadata,
+                        is_json,
                     });
                 }
             }
@@ -210,8 +211,8 @@ impl Ledger {
         for ((stream, ..), submitted) in op.shares.iter().zip(submitted) {
             let mut place = None;
             for (new, event) in submitted.into_iter().zip(events.by_ref()) {
-                let Recorded { id, kind, data, metadata, .. } = (*event).clone();
-                same("an event", &NewEvent { id, kind, data, metadata }, &new)?;
+                let Recorded { id, kind, data, metadata, is_json, .. } = (*event).clone();
+                same("an event", &NewEvent { id, kind, data, metadata, is_json }, &new)?;
                 same("its stream", &event.stream, stream)?;
                 same("its position", &event.position.0, &next)?;
                 next += 1;

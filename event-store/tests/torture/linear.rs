@@ -203,7 +203,13 @@ fn stream(n: u32) -> StreamId {
 
 fn write(share: &Share) -> StreamWrite {
     let Share { stream, expected, ids } = share.clone();
-    let event = |id| NewEvent { id, kind: "Done".into(), data: "d".into(), metadata: "".into() };
+    let event = |id| NewEvent {
+        id,
+        kind: "Done".into(),
+        data: "d".into(),
+        metadata: "".into(),
+        is_json: true,
+    };
     StreamWrite { stream, expected, events: ids.into_iter().map(event).collect() }
 }
 

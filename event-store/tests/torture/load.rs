@@ -105,6 +105,7 @@ impl OpId {
             kind: ["Placed", "Paid", "Shipped"][rng.usize(..3)].into(),
             data: data.into(),
             metadata: format!("{self:?}, event {n}").into(),
+            is_json: true,
         }
     }
 }

@@ -25,6 +25,7 @@ fn raw(kind: &str, data: &str) -> NewEvent {
         kind: kind.into(),
         data: data.to_owned().into(),
         metadata: serde_json::to_vec(&metadata()).unwrap().into(),
+        is_json: true,
     }
 }
 

@@ -83,6 +83,7 @@ mod tests {
                 kind: "Kind".into(),
                 data: "".into(),
                 metadata: "".into(),
+                is_json: true,
             });
         }
         log.checks().into_iter().map(|check| check.ok).collect()

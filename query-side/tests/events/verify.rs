@@ -316,6 +316,7 @@ async fn streams_of_others_are_not_looked_into() {
         kind: "Noted".into(),
         data: "not json".into(),
         metadata: "".into(),
+        is_json: true,
     };
     story.write("notes-1", other).await;
 

@@ -123,6 +123,7 @@ impl SimulatedProvider {
             kind: entry.kind().into(),
             data: serde_json::to_vec(entry).map_err(unavailable)?.into(),
             metadata: bytes::Bytes::new(),
+            is_json: true,
         };
         let expected = last.map_or(Expected::NoStream, Expected::At);
         match self.store.append(stream, expected, vec![event]).await {

@@ -37,6 +37,7 @@ pub(crate) fn event(n: usize) -> NewEvent {
         kind: if n.is_multiple_of(2) { "Even" } else { "Odd" }.into(),
         data: format!("{n}-").repeat(40 + n % 90).into(),
         metadata: format!("about {n}").into(),
+        is_json: n % 2 == 0,
     }
 }
 
@@ -65,10 +66,10 @@ pub(crate) async fn holds(store: &EmbeddedStore, count: usize) {
     let events = all(store).await;
     assert_eq!(events.len(), count);
     for (n, stored) in events.iter().enumerate() {
-        let NewEvent { id, kind, data, metadata } = event(n);
-        let given = (n as u64, &id, &kind, &data, &metadata);
-        let Recorded { position, id, kind, data, metadata, .. } = stored;
-        assert_eq!((position.0, id, kind, data, metadata), given);
+        let NewEvent { id, kind, data, metadata, is_json } = event(n);
+        let given = (n as u64, &id, &kind, &data, &metadata, &is_json);
+        let Recorded { position, id, kind, data, metadata, is_json, .. } = stored;
+        assert_eq!((position.0, id, kind, data, metadata, is_json), given);
     }
     assert!(events.windows(2).all(|pair| pair[0].recorded_at <= pair[1].recorded_at));
     streams_agree(store, &events).await;

@@ -43,6 +43,7 @@ fn event(n: usize) -> NewEvent {
         kind: "Tested".into(),
         data: [payload(n), b"-fill".repeat(120)].concat().into(),
         metadata: format!("about {n}").into(),
+        is_json: n % 2 == 0,
     }
 }
 
@@ -183,8 +184,9 @@ async fn ordinals_are_as_ever(store: &EmbeddedStore, before: &[Recorded], index:
 
 async fn retries_are_answered(store: &EmbeddedStore, before: &[Recorded]) {
     for event in before.iter().filter(|event| *event.kind == *"Tested") {
-        let Recorded { stream, id, kind, data, metadata, revision, position, .. } = event.clone();
-        let again = NewEvent { id, kind, data, metadata };
+        let Recorded { stream, id, kind, data, metadata, is_json, revision, position, .. } =
+            event.clone();
+        let again = NewEvent { id, kind, data, metadata, is_json };
         if stream.as_str() != "ended-1" {
             let answer = store.append(&stream, Expected::NoStream, vec![again]).await;
             assert_eq!(answer, Ok(Appended { revision, position }));

@@ -121,6 +121,7 @@ pub(crate) async fn an_event_is_stored_as_it_was_given<S: EventStore>(store: S) 
     let stream = stream();
     let mut given = events(3);
     given[0].data = (0..=255).collect::<Vec<u8>>().into();
+    given[0].is_json = false;
     given[1].data = "".into();
     given[1].metadata = "".into();
     given[2].metadata = "{\"µ\":\"€\"}".into();
@@ -133,8 +134,8 @@ pub(crate) async fn an_event_is_stored_as_it_was_given<S: EventStore>(store: S) 
         assert_eq!(stored.stream, stream);
         assert_eq!(stored.revision, Revision(n as u64));
         assert_eq!(
-            (stored.id, &stored.kind, &stored.data, &stored.metadata),
-            (given.id, &given.kind, &given.data, &given.metadata)
+            (stored.id, &stored.kind, &stored.data, &stored.metadata, stored.is_json),
+            (given.id, &given.kind, &given.data, &given.metadata, given.is_json)
         );
     }
     assert_eq!((stored[2].revision, stored[2].position), (appended.revision, appended.position));

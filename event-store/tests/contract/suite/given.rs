@@ -28,6 +28,7 @@ pub(crate) fn event(kind: &str) -> NewEvent {
         kind: kind.into(),
         data: format!("{{\"of\":\"{kind}\"}}").into(),
         metadata: "{}".into(),
+        is_json: true,
     }
 }
 

@@ -51,6 +51,7 @@ macro_rules! for_each_rule {
             reading::a_read_stands_still_while_events_come
             reading::streams_are_told_apart
             reading::read_all_is_every_stream_in_order
+            reading::all_events_read_backward_from_a_position_and_from_the_end
             reading::read_all_ends_at_the_head_of_its_start
             reading::read_all_filters_by_category_and_kind
             reading::the_head_is_the_last_position

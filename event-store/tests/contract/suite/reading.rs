@@ -1,4 +1,4 @@
-use daybook_event_store::{Direction, EventStore, Expected, Filter, Revision};
+use daybook_event_store::{Direction, EventStore, Expected, Filter, Position, Recorded, Revision};
 use futures::StreamExt;
 
 use super::given::{
@@ -113,6 +113,34 @@ pub(crate) async fn read_all_is_every_stream_in_order<S: EventStore>(store: S) {
     let rest = read_all(&store, Some(middle), Filter::categories(&[&category])).await;
     assert_eq!(rest, ours[31..]);
     assert_eq!(read_all(&store, Some(every[every.len() - 1].position), Filter::all()).await, []);
+}
+
+pub(crate) async fn all_events_read_backward_from_a_position_and_from_the_end<S: EventStore>(
+    store: S,
+) {
+    let start = head(&store).await;
+    let (stream, other) = (stream(), stream());
+    for _ in 0..10 {
+        store.append(&stream, Expected::Any, events(99)).await.unwrap();
+        store.append(&other, Expected::Any, events(1)).await.unwrap();
+    }
+    let mut every = read_all(&store, start, Filter::all()).await;
+    every.reverse();
+
+    let after_start = |events: Vec<Recorded>| -> Vec<Recorded> {
+        events.into_iter().filter(|event| Some(event.position) > start).collect()
+    };
+    for n in [0, 1, 99, 500, 998, 999] {
+        let rest = all(store.read_all_backward(Some(every[n].position))).await;
+        assert_eq!(after_start(rest), every[n + 1..], "before event {n} from the end");
+    }
+    let past = Some(Position(every[0].position.0 + 1));
+    for before in [None, past, Some(Position(u64::MAX))] {
+        assert_eq!(after_start(all(store.read_all_backward(before)).await), every);
+    }
+    let whole = all(store.read_all_backward(None)).await;
+    assert!(whole.windows(2).all(|pair| pair[0].position > pair[1].position));
+    assert_eq!(all(store.read_all_backward(whole.last().map(|e| e.position))).await, []);
 }
 
 pub(crate) async fn read_all_ends_at_the_head_of_its_start<S: EventStore>(store: S) {
