@@ -154,7 +154,7 @@ fn event(number: u64, size: usize) -> NewEvent {
         kind: KINDS[size % KINDS.len()].into(),
         data: data.into(),
         metadata: Bytes::copy_from_slice(&pattern[..size % 8]),
-        is_json: number % 2 == 0,
+        is_json: number.is_multiple_of(2),
     }
 }
 

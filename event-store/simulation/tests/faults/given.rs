@@ -37,7 +37,7 @@ pub(crate) fn event(n: usize) -> NewEvent {
         kind: if n.is_multiple_of(2) { "Even" } else { "Odd" }.into(),
         data: format!("{n}-").repeat(40 + n % 90).into(),
         metadata: format!("about {n}").into(),
-        is_json: n % 2 == 0,
+        is_json: n.is_multiple_of(2),
     }
 }
 

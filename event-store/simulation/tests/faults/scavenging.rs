@@ -43,7 +43,7 @@ fn event(n: usize) -> NewEvent {
         kind: "Tested".into(),
         data: [payload(n), b"-fill".repeat(120)].concat().into(),
         metadata: format!("about {n}").into(),
-        is_json: n % 2 == 0,
+        is_json: n.is_multiple_of(2),
     }
 }
 

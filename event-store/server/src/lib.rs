@@ -1,0 +1,13 @@
+//! The event store on EventStoreDB's wire protocol: every official client can append to it, read
+//! it and follow it.
+//!
+//! One port carries gRPC (HTTP/2, with prior knowledge where there is no TLS) and the few HTTP/1.1
+//! routes that clients and probes ask for. What of the protocol is served, and where it differs,
+//! is in `docs/reference/eventstoredb.md`.
+
+mod errors;
+mod protocol;
+mod server;
+mod streams;
+
+pub use server::{Server, ServerOptions};

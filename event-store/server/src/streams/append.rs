@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use daybook_event_store::{
+    AppendError, Appended, Direction, EventStore, Expected, NewEvent, ReadError, Revision, Store,
+    StreamId,
+};
+use futures::{TryStreamExt, pin_mut};
+use tonic::{Status, Streaming};
+
+use super::StreamsService;
+use crate::errors;
+use crate::protocol::streams::append_req::options::ExpectedStreamRevision as Wanted;
+use crate::protocol::streams::append_req::{Content, ProposedMessage};
+use crate::protocol::streams::append_resp::WrongExpectedVersion;
+use crate::protocol::streams::append_resp::success::{CurrentRevisionOption, PositionOption};
+use crate::protocol::streams::append_resp::wrong_expected_version as wrong;
+use crate::protocol::streams::append_resp::{Position, Result as Outcome, Success};
+use crate::protocol::streams::{AppendReq, AppendResp};
+use crate::protocol::{Empty, WireUuid, decode_id, stream, wire_position};
+
+/// One append: its options, then its events. Nothing is appended unless all of it arrived.
+pub(crate) async fn append(
+    service: &StreamsService,
+    mut messages: Streaming<AppendReq>,
+) -> Result<AppendResp, Status> {
+    let Some(Content::Options(options)) = messages.message().await?.and_then(|m| m.content) else {
+        return Err(errors::required("options, which come first,"));
+    };
+    let stream = stream(options.stream_identifier.as_ref())?;
+    let expected = expected(options.expected_stream_revision)?;
+    let (mut events, mut room) = (Vec::new(), Room::new(service.append_bytes));
+    while let Some(message) = messages.message().await? {
+        let Some(Content::ProposedMessage(message)) = message.content else {
+            return Err(Status::invalid_argument("options come once, before all events"));
+        };
+        let ProposedMessage { id, metadata, custom_metadata, data } = message;
+        events.push(room.event(id.as_ref(), &metadata, custom_metadata, data)?);
+    }
+    let result = match append_events(&service.store, &stream, expected, events).await {
+        Ok(appended) => Outcome::Success(success(appended)),
+        Err(AppendError::Conflict { actual, .. }) => {
+            Outcome::WrongExpectedVersion(wrong_version(expected, actual))
+        }
+        Err(error) => return Err(errors::refused("Append", &error)),
+    };
+    Ok(AppendResp { result: Some(result) })
+}
+
+/// Appends; nothing, successfully, where there are no events and the expectation holds. Ids of
+/// which some are known are a wrong expectation, as they are to EventStoreDB.
+pub(crate) async fn append_events(
+    store: &Store,
+    stream: &StreamId,
+    expected: Expected,
+    events: Vec<NewEvent>,
+) -> Result<Option<Appended>, AppendError> {
+    if events.is_empty() {
+        return append_nothing(store, stream, expected).await;
+    }
+    match store.append(stream, expected, events).await {
+        Err(AppendError::IdReused { .. }) => {
+            let actual = last(store, stream).await?.map(|last| last.revision);
+            Err(AppendError::Conflict { stream: stream.clone(), expected, actual })
+        }
+        appended => appended.map(Some),
+    }
+}
+
+async fn append_nothing(
+    store: &Store,
+    stream: &StreamId,
+    expected: Expected,
+) -> Result<Option<Appended>, AppendError> {
+    let last = last(store, stream).await?;
+    let actual = last.map(|last| last.revision);
+    let holds = match expected {
+        Expected::Any => true,
+        Expected::NoStream => actual.is_none(),
+        Expected::StreamExists => actual.is_some(),
+        Expected::At(revision) => actual == Some(revision),
+    };
+    if holds {
+        Ok(last)
+    } else {
+        Err(AppendError::Conflict { stream: stream.clone(), expected, actual })
+    }
+}
+
+/// The last event of a stream that can be read.
+async fn last(store: &Store, stream: &StreamId) -> Result<Option<Appended>, AppendError> {
+    let events = store.read(stream, Revision::END, Direction::Backward);
+    pin_mut!(events);
+    match events.try_next().await {
+        Ok(event) => Ok(event.map(|e| Appended { revision: e.revision, position: e.position })),
+        Err(ReadError::Deleted { stream }) => Err(AppendError::Deleted { stream }),
+        Err(error) => Err(AppendError::Unavailable { reason: error.to_string() }),
+    }
+}
+
+/// How much one append may still take.
+#[derive(Debug)]
+pub(crate) struct Room {
+    most: usize,
+    left: usize,
+}
+
+impl Room {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, left: most }
+    }
+
+    /// An event as it was proposed.
+    pub(crate) fn event(
+        &mut self,
+        id: Option<&WireUuid>,
+        system: &HashMap<String, String>,
+        metadata: Bytes,
+        data: Bytes,
+    ) -> Result<NewEvent, Status> {
+        let kind = system.get("type").ok_or_else(|| errors::required("event type"))?;
+        let size = kind.len() + metadata.len() + data.len();
+        self.left =
+            self.left.checked_sub(size).ok_or_else(|| errors::append_too_large(self.most))?;
+        let is_json = system.get("content-type").is_some_and(|of| of == "application/json");
+        Ok(NewEvent { id: decode_id(id)?, kind: kind.as_str().into(), data, metadata, is_json })
+    }
+}
+
+fn expected(wanted: Option<Wanted>) -> Result<Expected, Status> {
+    match wanted {
+        Some(Wanted::Revision(revision)) => Ok(Expected::At(Revision(revision))),
+        Some(Wanted::NoStream(_)) => Ok(Expected::NoStream),
+        Some(Wanted::Any(_)) => Ok(Expected::Any),
+        Some(Wanted::StreamExists(_)) => Ok(Expected::StreamExists),
+        None => Err(errors::required("expected stream revision")),
+    }
+}
+
+fn success(appended: Option<Appended>) -> Success {
+    let Some(Appended { revision, position }) = appended else {
+        return Success {
+            current_revision_option: Some(CurrentRevisionOption::NoStream(Empty {})),
+            position_option: Some(PositionOption::NoPosition(Empty {})),
+        };
+    };
+    let position = wire_position(position);
+    let position = Position { commit_position: position, prepare_position: position };
+    Success {
+        current_revision_option: Some(CurrentRevisionOption::CurrentRevision(revision.0)),
+        position_option: Some(PositionOption::Position(position)),
+    }
+}
+
+/// The answer of an append that expected something else, in the words of old and new clients.
+fn wrong_version(expected: Expected, actual: Option<Revision>) -> WrongExpectedVersion {
+    use wrong::{
+        CurrentRevisionOption as Current, CurrentRevisionOption2060 as OldCurrent,
+        ExpectedRevisionOption as Expects, ExpectedRevisionOption2060 as OldExpects,
+    };
+    let (current, old_current) = match actual {
+        Some(Revision(n)) => (Current::CurrentRevision(n), OldCurrent::CurrentRevision2060(n)),
+        None => (Current::CurrentNoStream(Empty {}), OldCurrent::NoStream2060(Empty {})),
+    };
+    let (expects, old_expects) = match expected {
+        Expected::At(Revision(n)) => {
+            (Expects::ExpectedRevision(n), Some(OldExpects::ExpectedRevision2060(n)))
+        }
+        Expected::Any => (Expects::ExpectedAny(Empty {}), Some(OldExpects::Any2060(Empty {}))),
+        Expected::StreamExists => {
+            (Expects::ExpectedStreamExists(Empty {}), Some(OldExpects::StreamExists2060(Empty {})))
+        }
+        // Old clients take the absence of the field for it.
+        Expected::NoStream => (Expects::ExpectedNoStream(Empty {}), None),
+    };
+    WrongExpectedVersion {
+        current_revision_option_20_6_0: Some(old_current),
+        expected_revision_option_20_6_0: old_expects,
+        current_revision_option: Some(current),
+        expected_revision_option: Some(expects),
+    }
+}

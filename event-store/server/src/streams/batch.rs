@@ -1,0 +1,346 @@
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use daybook_event_store::{AppendError, Appended, Expected, NewEvent, Revision, StreamId};
+use futures::{Stream, StreamExt};
+use prost::{Message, Name};
+use tonic::{Code, Status, Streaming};
+use uuid::Uuid;
+
+use super::append::{Room, append_events};
+use super::{Messages, StreamsService};
+use crate::errors;
+use crate::protocol::streams::batch_append_req::Options;
+use crate::protocol::streams::batch_append_req::options::{
+    DeadlineOption, ExpectedStreamPosition as Wanted,
+};
+use crate::protocol::streams::batch_append_resp::{
+    ExpectedStreamPosition, Result as Outcome, Success, success,
+};
+use crate::protocol::streams::{BatchAppendReq, BatchAppendResp};
+use crate::protocol::{
+    AllStreamPosition, IdForm, decode_id, details, identifier, rpc, stream, wire_position,
+};
+
+/// Most appends of one call that wait for the store; more are read as these are answered.
+const UNDER_WAY: usize = 1_024;
+/// Most appends of one call of which only some fragments have come.
+const MOST_OPEN: usize = 64;
+/// The time that an append has, where nothing sensible is said about it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The batch appends of one call: each answered as soon as it is done, in any order. Those for one
+/// stream reach the store in the order of the call.
+pub(crate) fn batch(
+    service: StreamsService,
+    messages: Streaming<BatchAppendReq>,
+) -> Messages<BatchAppendResp> {
+    let most = service.append_bytes;
+    let answers = complete(messages, Fragments { open: HashMap::new(), most }).map(move |taken| {
+        let service = service.clone();
+        async move {
+            let (id, batch) = taken?;
+            Ok(answer(&service, id, batch).await)
+        }
+    });
+    answers.buffer_unordered(UNDER_WAY).boxed()
+}
+
+/// An append whose last fragment has come, or what was wrong with it.
+type Complete = (Uuid, Result<Batch, Status>);
+
+/// The appends of a call as they become complete.
+fn complete(
+    mut messages: Streaming<BatchAppendReq>,
+    mut fragments: Fragments,
+) -> impl Stream<Item = Result<Complete, Status>> {
+    async_stream::try_stream! {
+        while let Some(message) = messages.message().await? {
+            if let Some(complete) = fragments.take(message)? {
+                yield complete;
+            }
+        }
+    }
+}
+
+/// An append, as far as its fragments have come.
+#[derive(Debug)]
+struct Batch {
+    stream: StreamId,
+    expected: Expected,
+    events: Vec<NewEvent>,
+    room: Room,
+    patience: Duration,
+}
+
+impl Batch {
+    fn begin(options: Option<&Options>, most: usize) -> Result<Self, Status> {
+        let options = options.ok_or_else(|| errors::required("options of a batch"))?;
+        Ok(Self {
+            stream: stream(options.stream_identifier.as_ref())?,
+            expected: expected(options.expected_stream_position.as_ref())?,
+            events: Vec::new(),
+            room: Room::new(most),
+            patience: patience(options.deadline_option.as_ref(), since_epoch()),
+        })
+    }
+
+    fn extend(mut self, message: BatchAppendReq) -> Result<Self, Status> {
+        for event in message.proposed_messages {
+            let (metadata, data) = (event.custom_metadata, event.data);
+            let event = self.room.event(event.id.as_ref(), &event.metadata, metadata, data)?;
+            self.events.push(event);
+        }
+        Ok(self)
+    }
+}
+
+/// The appends of a call that are not complete.
+struct Fragments {
+    open: HashMap<Uuid, Result<Batch, Status>>,
+    /// The most bytes of one append.
+    most: usize,
+}
+
+impl Fragments {
+    /// Takes a fragment; the append that it completes.
+    ///
+    /// # Errors
+    /// What ends the call: there is no append that could be answered so.
+    fn take(&mut self, message: BatchAppendReq) -> Result<Option<Complete>, Status> {
+        let (id, is_final) = (decode_id(message.correlation_id.as_ref())?, message.is_final);
+        let begun = self.open.remove(&id);
+        let begun = begun.unwrap_or_else(|| Batch::begin(message.options.as_ref(), self.most));
+        let batch = begun.and_then(|batch| batch.extend(message));
+        if is_final {
+            return Ok(Some((id, batch)));
+        }
+        if self.open.len() >= MOST_OPEN {
+            let most = format!("more than {MOST_OPEN} appends are begun and not final");
+            return Err(Status::resource_exhausted(most));
+        }
+        self.open.insert(id, batch);
+        Ok(None)
+    }
+}
+
+fn expected(wanted: Option<&Wanted>) -> Result<Expected, Status> {
+    match wanted {
+        Some(Wanted::StreamPosition(revision)) => Ok(Expected::At(Revision(*revision))),
+        Some(Wanted::NoStream(())) => Ok(Expected::NoStream),
+        Some(Wanted::Any(())) => Ok(Expected::Any),
+        Some(Wanted::StreamExists(())) => Ok(Expected::StreamExists),
+        None => Err(errors::required("expected stream position")),
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time that an append has. Some clients send the instant of the deadline in the field that is
+/// meant for a duration; one of decades is taken for that.
+fn patience(option: Option<&DeadlineOption>, now: Duration) -> Duration {
+    let duration = |seconds: i64, nanos: i32| {
+        let (seconds, nanos) = (u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
+        Some(Duration::new(seconds, nanos))
+    };
+    let (given, is_instant) = match option {
+        Some(DeadlineOption::Deadline21100(at)) => (duration(at.seconds, at.nanos), true),
+        Some(DeadlineOption::Deadline(time)) => (duration(time.seconds, time.nanos), false),
+        None => (None, false),
+    };
+    match given {
+        Some(at) if is_instant || at > now / 2 => at.saturating_sub(now),
+        Some(time) => time,
+        None => PATIENCE,
+    }
+}
+
+async fn answer(
+    service: &StreamsService,
+    correlation_id: Uuid,
+    batch: Result<Batch, Status>,
+) -> BatchAppendResp {
+    let mut answer = BatchAppendResp {
+        correlation_id: Some(IdForm::Structured.encode(correlation_id)),
+        ..BatchAppendResp::default()
+    };
+    let result = match batch {
+        Ok(Batch { stream, expected, events, patience, .. }) => {
+            answer.stream_identifier = Some(identifier(stream.as_str()));
+            answer.expected_stream_position = Some(echo(expected));
+            let appended = append_events(&service.store, &stream, expected, events);
+            match tokio::time::timeout(patience, appended).await {
+                Ok(Ok(appended)) => Ok(success(appended)),
+                Ok(Err(error)) => Err(refusal(&error)),
+                Err(_) => Err(detailed(Code::DeadlineExceeded, "Timeout", &details::Timeout {})),
+            }
+        }
+        Err(status) => Err(invalid(&status, service.append_bytes)),
+    };
+    answer.result = Some(result.map_or_else(Outcome::Error, Outcome::Success));
+    answer
+}
+
+fn echo(expected: Expected) -> ExpectedStreamPosition {
+    match expected {
+        Expected::At(Revision(n)) => ExpectedStreamPosition::StreamPosition(n),
+        Expected::NoStream => ExpectedStreamPosition::NoStream(()),
+        Expected::Any => ExpectedStreamPosition::Any(()),
+        Expected::StreamExists => ExpectedStreamPosition::StreamExists(()),
+    }
+}
+
+fn success(appended: Option<Appended>) -> Success {
+    let Some(Appended { revision, position }) = appended else {
+        return Success {
+            current_revision_option: Some(success::CurrentRevisionOption::NoStream(())),
+            position_option: Some(success::PositionOption::NoPosition(())),
+        };
+    };
+    let position = wire_position(position);
+    Success {
+        current_revision_option: Some(success::CurrentRevisionOption::CurrentRevision(revision.0)),
+        position_option: Some(success::PositionOption::Position(AllStreamPosition {
+            commit_position: position,
+            prepare_position: position,
+        })),
+    }
+}
+
+/// Why an append was refused by the store, with what clients look into.
+fn refusal(error: &AppendError) -> rpc::Status {
+    let message = errors::refused("Append", error).message().to_owned();
+    match error {
+        AppendError::Conflict { expected, actual, .. } => {
+            detailed(Code::FailedPrecondition, "WrongExpectedVersion", &wrong(*expected, *actual))
+        }
+        AppendError::Deleted { stream } => {
+            let stream_identifier = Some(identifier(stream.as_str()));
+            let deleted = details::StreamDeleted { stream_identifier };
+            detailed(Code::FailedPrecondition, &message, &deleted)
+        }
+        AppendError::Reserved { .. } => {
+            detailed(Code::PermissionDenied, &message, &details::AccessDenied {})
+        }
+        AppendError::Size { .. } | AppendError::IdReused { .. } => detailed(
+            Code::InvalidArgument,
+            &message,
+            &details::BadRequest { message: message.clone() },
+        ),
+        AppendError::Unavailable { .. } | AppendError::Stopped { .. } => {
+            detailed(Code::Unavailable, &message, &details::Unknown {})
+        }
+    }
+}
+
+/// Why an append cannot be understood, or is too large.
+fn invalid(status: &Status, most: usize) -> rpc::Status {
+    let message = status.message();
+    if status.metadata().get("exception").is_some() {
+        let max_append_size = u32::try_from(most).unwrap_or(u32::MAX);
+        let too_large = details::MaximumAppendSizeExceeded { max_append_size };
+        return detailed(Code::InvalidArgument, message, &too_large);
+    }
+    detailed(status.code(), message, &details::BadRequest { message: message.to_owned() })
+}
+
+fn wrong(expected: Expected, actual: Option<Revision>) -> details::WrongExpectedVersion {
+    use details::wrong_expected_version::{
+        CurrentStreamRevisionOption as Current, ExpectedStreamPositionOption as Expects,
+    };
+    let current = match actual {
+        Some(Revision(n)) => Current::CurrentStreamRevision(n),
+        None => Current::CurrentNoStream(()),
+    };
+    let expects = match expected {
+        Expected::At(Revision(n)) => Expects::ExpectedStreamPosition(n),
+        Expected::NoStream => Expects::ExpectedNoStream(()),
+        Expected::Any => Expects::ExpectedAny(()),
+        Expected::StreamExists => Expects::ExpectedStreamExists(()),
+    };
+    details::WrongExpectedVersion {
+        current_stream_revision_option: Some(current),
+        expected_stream_position_option: Some(expects),
+    }
+}
+
+/// A status within a message, with its details as clients look for them.
+fn detailed<M: Message + Name>(code: Code, message: &str, details: &M) -> rpc::Status {
+    rpc::Status {
+        code: code as i32,
+        message: message.to_owned(),
+        details: prost_types::Any::from_msg(details).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_hours(500_000);
+
+    #[test]
+    fn deadlines_are_durations_or_instants() {
+        let of = |seconds, nanos| {
+            let deadline = DeadlineOption::Deadline(prost_types::Duration { seconds, nanos });
+            patience(Some(&deadline), NOW)
+        };
+        assert_eq!(of(5, 500_000_000), Duration::from_millis(5_500));
+        assert_eq!(of(1_800_000_007, 0), Duration::from_secs(7));
+        assert_eq!(of(1_799_999_999, 0), Duration::ZERO);
+        assert_eq!(of(-1, 0), PATIENCE);
+        assert_eq!(of(0, -1), PATIENCE);
+        assert_eq!(patience(None, NOW), PATIENCE);
+    }
+
+    #[test]
+    fn old_clients_send_instants() {
+        let at = prost_types::Timestamp { seconds: 1_800_000_003, nanos: 0 };
+        let deadline = DeadlineOption::Deadline21100(at);
+        assert_eq!(patience(Some(&deadline), NOW), Duration::from_secs(3));
+    }
+
+    fn fragment(id: u128, options: bool, is_final: bool) -> BatchAppendReq {
+        let options = options.then(|| Options {
+            stream_identifier: Some(identifier("order-1")),
+            expected_stream_position: Some(Wanted::Any(())),
+            deadline_option: None,
+        });
+        BatchAppendReq {
+            correlation_id: Some(IdForm::Text.encode(Uuid::from_u128(id))),
+            options,
+            proposed_messages: Vec::new(),
+            is_final,
+        }
+    }
+
+    #[test]
+    fn an_append_is_complete_with_its_final_fragment() {
+        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        assert!(fragments.take(fragment(1, true, false)).unwrap().is_none());
+        assert!(fragments.take(fragment(2, true, true)).unwrap().unwrap().1.is_ok());
+        let (id, batch) = fragments.take(fragment(1, false, true)).unwrap().unwrap();
+        assert_eq!((id, batch.is_ok()), (Uuid::from_u128(1), true));
+        assert!(fragments.open.is_empty());
+    }
+
+    #[test]
+    fn a_first_fragment_without_options_is_refused_when_it_is_final() {
+        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        assert!(fragments.take(fragment(1, false, false)).unwrap().is_none());
+        let (_, batch) = fragments.take(fragment(1, true, true)).unwrap().unwrap();
+        assert_eq!(batch.unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn appends_that_never_become_final_are_bounded() {
+        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        for id in 0..MOST_OPEN as u128 {
+            assert!(fragments.take(fragment(id, true, false)).unwrap().is_none());
+        }
+        let refused = fragments.take(fragment(1_000, true, false)).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+}

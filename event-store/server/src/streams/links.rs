@@ -1,0 +1,87 @@
+//! Links: events that stand for others, as the index streams are made of.
+
+use bytes::Bytes;
+use daybook_event_store::{
+    Direction, EventStore, IndexStream, Listed, Position, ReadError, Recorded, Revision, Store,
+    StreamId,
+};
+use futures::{TryStreamExt, pin_mut};
+use uuid::Uuid;
+
+use super::respond::Item;
+use crate::protocol::wire_revision;
+
+/// The type of links. Their payload is `<revision>@<stream>`.
+const LINK: &str = "$>";
+
+/// An event as it was found: itself, and the link that led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// `None` where a link leads nowhere.
+    pub(crate) event: Option<Item>,
+    pub(crate) link: Option<Item>,
+}
+
+impl Resolved {
+    /// The event itself, whatever it is.
+    pub(crate) fn plain(event: Recorded) -> Self {
+        Self { event: Some(item(event)), link: None }
+    }
+
+    /// The event, or what it links to.
+    pub(crate) async fn of(store: &Store, event: Recorded) -> Result<Self, ReadError> {
+        let Some((revision, stream)) = target(&event) else { return Ok(Self::plain(event)) };
+        let linked = store.read(&stream, revision, Direction::Forward);
+        pin_mut!(linked);
+        let linked = match linked.try_next().await {
+            Err(ReadError::Deleted { .. }) => None,
+            linked => linked?.filter(|linked| linked.revision == revision),
+        };
+        Ok(Self { event: linked.map(item), link: Some(item(event)) })
+    }
+
+    /// An event of an index stream, whose links are not stored but follow from it.
+    pub(crate) fn listed(index: &IndexStream, listed: Listed, resolve: bool) -> Self {
+        let link = link_to(index, &listed);
+        if resolve {
+            return Self { event: Some(item(listed.event)), link: Some(link) };
+        }
+        Self { event: Some(link), link: None }
+    }
+
+    /// The place of what was found among all events.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.link.as_ref().or(self.event.as_ref()).map(|item| item.event.position)
+    }
+}
+
+fn item(event: Recorded) -> Item {
+    let (stream, revision) = (event.stream.to_string(), wire_revision(&event));
+    Item { event, stream, revision }
+}
+
+/// What a link names.
+fn target(event: &Recorded) -> Option<(Revision, StreamId)> {
+    if &*event.kind != LINK {
+        return None;
+    }
+    let (revision, stream) = std::str::from_utf8(&event.data).ok()?.split_once('@')?;
+    Some((Revision(revision.parse().ok()?), stream.parse().ok()?))
+}
+
+/// The link of an index stream to an event that it lists. Its id follows from its place, so that it
+/// is the same in every read.
+fn link_to(index: &IndexStream, listed: &Listed) -> Item {
+    let (event, stream) = (&listed.event, index.to_string());
+    let place = format!("{}@{stream}", listed.ordinal);
+    let revision = wire_revision(event);
+    let link = Recorded {
+        id: Uuid::new_v5(&Uuid::NAMESPACE_OID, place.as_bytes()),
+        kind: LINK.into(),
+        data: format!("{revision}@{}", event.stream).into(),
+        metadata: Bytes::new(),
+        is_json: false,
+        ..event.clone()
+    };
+    Item { event: link, stream, revision: listed.ordinal.0 }
+}

@@ -1,0 +1,89 @@
+//! The service `Streams`: append, read, follow, delete.
+
+mod append;
+mod batch;
+mod delete;
+mod filter;
+mod follow;
+mod links;
+mod read;
+mod request;
+mod respond;
+
+use daybook_event_store::Store;
+use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::protocol::streams::streams_server::{Streams, StreamsServer};
+use crate::protocol::streams::{
+    AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq,
+    ReadResp, TombstoneReq, TombstoneResp,
+};
+
+/// What a message may have beside payloads, metadata and types.
+const ENVELOPE: usize = 1 << 20;
+
+/// The service over a store.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamsService {
+    store: Store,
+    /// The most bytes of one append.
+    append_bytes: usize,
+    stop: CancellationToken,
+}
+
+impl StreamsService {
+    pub(crate) fn new(store: Store, append_bytes: usize, stop: CancellationToken) -> Self {
+        Self { store, append_bytes, stop }
+    }
+
+    pub(crate) fn into_server(self) -> StreamsServer<Self> {
+        let most = self.append_bytes.saturating_add(ENVELOPE);
+        StreamsServer::new(self).max_decoding_message_size(most)
+    }
+}
+
+/// A response of many messages. It is made as fast as the client takes it.
+type Messages<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Streams for StreamsService {
+    type ReadStream = Messages<ReadResp>;
+    type BatchAppendStream = Messages<BatchAppendResp>;
+
+    async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
+        let request = request::ReadRequest::decode(request.into_inner())?;
+        let messages = if request.follow {
+            follow::follow(&self.store, request, &self.stop).await
+        } else {
+            read::read(&self.store, request).await
+        };
+        messages.map(Response::new)
+    }
+
+    async fn append(
+        &self,
+        request: Request<Streaming<AppendReq>>,
+    ) -> Result<Response<AppendResp>, Status> {
+        append::append(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn batch_append(
+        &self,
+        request: Request<Streaming<BatchAppendReq>>,
+    ) -> Result<Response<Self::BatchAppendStream>, Status> {
+        Ok(Response::new(batch::batch(self.clone(), request.into_inner())))
+    }
+
+    async fn delete(&self, request: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
+        delete::delete(&self.store, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn tombstone(
+        &self,
+        request: Request<TombstoneReq>,
+    ) -> Result<Response<TombstoneResp>, Status> {
+        delete::tombstone(&self.store, request.into_inner()).await.map(Response::new)
+    }
+}

@@ -1,0 +1,158 @@
+use std::fmt;
+
+use daybook_event_store::{Direction, Filter, IndexStream, Position, Recorded, Revision, StreamId};
+use tonic::Status;
+
+use super::filter::EventFilter;
+use crate::errors;
+use crate::protocol::streams::ReadReq;
+use crate::protocol::streams::read_req::Options;
+use crate::protocol::streams::read_req::options::all_options::AllOption;
+use crate::protocol::streams::read_req::options::stream_options::RevisionOption;
+use crate::protocol::streams::read_req::options::uuid_option::Content;
+use crate::protocol::streams::read_req::options::{
+    CountOption, FilterOption, ReadDirection, StreamOption,
+};
+use crate::protocol::{IdForm, name, store_position};
+
+/// What a client wants to read or to follow.
+#[derive(Debug)]
+pub(crate) struct ReadRequest {
+    pub(crate) of: Source,
+    pub(crate) direction: Direction,
+    /// Whether links are followed to the events that they name.
+    pub(crate) resolve: bool,
+    /// Whether the client wants what comes later, too.
+    pub(crate) follow: bool,
+    /// The most events.
+    pub(crate) count: u64,
+    pub(crate) filter: Option<EventFilter>,
+    pub(crate) ids: IdForm,
+    /// Whether the client understands the stream's first and last position.
+    pub(crate) tells_bounds: bool,
+}
+
+/// What is read, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    All(From<Position>),
+    Stream(Streamed, From<Revision>),
+}
+
+/// A stream by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Streamed {
+    /// One that events are appended to.
+    Ordinary(StreamId),
+    /// One that the store keeps, of links to events.
+    Index(IndexStream),
+}
+
+/// Where a read begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From<P> {
+    Start,
+    At(P),
+    End,
+}
+
+impl ReadRequest {
+    /// What a message asks for.
+    ///
+    /// # Errors
+    /// Something is missing or makes no sense.
+    pub(crate) fn decode(request: ReadReq) -> Result<Self, Status> {
+        let options = request.options.ok_or_else(|| errors::required("options"))?;
+        let direction = match options.read_direction() {
+            ReadDirection::Forwards => Direction::Forward,
+            ReadDirection::Backwards => Direction::Backward,
+        };
+        let (follow, count) = match options.count_option {
+            Some(CountOption::Count(count)) => (false, count),
+            Some(CountOption::Subscription(_)) => (true, u64::MAX),
+            None => return Err(errors::required("count or subscription")),
+        };
+        if follow && direction == Direction::Backward {
+            return Err(Status::invalid_argument("a subscription goes forward"));
+        }
+        let of = Source::decode(&options)?;
+        let ids = match options.uuid_option.and_then(|option| option.content) {
+            Some(Content::String(_)) => IdForm::Text,
+            Some(Content::Structured(_)) | None => IdForm::Structured,
+        };
+        let tells_bounds = options.control_option.is_some_and(|control| control.compatibility > 0);
+        let filter = match options.filter_option {
+            Some(FilterOption::Filter(_)) if matches!(of, Source::Stream(..)) => {
+                return Err(Status::invalid_argument("only $all can be filtered"));
+            }
+            Some(FilterOption::Filter(filter)) => Some(EventFilter::decode(filter)?),
+            Some(FilterOption::NoFilter(_)) | None => None,
+        };
+        let resolve = options.resolve_links;
+        Ok(Self { of, direction, resolve, follow, count, filter, ids, tells_bounds })
+    }
+}
+
+impl Source {
+    fn decode(options: &Options) -> Result<Self, Status> {
+        match options.stream_option.as_ref() {
+            Some(StreamOption::Stream(stream)) => {
+                let from = match stream.revision_option {
+                    Some(RevisionOption::Revision(revision)) => From::At(Revision(revision)),
+                    Some(RevisionOption::Start(_)) => From::Start,
+                    Some(RevisionOption::End(_)) => From::End,
+                    None => return Err(errors::required("revision, start or end")),
+                };
+                Ok(Self::Stream(Streamed::named(name(stream.stream_identifier.as_ref())?)?, from))
+            }
+            Some(StreamOption::All(all)) => Ok(Self::All(match all.all_option {
+                Some(AllOption::Position(at)) => match store_position(at.commit_position) {
+                    Some(position) => From::At(position),
+                    None => From::Start,
+                },
+                Some(AllOption::Start(_)) => From::Start,
+                Some(AllOption::End(_)) => From::End,
+                None => return Err(errors::required("position, start or end")),
+            })),
+            None => Err(errors::required("stream or $all")),
+        }
+    }
+}
+
+impl Streamed {
+    /// Lets its events through, and few others.
+    pub(crate) fn filter(&self) -> Filter {
+        match self {
+            Self::Ordinary(stream) => Filter::categories(&[stream.category()]),
+            Self::Index(IndexStream::Category(category)) => Filter::categories(&[category]),
+            Self::Index(IndexStream::EventType(kind)) => Filter::kinds(&[kind]),
+        }
+    }
+
+    /// Whether an event is one of its events.
+    pub(crate) fn has(&self, event: &Recorded) -> bool {
+        match self {
+            Self::Ordinary(stream) => event.stream == *stream,
+            Self::Index(index) => index.lists(&event.stream, &event.kind),
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, Status> {
+        match name.parse() {
+            Ok(index) => Ok(Self::Index(index)),
+            Err(_) => name
+                .parse()
+                .map(Self::Ordinary)
+                .map_err(|error| Status::invalid_argument(format!("{error}"))),
+        }
+    }
+}
+
+impl fmt::Display for Streamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ordinary(stream) => stream.fmt(f),
+            Self::Index(index) => index.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The server as the official Rust client sees it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
+
+mod given;
+mod streams;
