@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_type_names()
         .type_name_domain(["."], "type.googleapis.com")
         .bytes(["."])
-        .include_file("protocol.rs");
+        .include_file("protocol.rs")
+        .type_attribute(
+            "event_store.client.InvalidTransaction",
+            "#[expect(dead_code, reason = \"no append is refused for this\")]",
+        );
     tonic_prost_build::configure()
         .build_client(false)
         .compile_fds_with_config(descriptors, config)?;
