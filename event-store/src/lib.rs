@@ -6,6 +6,7 @@
 //! as a whole: [`StreamMetadata`].
 
 mod admission;
+mod copy;
 mod embedded;
 mod index_stream;
 mod lifetimes;
@@ -20,6 +21,7 @@ mod port;
 mod store;
 mod stream_id;
 
+pub use copy::{CopyError, CopySummary, compare_copy, copy};
 #[cfg(feature = "simulation")]
 pub use embedded::simulation;
 pub use embedded::{
