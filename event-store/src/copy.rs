@@ -160,9 +160,8 @@ impl Batch {
         let events: Vec<_> = self.events.into_iter().map(again).collect();
         // What is said of a stream as a whole is what was said last: its revision tells nothing.
         let expected = if stream.described().is_some() { Expected::Any } else { before(first) };
-        let error = match target.append(&stream, expected, events.clone()).await {
-            Ok(_) => return Ok(0),
-            Err(error) => error,
+        let Err(error) = target.append(&stream, expected, events.clone()).await else {
+            return Ok(0);
         };
         let AppendError::Conflict { actual, .. } = error else { return Err(refused(error)) };
         let missing = actual.map_or(0, |actual| actual.0.saturating_add(1))..first.0;
@@ -224,10 +223,10 @@ pub async fn compare_copy<S: EventStore, T: EventStore>(
     mut reach: impl FnMut(u64),
 ) -> Result<u64, CopyError> {
     let mut events = pin!(compared(source).map_err(CopyError::Source));
-    let mut copies = pin!(compared(target).map_err(CopyError::Target));
+    let mut there = pin!(compared(target).map_err(CopyError::Target));
     let mut count = 0;
     loop {
-        match (events.try_next().await?, copies.try_next().await?) {
+        match (events.try_next().await?, there.try_next().await?) {
             (None, None) => break,
             (Some(event), None) => return differs(&event, "the target does not have it"),
             (None, Some(event)) => return differs(&event, "the source does not have it"),
