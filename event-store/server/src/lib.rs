@@ -6,8 +6,14 @@
 //! is in `docs/reference/eventstoredb.md`.
 
 mod errors;
+mod features;
+mod gossip;
+mod http;
+mod monitoring;
+mod node;
 mod protocol;
 mod server;
+mod stats;
 mod streams;
 
 pub use server::{Server, ServerOptions};

@@ -23,7 +23,8 @@ mod generated {
 }
 
 pub(crate) use generated::event_store::client::{
-    AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, streams, uuid,
+    AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, gossip, monitoring,
+    server_features as features, streams, uuid,
 };
 pub(crate) use generated::google::rpc;
 

@@ -1,6 +1,7 @@
 use std::io;
+use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 use daybook_event_store::Store;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -10,6 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::features::FeaturesService;
+use crate::gossip::GossipService;
+use crate::http;
+use crate::monitoring::MonitoringService;
+use crate::node::{Endpoint, Node};
 use crate::streams::StreamsService;
 
 /// The most bytes of an append, where nothing else is said.
@@ -47,7 +53,8 @@ impl Server {
     /// # Errors
     /// No connection can be accepted.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let routes = self.routes(&stop);
+        let node = Node::new(self.store, listener.local_addr()?, stop.clone());
+        let routes = routes(&node, &self.options);
         let connections = GracefulShutdown::new();
         loop {
             let (connection, _) = tokio::select! {
@@ -59,12 +66,19 @@ impl Server {
         connections.shutdown().await;
         Ok(())
     }
+}
 
-    fn routes(&self, stop: &CancellationToken) -> Router {
-        let Self { store, options } = self;
-        let streams = StreamsService::new(store.clone(), options.append_bytes, stop.clone());
-        Routes::new(streams.into_server()).into_axum_router()
-    }
+fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
+    let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
+    Routes::new(streams.into_server())
+        .add_service(FeaturesService::server())
+        .add_service(GossipService::server(node))
+        .add_service(MonitoringService::server(node))
+        .into_axum_router()
+        .reset_fallback()
+        .merge(http::routes(Arc::clone(node)))
+        .fallback(http::unknown)
+        .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
 }
 
 fn serve_connection(connection: TcpStream, routes: Router, connections: &GracefulShutdown) {

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use daybook_event_store::Store;
 use daybook_event_store_server::{Server, ServerOptions};
 use kurrentdb::{Client, EventData};
@@ -7,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// A server on a store in memory, and a client of it.
 pub(crate) struct Given {
     pub(crate) client: Client,
+    pub(crate) address: SocketAddr,
     _stop: DropGuard,
 }
 
@@ -16,8 +19,12 @@ pub(crate) async fn server() -> Given {
     let stop = CancellationToken::new();
     let server = Server::new(Store::memory(), ServerOptions::default());
     tokio::spawn(server.serve(listener, stop.clone()));
-    let settings = format!("kurrentdb://{address}?tls=false").parse().unwrap();
-    Given { client: Client::new(settings).unwrap(), _stop: stop.drop_guard() }
+    let client = client(&format!("kurrentdb://{address}?tls=false"));
+    Given { client, address, _stop: stop.drop_guard() }
+}
+
+pub(crate) fn client(settings: &str) -> Client {
+    Client::new(settings.parse().unwrap()).unwrap()
 }
 
 /// So many new events.

@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
 mod given;
+mod http;
+mod operations;
 mod streams;
