@@ -20,9 +20,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let listener = TcpListener::bind(address).await?;
     tell(&format!("kurrentdb://{}?tls=false", listener.local_addr()?));
+    let options = ServerOptions { shutdown: true, ..ServerOptions::default() };
     let stop = CancellationToken::new();
     tokio::spawn(stop_at_a_signal(stop.clone()));
-    Server::new(store.clone(), ServerOptions::default()).serve(listener, stop).await?;
+    Server::new(store.clone(), options).serve(listener, stop).await?;
     store.close();
     Ok(())
 }

@@ -5,15 +5,21 @@
 //! routes that clients and probes ask for. What of the protocol is served, and where it differs,
 //! is in `docs/reference/eventstoredb.md`.
 
+mod connections;
 mod errors;
 mod features;
 mod gossip;
 mod http;
 mod monitoring;
 mod node;
+mod operations;
+mod options;
 mod protocol;
 mod server;
 mod stats;
 mod streams;
+mod tls;
 
-pub use server::{Server, ServerOptions};
+pub use options::ServerOptions;
+pub use server::Server;
+pub use tls::{Tls, TlsError};

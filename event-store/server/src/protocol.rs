@@ -23,7 +23,7 @@ mod generated {
 }
 
 pub(crate) use generated::event_store::client::{
-    AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, gossip, monitoring,
+    AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, gossip, monitoring, operations,
     server_features as features, streams, uuid,
 };
 pub(crate) use generated::google::rpc;

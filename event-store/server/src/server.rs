@@ -1,38 +1,25 @@
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Response;
 use axum::{Router, middleware};
 use daybook_event_store::Store;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::service::Routes;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::features::FeaturesService;
 use crate::gossip::GossipService;
-use crate::http;
 use crate::monitoring::MonitoringService;
 use crate::node::{Endpoint, Node};
+use crate::operations::OperationsService;
+use crate::options::ServerOptions;
 use crate::streams::StreamsService;
-
-/// The most bytes of an append, where nothing else is said.
-const APPEND_BYTES: usize = 1 << 20;
-
-/// How a server is to serve.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// The most bytes of payloads, metadata and types in one append.
-    pub append_bytes: usize,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self { append_bytes: APPEND_BYTES }
-    }
-}
+use crate::{connections, http};
 
 /// A store that is served.
 #[derive(Debug, Clone)]
@@ -47,23 +34,17 @@ impl Server {
         Self { store, options }
     }
 
-    /// Serves whoever connects, until it is told to stop; then it ends its subscriptions and
-    /// answers what was asked before.
+    /// Serves whoever connects until it is told to stop, by the token or by a client that may. Then
+    /// it ends its subscriptions, and answers what was asked before, for a bounded time.
     ///
     /// # Errors
-    /// No connection can be accepted.
+    /// The listener is none any more.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let node = Node::new(self.store, listener.local_addr()?, stop.clone());
-        let routes = routes(&node, &self.options);
-        let connections = GracefulShutdown::new();
-        loop {
-            let (connection, _) = tokio::select! {
-                accepted = listener.accept() => accepted?,
-                () = stop.cancelled() => break,
-            };
-            serve_connection(connection, routes.clone(), &connections);
-        }
-        connections.shutdown().await;
+        let Self { store, options } = self;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, tls = options.tls.is_some(), "serving the event store");
+        let node = Node::new(store, address, stop.clone());
+        connections::serve(listener, routes(&node, &options), &options, &stop).await;
         Ok(())
     }
 }
@@ -74,24 +55,16 @@ fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
         .add_service(FeaturesService::server())
         .add_service(GossipService::server(node))
         .add_service(MonitoringService::server(node))
+        .add_service(OperationsService::server(node, options.shutdown))
         .into_axum_router()
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))
         .fallback(http::unknown)
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
 }
 
-fn serve_connection(connection: TcpStream, routes: Router, connections: &GracefulShutdown) {
-    if let Err(error) = connection.set_nodelay(true) {
-        tracing::debug!(%error, "a connection cannot be made to send at once");
-    }
-    let builder = Builder::new(TokioExecutor::new());
-    let service = TowerToHyperService::new(routes);
-    let served = builder.serve_connection(TokioIo::new(connection), service).into_owned();
-    let served = connections.watch(served);
-    tokio::spawn(async move {
-        if let Err(error) = served.await {
-            tracing::debug!(%error, "a connection ended");
-        }
-    });
+/// What is said where a handler panicked. The panic itself was told on the standard error.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    Status::internal("the server failed at this call").into_http()
 }

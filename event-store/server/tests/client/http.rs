@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::given::server;
 
 /// The whole answer to these bytes, until the server hangs up.
-async fn answer(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn answer(address: SocketAddr, request: &[u8]) -> String {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -24,7 +24,7 @@ async fn get(address: SocketAddr, path: &str) -> (String, String) {
     (head.lines().next().unwrap().into(), body.into())
 }
 
-async fn json(address: SocketAddr, path: &str) -> Value {
+pub(crate) async fn json(address: SocketAddr, path: &str) -> Value {
     let (status, body) = get(address, path).await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     serde_json::from_str(&body).unwrap()

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
 mod given;
+mod hostile;
 mod http;
 mod operations;
+mod stop;
 mod streams;
+mod tls;

@@ -1,9 +1,12 @@
 use std::time::Duration;
 
-use kurrentdb::AppendToStreamOptions;
-use kurrentdb::operations::{self, StatsOptions};
+use daybook_event_store::Store;
+use daybook_event_store_server::ServerOptions;
+use kurrentdb::operations::{self, OperationalOptions, ScavengeStatus, StatsOptions};
+use kurrentdb::{AppendToStreamOptions, Error};
 
-use crate::given::{client, events, server};
+use crate::given::{client, embedded, events, serve, server};
+use crate::http::json;
 
 #[tokio::test]
 async fn one_node_is_told_of_and_leads() {
@@ -49,4 +52,72 @@ async fn numbers_come_again_and_again() {
 
     assert_eq!(first.0["store-kind"], "memory");
     assert_eq!(later.0["store-lastPosition"], "3");
+}
+
+#[tokio::test]
+async fn a_scavenge_is_started_and_stopped() {
+    let (given, _folder) = embedded(ServerOptions::default()).await;
+    let operations: operations::Client = given.client.clone().into();
+
+    let started = operations.start_scavenge(1, 0, &OperationalOptions::default()).await.unwrap();
+    let stopped =
+        operations.stop_scavenge(started.id(), &OperationalOptions::default()).await.unwrap();
+
+    assert_eq!(started.status(), ScavengeStatus::Started);
+    assert_eq!(stopped.status(), ScavengeStatus::Stopped);
+    assert_eq!(stopped.id(), started.id());
+}
+
+#[tokio::test]
+async fn a_scavenge_that_nobody_started_is_not_found() {
+    let (given, _folder) = embedded(ServerOptions::default()).await;
+    let operations: operations::Client = given.client.clone().into();
+
+    let refused = operations.stop_scavenge("none", &OperationalOptions::default()).await;
+
+    assert!(matches!(refused, Err(Error::ResourceNotFound)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_means_nothing_here_is_said_to() {
+    let given = server().await;
+    let operations: operations::Client = given.client.clone().into();
+
+    let scavenge = operations.start_scavenge(1, 0, &OperationalOptions::default()).await.map(drop);
+    let negative =
+        operations.start_scavenge(1, usize::MAX, &OperationalOptions::default()).await.map(drop);
+    let merge = operations.merge_indexes(&OperationalOptions::default()).await;
+
+    assert!(matches!(scavenge, Err(Error::UnsupportedFeature)), "{scavenge:?}");
+    assert!(matches!(negative, Err(Error::Grpc { .. })), "{negative:?}");
+    assert!(matches!(merge, Err(Error::UnsupportedFeature)), "{merge:?}");
+}
+
+#[tokio::test]
+async fn the_only_node_stays_the_leader() {
+    let (given, _folder) = embedded(ServerOptions::default()).await;
+    let operations: operations::Client = given.client.clone().into();
+
+    operations.merge_indexes(&OperationalOptions::default()).await.unwrap();
+    operations.set_node_priority(7, &OperationalOptions::default()).await.unwrap();
+    operations.resign_node(&OperationalOptions::default()).await.unwrap();
+
+    let gossip = json(given.address, "/gossip").await;
+    assert_eq!(gossip["members"][0]["nodePriority"], 7);
+    assert_eq!(gossip["members"][0]["state"], "Leader");
+}
+
+#[tokio::test]
+async fn a_client_stops_the_server_where_that_is_allowed() {
+    let refusing = server().await;
+    let operations: operations::Client = refusing.client.clone().into();
+    let refused = operations.shutdown(&OperationalOptions::default()).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+
+    let options = ServerOptions { shutdown: true, ..ServerOptions::default() };
+    let given = serve(Store::memory(), options).await;
+    let operations: operations::Client = given.client.clone().into();
+    operations.shutdown(&OperationalOptions::default()).await.unwrap();
+
+    given.served.await.unwrap().unwrap();
 }

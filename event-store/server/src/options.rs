@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use crate::tls::Tls;
+
+/// The most bytes of an append, where nothing else is said.
+const APPEND_BYTES: usize = 1 << 20;
+
+/// How a server is to serve.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The most bytes of payloads, metadata and types in one append.
+    pub append_bytes: usize,
+    /// The certificate to encrypt connections with; none does not encrypt.
+    pub tls: Option<Tls>,
+    /// Whether clients may stop the server.
+    pub shutdown: bool,
+    /// The most connections at once; those over it wait to be accepted.
+    pub connections: usize,
+    /// The most calls at once on one connection.
+    pub calls_per_connection: u32,
+    /// The most bytes of a request's head.
+    pub head_bytes: u32,
+    /// How long a handshake and the first bytes of a connection, and a head over HTTP/1.1, may take
+    /// to arrive.
+    pub head_timeout: Duration,
+    /// How long a connection over HTTP/2 may be silent before it is asked whether it is there, and
+    /// how long its answer may take.
+    pub keep_alive: Duration,
+    /// How long calls under way may take once the server is to stop.
+    pub drain_timeout: Duration,
+}
+
+impl ServerOptions {
+    /// The most that [`append_bytes`](Self::append_bytes) may be.
+    pub const MOST_APPEND_BYTES: usize = 16 << 20;
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            append_bytes: APPEND_BYTES,
+            tls: None,
+            shutdown: false,
+            connections: 4_096,
+            calls_per_connection: 1_024,
+            head_bytes: 16 << 10,
+            head_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(20),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
