@@ -50,6 +50,7 @@ bugs! {
     HuskWithoutId "the scavenger forgets the ids of the events that it drops",
     TailSkips "a tail passes an event by where it goes from one chunk to the next",
     EndedStreamWritten "a stream that has ended can be written to after it was opened again",
+    BackupUnsynced "a backup's files are not synced",
     UnboundedRead "a read shows events that the stream's metadata excludes",
 }
 

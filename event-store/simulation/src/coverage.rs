@@ -23,6 +23,8 @@ reached! {
     ReadOfEnded "reads refused for a stream that has ended",
     Scavenge "scavenges asked for",
     Rewritten "segments written anew",
+    BackedUp "backups taken beside other actors",
+    Looked "whole stores read without their lock, beside other actors",
     Refused "commits refused for a full disk",
     Stopped "commits that stopped the store",
     Maintained "background steps",

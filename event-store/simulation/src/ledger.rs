@@ -221,10 +221,23 @@ impl Ledger {
         self.check_all(events)
     }
 
-    /// Checks all events that can be read, and that the others may have been dropped.
+    /// Checks all events that can be read.
     fn check_all(&mut self, events: &[Recorded]) -> Check {
+        self.check_events(events, self.settled)
+    }
+
+    /// Checks what somebody took from the files. After the last event of the model there may be
+    /// those of a commit that was never answered.
+    pub(crate) fn check_copy(&mut self, events: &[Recorded], count: usize) -> Check {
+        let known = if self.uncertain.is_some() { count.min(self.model.len()) } else { count };
+        let end = events.partition_point(|event| event.position.0 < known as u64);
+        self.check_events(&events[..end], known)
+    }
+
+    /// Checks all events of so many that can be read, and that the others may have been dropped.
+    fn check_events(&mut self, events: &[Recorded], count: usize) -> Check {
         let mut read = events.iter().peekable();
-        for at in 0..self.settled {
+        for at in 0..count {
             match read.next_if(|event| event.position.0 == at as u64) {
                 Some(event) => self.model.check(event)?,
                 None => ensure(self.model.may_be_dropped(at), Invariant::D1, || {

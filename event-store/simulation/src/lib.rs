@@ -8,6 +8,7 @@
 //!
 //! It is no test of speed and none of real threads.
 
+mod copies;
 mod coverage;
 mod disk;
 mod engine;

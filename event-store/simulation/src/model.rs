@@ -166,7 +166,8 @@ impl Body {
     fn is(&mut self, read: &Recorded) -> bool {
         match self {
             Self::Given(event) => {
-                event.id == read.id && event.data == read.data && event.metadata == read.metadata
+                let same = |event: &NewEvent| (event.id, event.is_json) == (read.id, read.is_json);
+                same(event) && event.data == read.data && event.metadata == read.metadata
             }
             Self::Own { said, seen } => {
                 let (id, data) = seen.get_or_insert_with(|| (read.id, read.data.clone()));

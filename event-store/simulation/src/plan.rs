@@ -42,6 +42,8 @@ pub(crate) enum Act {
     Damage,
     MoveClock,
     Scavenge,
+    BackUp,
+    Look,
 }
 
 impl Plan {
@@ -77,6 +79,8 @@ impl Plan {
             (Act::Damage, sometimes(4)),
             (Act::MoveClock, sometimes(3)),
             (Act::Scavenge, sometimes(3)),
+            (Act::BackUp, sometimes(2)),
+            (Act::Look, sometimes(2)),
         ];
         Self {
             steps,

@@ -100,6 +100,8 @@ impl World {
             Act::Damage => return self.damage(),
             Act::MoveClock => self.move_clock(),
             Act::Scavenge => self.scavenge(),
+            Act::BackUp => return self.back_up(),
+            Act::Look => return self.look(),
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::segment::Segment;
 use super::vfs::{OpenMode, VfsFile};
 use super::{compressed, layout, scan};
 use crate::ReadError;
+use crate::planted::{self, Bug};
 
 /// The file that makes a folder a backup, and says of what.
 const MANIFEST: &str = "BACKUP";
@@ -335,7 +336,9 @@ fn copy(source: &Source<'_>, to: &Folder, copied: &mut dyn FnMut(u64)) -> Result
         at += length;
         copied(length);
     }
-    copy.sync().map_err(OpenError::io("sync", &path))?;
+    if !planted::is(Bug::BackupUnsynced) {
+        copy.sync().map_err(OpenError::io("sync", &path))?;
+    }
     check_copy(source, &from, copy)?;
     temporary.install().map_err(OpenError::io("rename a copy to", &path))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Disk, SECTOR, State};
+use crate::copies::BACKUP;
 use crate::coverage::Reached;
 use crate::recorder;
 
@@ -148,7 +149,7 @@ impl State {
     }
 }
 
-/// Whether a file holds events or what is made of them.
+/// Whether a file of the store holds events or what is made of them.
 fn is_data(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension != "tmp")
+    !path.starts_with(BACKUP) && path.extension().is_some_and(|extension| extension != "tmp")
 }

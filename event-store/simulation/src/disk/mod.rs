@@ -236,6 +236,15 @@ impl Disk {
         self.0.lock().space
     }
 
+    /// Removes all files of a folder, durably.
+    pub(crate) fn delete_folder(&self, folder: &Path) {
+        let mut state = self.0.lock();
+        let State { entries, durable_entries, unsynced_entries, .. } = &mut *state;
+        entries.retain(|path, _| !path.starts_with(folder));
+        durable_entries.retain(|path, _| !path.starts_with(folder));
+        unsynced_entries.retain(|(path, _)| !path.starts_with(folder));
+    }
+
     /// Moves the clock, forwards or back.
     pub(crate) fn move_clock(&self, by: i64) {
         self.0.lock().clock += by;
