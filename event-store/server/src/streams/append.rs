@@ -19,6 +19,9 @@ use crate::protocol::streams::append_resp::{Position, Result as Outcome, Success
 use crate::protocol::streams::{AppendReq, AppendResp};
 use crate::protocol::{Empty, WireUuid, decode_id, stream, wire_position};
 
+/// The most events of one append, as the store has it.
+const MOST_EVENTS: usize = 10_000;
+
 /// One append: its options, then its events. Nothing is appended unless all of it arrived.
 pub(crate) async fn append(
     service: &StreamsService,
@@ -35,7 +38,7 @@ pub(crate) async fn append(
             return Err(Status::invalid_argument("options come once, before all events"));
         };
         let ProposedMessage { id, metadata, custom_metadata, data } = message;
-        events.push(room.event(id.as_ref(), &metadata, custom_metadata, data)?);
+        events.push(room.event(id.as_ref(), &metadata, &custom_metadata, &data)?);
     }
     let result = match append_events(&service.store, &stream, expected, events).await {
         Ok(appended) => Outcome::Success(success(appended)),
@@ -103,26 +106,31 @@ async fn last(store: &Store, stream: &StreamId) -> Result<Option<Appended>, Appe
 pub(crate) struct Room {
     most: usize,
     left: usize,
+    events: usize,
 }
 
 impl Room {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, left: most }
+        Self { most, left: most, events: MOST_EVENTS }
     }
 
-    /// An event as it was proposed.
+    /// An event as it was proposed. Its payload is copied: as a part of the message it would keep
+    /// the whole of it, which may be far larger.
     pub(crate) fn event(
         &mut self,
         id: Option<&WireUuid>,
         system: &HashMap<String, String>,
-        metadata: Bytes,
-        data: Bytes,
+        metadata: &[u8],
+        data: &[u8],
     ) -> Result<NewEvent, Status> {
         let kind = system.get("type").ok_or_else(|| errors::required("event type"))?;
         let size = kind.len() + metadata.len() + data.len();
         self.left =
             self.left.checked_sub(size).ok_or_else(|| errors::append_too_large(self.most))?;
+        let more = || format!("an append has at most {MOST_EVENTS} events");
+        self.events = self.events.checked_sub(1).ok_or_else(|| Status::invalid_argument(more()))?;
         let is_json = system.get("content-type").is_some_and(|of| of == "application/json");
+        let (data, metadata) = (Bytes::copy_from_slice(data), Bytes::copy_from_slice(metadata));
         Ok(NewEvent { id: decode_id(id)?, kind: kind.as_str().into(), data, metadata, is_json })
     }
 }

@@ -19,7 +19,8 @@ use crate::protocol::streams::batch_append_resp::{
 };
 use crate::protocol::streams::{BatchAppendReq, BatchAppendResp};
 use crate::protocol::{
-    AllStreamPosition, IdForm, decode_id, details, identifier, rpc, stream, wire_position,
+    AllStreamPosition, IdForm, StreamIdentifier, decode_id, details, identifier, rpc, stream,
+    wire_position,
 };
 
 /// Most appends of one call that wait for the store; more are read as these are answered.
@@ -39,21 +40,18 @@ pub(crate) fn batch(
     let answers = complete(messages, Fragments { open: HashMap::new(), most }).map(move |taken| {
         let service = service.clone();
         async move {
-            let (id, batch) = taken?;
-            Ok(answer(&service, id, batch).await)
+            let (id, open) = taken?;
+            Ok(answer(&service, id, open).await)
         }
     });
     answers.buffer_unordered(UNDER_WAY).boxed()
 }
 
-/// An append whose last fragment has come, or what was wrong with it.
-type Complete = (Uuid, Result<Batch, Status>);
-
 /// The appends of a call as they become complete.
 fn complete(
     mut messages: Streaming<BatchAppendReq>,
     mut fragments: Fragments,
-) -> impl Stream<Item = Result<Complete, Status>> {
+) -> impl Stream<Item = Result<(Uuid, Open), Status>> {
     async_stream::try_stream! {
         while let Some(message) = messages.message().await? {
             if let Some(complete) = fragments.take(message)? {
@@ -87,17 +85,37 @@ impl Batch {
 
     fn extend(mut self, message: BatchAppendReq) -> Result<Self, Status> {
         for event in message.proposed_messages {
-            let (metadata, data) = (event.custom_metadata, event.data);
-            let event = self.room.event(event.id.as_ref(), &event.metadata, metadata, data)?;
+            let (id, metadata) = (event.id.as_ref(), &event.custom_metadata);
+            let event = self.room.event(id, &event.metadata, metadata, &event.data)?;
             self.events.push(event);
         }
         Ok(self)
     }
 }
 
+/// An append, or what is wrong with it.
+#[derive(Debug)]
+struct Open {
+    /// The stream, for the answer: some clients fail where it names none. Empty if it has no name.
+    stream: StreamIdentifier,
+    batch: Result<Batch, Status>,
+}
+
+impl Open {
+    fn begin(options: Option<&Options>, most: usize) -> Self {
+        let named = options.and_then(|options| stream(options.stream_identifier.as_ref()).ok());
+        let stream = named.map(|stream| identifier(stream.as_str())).unwrap_or_default();
+        Self { stream, batch: Batch::begin(options, most) }
+    }
+
+    fn extend(self, message: BatchAppendReq) -> Self {
+        Self { batch: self.batch.and_then(|batch| batch.extend(message)), ..self }
+    }
+}
+
 /// The appends of a call that are not complete.
 struct Fragments {
-    open: HashMap<Uuid, Result<Batch, Status>>,
+    open: HashMap<Uuid, Open>,
     /// The most bytes of one append.
     most: usize,
 }
@@ -107,19 +125,19 @@ impl Fragments {
     ///
     /// # Errors
     /// What ends the call: there is no append that could be answered so.
-    fn take(&mut self, message: BatchAppendReq) -> Result<Option<Complete>, Status> {
+    fn take(&mut self, message: BatchAppendReq) -> Result<Option<(Uuid, Open)>, Status> {
         let (id, is_final) = (decode_id(message.correlation_id.as_ref())?, message.is_final);
         let begun = self.open.remove(&id);
-        let begun = begun.unwrap_or_else(|| Batch::begin(message.options.as_ref(), self.most));
-        let batch = begun.and_then(|batch| batch.extend(message));
+        let begun = begun.unwrap_or_else(|| Open::begin(message.options.as_ref(), self.most));
+        let open = begun.extend(message);
         if is_final {
-            return Ok(Some((id, batch)));
+            return Ok(Some((id, open)));
         }
         if self.open.len() >= MOST_OPEN {
             let most = format!("more than {MOST_OPEN} appends are begun and not final");
             return Err(Status::resource_exhausted(most));
         }
-        self.open.insert(id, batch);
+        self.open.insert(id, open);
         Ok(None)
     }
 }
@@ -157,18 +175,14 @@ fn patience(option: Option<&DeadlineOption>, now: Duration) -> Duration {
     }
 }
 
-async fn answer(
-    service: &StreamsService,
-    correlation_id: Uuid,
-    batch: Result<Batch, Status>,
-) -> BatchAppendResp {
+async fn answer(service: &StreamsService, correlation_id: Uuid, open: Open) -> BatchAppendResp {
     let mut answer = BatchAppendResp {
         correlation_id: Some(IdForm::Structured.encode(correlation_id)),
+        stream_identifier: Some(open.stream),
         ..BatchAppendResp::default()
     };
-    let result = match batch {
+    let result = match open.batch {
         Ok(Batch { stream, expected, events, patience, .. }) => {
-            answer.stream_identifier = Some(identifier(stream.as_str()));
             answer.expected_stream_position = Some(echo(expected));
             let appended = append_events(&service.store, &stream, expected, events);
             match tokio::time::timeout(patience, appended).await {
@@ -320,9 +334,9 @@ mod tests {
     fn an_append_is_complete_with_its_final_fragment() {
         let mut fragments = Fragments { open: HashMap::new(), most: 1 };
         assert!(fragments.take(fragment(1, true, false)).unwrap().is_none());
-        assert!(fragments.take(fragment(2, true, true)).unwrap().unwrap().1.is_ok());
-        let (id, batch) = fragments.take(fragment(1, false, true)).unwrap().unwrap();
-        assert_eq!((id, batch.is_ok()), (Uuid::from_u128(1), true));
+        assert!(fragments.take(fragment(2, true, true)).unwrap().unwrap().1.batch.is_ok());
+        let (id, open) = fragments.take(fragment(1, false, true)).unwrap().unwrap();
+        assert_eq!((id, open.batch.is_ok()), (Uuid::from_u128(1), true));
         assert!(fragments.open.is_empty());
     }
 
@@ -330,8 +344,8 @@ mod tests {
     fn a_first_fragment_without_options_is_refused_when_it_is_final() {
         let mut fragments = Fragments { open: HashMap::new(), most: 1 };
         assert!(fragments.take(fragment(1, false, false)).unwrap().is_none());
-        let (_, batch) = fragments.take(fragment(1, true, true)).unwrap().unwrap();
-        assert_eq!(batch.unwrap_err().code(), Code::InvalidArgument);
+        let (_, open) = fragments.take(fragment(1, true, true)).unwrap().unwrap();
+        assert_eq!(open.batch.unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[test]

@@ -21,8 +21,9 @@ use crate::protocol::streams::{
     ReadResp, TombstoneReq, TombstoneResp,
 };
 
-/// What a message may have beside payloads, metadata and types.
-const ENVELOPE: usize = 1 << 20;
+/// The most bytes of a message. More than an append may have, so that clients are told of that
+/// limit and not of this one.
+const MOST_MESSAGE: usize = 17 << 20;
 
 /// The service over a store.
 #[derive(Clone, Debug)]
@@ -39,8 +40,7 @@ impl StreamsService {
     }
 
     pub(crate) fn into_server(self) -> StreamsServer<Self> {
-        let most = self.append_bytes.saturating_add(ENVELOPE);
-        StreamsServer::new(self).max_decoding_message_size(most)
+        StreamsServer::new(self).max_decoding_message_size(MOST_MESSAGE)
     }
 }
 
