@@ -64,18 +64,10 @@ impl EventFilter {
     /// # Errors
     /// The expression takes too long to tell.
     pub(crate) fn matches(&self, event: &Recorded) -> Result<bool, Status> {
-        let text = match self.of {
+        self.matching.matches(match self.of {
             Of::Streams => event.stream.as_str(),
             Of::Types => &event.kind,
-        };
-        match &self.matching {
-            Matching::Prefixes(prefixes) => {
-                Ok(prefixes.iter().any(|prefix| text.starts_with(prefix.as_str())))
-            }
-            Matching::Expression(expression) => expression.is_match(text).map_err(|error| {
-                Status::resource_exhausted(format!("the filter cannot be applied: {error}"))
-            }),
-        }
+        })
     }
 }
 
@@ -95,5 +87,105 @@ impl Matching {
             Status::invalid_argument(format!("the filter's expression is invalid: {error}"))
         })?;
         Ok(Self::Expression(Box::new(expression)))
+    }
+
+    fn matches(&self, text: &str) -> Result<bool, Status> {
+        match self {
+            Self::Prefixes(prefixes) => {
+                Ok(prefixes.iter().any(|prefix| text.starts_with(prefix.as_str())))
+            }
+            Self::Expression(expression) => expression.is_match(text).map_err(|error| {
+                Status::resource_exhausted(format!("the filter cannot be applied: {error}"))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tonic::Code;
+
+    use super::*;
+
+    impl EventFilter {
+        /// Events of the types that begin like this.
+        pub(crate) fn types(prefix: &str) -> Self {
+            let matching = Matching::Prefixes(vec![prefix.to_owned()]);
+            Self { of: Of::Types, matching, interval: 1 }
+        }
+    }
+
+    fn expression(regex: &str) -> Result<Matching, Status> {
+        Matching::decode(Expression { regex: regex.to_owned(), prefix: Vec::new() })
+    }
+
+    #[test]
+    fn expressions_of_clients_look_ahead() {
+        let default = expression(r"^(?!(\$.+$|PersistentConfig\d+$|Result$))").unwrap();
+        for (kind, wanted) in
+            [("OrderPlaced", true), ("Results", true), ("$metadata", false), ("Result", false)]
+        {
+            assert_eq!(default.matches(kind).unwrap(), wanted, "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_goes_back_for_ever_is_given_up() {
+        let text = "a".repeat(255);
+        for catastrophic in [r"^(a|aa)+(?=b)c", r"^(a|aa)+(?!a)b"] {
+            let refused = expression(catastrophic).unwrap().matches(&text);
+            assert_eq!(
+                refused.map_err(|s| s.code()),
+                Err(Code::ResourceExhausted),
+                "{catastrophic}"
+            );
+        }
+    }
+
+    #[test]
+    fn expressions_that_grow_when_they_are_compiled_are_refused() {
+        for large in
+            ["((a{1000}){1000}){1000}", "\\w{100000}", &"(".repeat(4_000), &"(?=a".repeat(900)]
+        {
+            assert_eq!(expression(large).unwrap_err().code(), Code::InvalidArgument, "{large:.40}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused() {
+        let prefixes = |prefix: Vec<String>| {
+            Matching::decode(Expression { regex: String::new(), prefix }).map(|_| ())
+        };
+        assert!(prefixes(vec!["a".repeat(MOST_PREFIX); MOST_PREFIXES]).is_ok());
+        assert!(prefixes(vec!["a".into(); MOST_PREFIXES + 1]).is_err());
+        assert!(prefixes(vec!["a".repeat(MOST_PREFIX + 1)]).is_err());
+        assert!(expression(&"a".repeat(MOST_EXPRESSION)).is_ok());
+        assert!(expression(&"a".repeat(MOST_EXPRESSION + 1)).is_err());
+    }
+
+    /// What looks like an expression, and is one now and then.
+    fn any_expression() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "a", "b", ".", "\\w", "\\1", "\\b", "[a-c]", "[^a]", "(", ")", "(?:", "(?=", "(?!",
+            "(?<=", "(?<!", "(?>", "*", "+", "?", "{2}", "{1,9}", "{999}", "|", "^", "$", "é",
+            "\\",
+        ]);
+        prop_oneof![
+            prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat()),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_expression_is_refused_or_answers(regex in any_expression(), text in "[abcé$-]{0,255}") {
+            match expression(&regex).and_then(|expression| expression.matches(&text)) {
+                Ok(_) => {}
+                Err(status) => prop_assert!(
+                    matches!(status.code(), Code::InvalidArgument | Code::ResourceExhausted)
+                ),
+            }
+        }
     }
 }

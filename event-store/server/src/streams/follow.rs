@@ -54,6 +54,8 @@ fn follow_all(
         for await item in store.tail(after, Filter::all()) {
             match item.map_err(|error| errors::unread(&error))? {
                 Tailed::Event(event) => {
+                    // Nothing may match for long, and others want to be served, too.
+                    tokio::task::consume_budget().await;
                     let position = event.position;
                     passed += 1;
                     let wanted = match &filter {
@@ -128,7 +130,7 @@ async fn news_of(
             Tailed::Event(event) if stream.has(&event) && Some(event.position) > after => {
                 return Ok(());
             }
-            Tailed::Event(_) | Tailed::CaughtUp(_) => {}
+            Tailed::Event(_) | Tailed::CaughtUp(_) => tokio::task::consume_budget().await,
         }
     }
     Err(errors::stopping())

@@ -46,6 +46,8 @@ fn read_all(
             if left == 0 {
                 break;
             }
+            // Nothing may match for long, and others want to be served, too.
+            tokio::task::consume_budget().await;
             let event = event.map_err(|error| errors::unread(&error))?;
             if let Some(filter) = &filter && !filter.matches(&event)? {
                 continue;
@@ -151,5 +153,44 @@ pub(crate) fn items(
                 .map_ok(move |listed| (listed.ordinal, Resolved::listed(&index, listed, resolve)))
                 .boxed()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_event_store::{Expected, NewEvent};
+    use futures::{pin_mut, poll};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::protocol::IdForm;
+    use crate::streams::filter::EventFilter;
+
+    #[tokio::test]
+    async fn others_are_served_while_nothing_matches() {
+        let store = Store::memory();
+        let event = |n| NewEvent {
+            id: Uuid::from_u128(n),
+            kind: "Common".into(),
+            data: "".into(),
+            metadata: "".into(),
+            is_json: false,
+        };
+        let stream = "order-1".parse().unwrap();
+        store.append(&stream, Expected::Any, (1..=1_000).map(event).collect()).await.unwrap();
+        let request = ReadRequest {
+            of: Source::All(From::Start),
+            direction: Direction::Forward,
+            resolve: false,
+            follow: false,
+            count: u64::MAX,
+            filter: Some(EventFilter::types("Rare")),
+            ids: IdForm::Text,
+            tells_bounds: false,
+        };
+        let messages = read_all(&store, From::Start, request);
+        pin_mut!(messages);
+        assert!(poll!(messages.next()).is_pending(), "the whole store was looked at in one go");
+        assert!(messages.next().await.is_none());
     }
 }

@@ -156,3 +156,116 @@ impl fmt::Display for Streamed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use prost::Message;
+    use tonic::Code;
+
+    use super::*;
+    use crate::protocol::streams::read_req::options::{
+        AllOptions, ControlOption, FilterOptions, Position as WirePosition, StreamOptions,
+        SubscriptionOptions, filter_options,
+    };
+    use crate::protocol::{Empty, StreamIdentifier};
+
+    fn stream_option() -> impl Strategy<Value = StreamOption> {
+        let name = prop_oneof![
+            Just(b"order-1".to_vec()),
+            Just(b"$ce-order".to_vec()),
+            Just(b"$et-".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..300),
+        ];
+        let identifier = prop::option::of(
+            name.prop_map(|name| StreamIdentifier { stream_name: Bytes::from(name) }),
+        );
+        let revision = prop::option::of(prop_oneof![
+            any::<u64>().prop_map(RevisionOption::Revision),
+            Just(RevisionOption::Start(Empty {})),
+            Just(RevisionOption::End(Empty {})),
+        ]);
+        let position = prop::option::of(prop_oneof![
+            any::<(u64, u64)>().prop_map(|(commit_position, prepare_position)| {
+                AllOption::Position(WirePosition { commit_position, prepare_position })
+            }),
+            Just(AllOption::Start(Empty {})),
+            Just(AllOption::End(Empty {})),
+        ]);
+        prop_oneof![
+            (identifier, revision).prop_map(|(stream_identifier, revision_option)| {
+                StreamOption::Stream(StreamOptions { stream_identifier, revision_option })
+            }),
+            position.prop_map(|all_option| StreamOption::All(AllOptions { all_option })),
+        ]
+    }
+
+    fn filter_option() -> impl Strategy<Value = FilterOption> {
+        let expression = (any::<String>(), prop::collection::vec(any::<String>(), 0..4))
+            .prop_map(|(regex, prefix)| filter_options::Expression { regex, prefix });
+        let filter =
+            prop::option::of((any::<bool>(), expression).prop_map(|(types, expression)| {
+                if types {
+                    filter_options::Filter::EventType(expression)
+                } else {
+                    filter_options::Filter::StreamIdentifier(expression)
+                }
+            }));
+        let window = prop::option::of(any::<u32>().prop_map(filter_options::Window::Max));
+        (filter, window, any::<u32>()).prop_map(|(filter, window, times)| {
+            FilterOption::Filter(FilterOptions {
+                filter,
+                window,
+                checkpoint_interval_multiplier: times,
+            })
+        })
+    }
+
+    prop_compose! {
+        fn options()(
+            stream_option in prop::option::of(stream_option()),
+            filter_option in prop::option::of(filter_option()),
+            count_option in prop::option::of(prop_oneof![
+                any::<u64>().prop_map(CountOption::Count),
+                Just(CountOption::Subscription(SubscriptionOptions {})),
+            ]),
+            read_direction in any::<i32>(),
+            resolve_links in any::<bool>(),
+            compatibility in prop::option::of(any::<u32>()),
+        ) -> Options {
+            Options {
+                stream_option,
+                filter_option,
+                count_option,
+                read_direction,
+                resolve_links,
+                uuid_option: None,
+                control_option: compatibility.map(|compatibility| ControlOption { compatibility }),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_is_refused_or_understood(options in options()) {
+            match ReadRequest::decode(ReadReq { options: Some(options) }) {
+                Ok(request) => {
+                    prop_assert!(!request.follow || request.direction == Direction::Forward);
+                    if let Some(filter) = request.filter {
+                        prop_assert!(matches!(request.of, Source::All(_)));
+                        prop_assert!(filter.interval > 0);
+                    }
+                }
+                Err(status) => prop_assert_eq!(status.code(), Code::InvalidArgument),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_understood(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(Err(status)) = ReadReq::decode(&*bytes).ok().map(ReadRequest::decode) {
+                prop_assert_eq!(status.code(), Code::InvalidArgument);
+            }
+        }
+    }
+}
