@@ -35,6 +35,19 @@ const SUPPORTED: &[Supported] = &[
             ("setnodepriority", &[]),
         ],
     ),
+    (
+        "event_store.client.persistent_subscriptions.persistentsubscriptions",
+        &[
+            ("create", &["stream", "all"]),
+            ("update", &["stream", "all"]),
+            ("delete", &["stream", "all"]),
+            ("read", &["stream", "all"]),
+            ("getinfo", &["stream", "all"]),
+            ("replayparked", &["stream", "all"]),
+            ("list", &["stream", "all"]),
+            ("restartsubsystem", &[]),
+        ],
+    ),
     ("event_store.client.server_features.serverfeatures", &[("getsupportedmethods", &[])]),
 ];
 

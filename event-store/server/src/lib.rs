@@ -14,6 +14,7 @@ mod monitoring;
 mod node;
 mod operations;
 mod options;
+mod persistent;
 mod protocol;
 mod server;
 mod stats;

@@ -22,6 +22,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/protocol.rs"));
 }
 
+pub(crate) use generated::event_store::client::persistent_subscriptions as persistent;
 pub(crate) use generated::event_store::client::{
     AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, gossip, monitoring, operations,
     server_features as features, streams, uuid,

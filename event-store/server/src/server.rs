@@ -18,6 +18,7 @@ use crate::monitoring::MonitoringService;
 use crate::node::{Endpoint, Node};
 use crate::operations::OperationsService;
 use crate::options::ServerOptions;
+use crate::persistent::PersistentSubscriptionsService;
 use crate::streams::StreamsService;
 use crate::{connections, http};
 
@@ -56,6 +57,7 @@ fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
         .add_service(GossipService::server(node))
         .add_service(MonitoringService::server(node))
         .add_service(OperationsService::server(node, options.shutdown))
+        .add_service(PersistentSubscriptionsService::server(node))
         .into_axum_router()
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))

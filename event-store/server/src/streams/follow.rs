@@ -120,7 +120,7 @@ fn follow_stream(
 }
 
 /// Waits for an event of a stream after a position.
-async fn news_of(
+pub(crate) async fn news_of(
     news: &mut BoxStream<'static, Result<Tailed, ReadError>>,
     stream: &Streamed,
     after: Option<Position>,

@@ -12,7 +12,7 @@ use super::respond::Item;
 use crate::protocol::wire_revision;
 
 /// The type of links. Their payload is `<revision>@<stream>`.
-const LINK: &str = "$>";
+pub(crate) const LINK: &str = "$>";
 
 /// An event as it was found: itself, and the link that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

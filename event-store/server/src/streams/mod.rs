@@ -10,6 +10,13 @@ mod read;
 mod request;
 mod respond;
 
+pub(crate) use self::filter::EventFilter;
+pub(crate) use self::follow::news_of;
+pub(crate) use self::links::{LINK, Resolved};
+pub(crate) use self::read::{items, last, resolved};
+pub(crate) use self::request::{From, Streamed};
+pub(crate) use self::respond::Item;
+
 use daybook_event_store::Store;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;

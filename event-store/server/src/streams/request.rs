@@ -137,7 +137,8 @@ impl Streamed {
         }
     }
 
-    fn named(name: &str) -> Result<Self, Status> {
+    /// The stream of a name.
+    pub(crate) fn named(name: &str) -> Result<Self, Status> {
         match name.parse() {
             Ok(index) => Ok(Self::Index(index)),
             Err(_) => name

@@ -34,7 +34,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    fn encode(self, ids: IdForm) -> RecordedEvent {
+    pub(crate) fn encode(self, ids: IdForm) -> RecordedEvent {
         let Self { event, stream, revision } = self;
         let position = wire_position(event.position);
         let content_type = ["application/octet-stream", "application/json"];

@@ -6,6 +6,8 @@ mod given;
 mod hostile;
 mod http;
 mod operations;
+mod persistent;
+mod persistent_restart;
 mod stop;
 mod streams;
 mod tls;

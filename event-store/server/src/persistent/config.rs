@@ -1,0 +1,175 @@
+//! The groups that there are, as they are kept in the store.
+
+use std::str::FromStr;
+
+use daybook_event_store::{Direction, EventStore, Expected, NewEvent, Revision, Store, StreamId};
+use futures::{TryStreamExt, pin_mut};
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::settings::Settings;
+use crate::errors;
+use crate::protocol::Empty;
+use crate::protocol::streams::read_req::options::FilterOptions;
+use crate::protocol::streams::read_req::options::filter_options::{
+    Expression, Filter as Of, Window,
+};
+use crate::streams::EventFilter;
+use crate::streams::{From, Streamed};
+
+/// Where the groups are kept: the last event has all of them.
+const STREAM: &str = "$persistentSubscriptionConfig";
+const KIND: &str = "$PersistentConfig";
+const VERSION: &str = "2";
+
+/// Of what a group gets the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    All,
+    Stream(Streamed),
+}
+
+impl Source {
+    /// The name of all events.
+    pub(crate) const ALL: &str = "$all";
+
+    pub(crate) fn named(name: &str) -> Result<Self, Status> {
+        if name == Self::ALL { Ok(Self::All) } else { Streamed::named(name).map(Self::Stream) }
+    }
+
+    /// A place as clients are told it.
+    pub(crate) fn text(&self, place: u64) -> String {
+        match self {
+            Self::All => start_text(self, From::At(place + 1)),
+            Self::Stream(_) => place.to_string(),
+        }
+    }
+
+    /// The place that a text of [`text`](Self::text) tells.
+    pub(crate) fn place(&self, text: &str) -> Option<u64> {
+        match self {
+            Self::All => parse_position(text)?.checked_sub(1),
+            Self::Stream(_) => text.parse().ok(),
+        }
+    }
+}
+
+/// A group, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    pub(crate) stream: String,
+    pub(crate) group: String,
+    /// Tells the group from earlier ones of its name.
+    pub(crate) id: Uuid,
+    /// Where it begins, as it was given: a revision, or the position of the wire.
+    pub(crate) start_position: String,
+    /// The place of the last event that it does not get.
+    pub(crate) start_after: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) settings: Settings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<Filter>,
+}
+
+/// A filter, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Filter {
+    /// Whether it is for names of streams, and not for types of events.
+    pub(crate) is_for_streams: bool,
+    pub(crate) regex: String,
+    pub(crate) prefixes: Vec<String>,
+    /// How many events are looked at between two checkpoints.
+    pub(crate) window: Option<u32>,
+    pub(crate) multiplier: u32,
+}
+
+impl Filter {
+    pub(crate) fn build(&self) -> Result<EventFilter, Status> {
+        let expression = Expression { regex: self.regex.clone(), prefix: self.prefixes.clone() };
+        let of = if self.is_for_streams { Of::StreamIdentifier } else { Of::EventType };
+        EventFilter::decode(FilterOptions {
+            filter: Some(of(expression)),
+            window: Some(self.window.map_or(Window::Count(Empty {}), Window::Max)),
+            checkpoint_interval_multiplier: self.multiplier,
+        })
+    }
+}
+
+impl Entry {
+    /// What checks out.
+    fn check(&self) -> Result<(), Status> {
+        let invalid = |error| Status::invalid_argument(error);
+        self.settings.check().map_err(invalid)?;
+        Source::named(&self.stream)?;
+        self.filter.as_ref().map(Filter::build).transpose()?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    version: String,
+    entries: Vec<Entry>,
+}
+
+/// Where a group begins, as clients are told it.
+pub(crate) fn start_text(source: &Source, from: From<u64>) -> String {
+    let number = match from {
+        From::Start => "0".to_owned(),
+        From::At(number) => number.to_string(),
+        From::End => "-1".to_owned(),
+    };
+    match source {
+        Source::All => format!("C:{number}/P:{number}"),
+        Source::Stream(_) => number,
+    }
+}
+
+fn parse_position(text: &str) -> Option<u64> {
+    let (commit, _) = text.strip_prefix("C:")?.split_once("/P:")?;
+    u64::from_str(commit).ok()
+}
+
+/// The groups as they were kept last.
+pub(crate) async fn load(store: &Store) -> Result<Vec<Entry>, Status> {
+    let events = store.read(&stream()?, Revision::END, Direction::Backward);
+    pin_mut!(events);
+    let last = events.try_next().await.map_err(|error| errors::unread(&error))?;
+    last.map_or(Ok(Vec::new()), |event| decode(&event.data))
+}
+
+/// Keeps these groups, and no others.
+pub(crate) async fn save(store: &Store, entries: Vec<Entry>) -> Result<(), Status> {
+    let config = Config { version: VERSION.to_owned(), entries };
+    let data = serde_json::to_vec(&config);
+    let data = data.map_err(|error| Status::internal(error.to_string()))?;
+    let event = NewEvent {
+        id: Uuid::now_v7(),
+        kind: KIND.into(),
+        data: data.into(),
+        metadata: bytes::Bytes::new(),
+        is_json: true,
+    };
+    let saved = store.append(&stream()?, Expected::Any, vec![event]).await;
+    saved.map(drop).map_err(|error| errors::refused("Append", &error))
+}
+
+fn stream() -> Result<StreamId, Status> {
+    STREAM.parse().map_err(|error| Status::internal(format!("{error}")))
+}
+
+fn decode(data: &[u8]) -> Result<Vec<Entry>, Status> {
+    let unreadable = |error: &str| {
+        Status::data_loss(format!("the last event of {STREAM} cannot be understood: {error}"))
+    };
+    let config: Config =
+        serde_json::from_slice(data).map_err(|error| unreadable(&error.to_string()))?;
+    for entry in &config.entries {
+        entry.check().map_err(|error| unreadable(error.message()))?;
+    }
+    Ok(config.entries)
+}

@@ -1,0 +1,130 @@
+//! What a group reads: the events that are there, then those that come.
+
+use std::sync::Arc;
+
+use daybook_event_store::{Direction, EventStore, Filter, Position, Revision, Store, Tailed};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use tonic::Status;
+
+use super::config::Source;
+use super::journal::is_own;
+use crate::errors;
+use crate::streams::{EventFilter, Resolved, Streamed, items, last, news_of, resolved};
+
+/// What is found on the way. Places increase.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An event, and its place.
+    Event(u64, Arc<Resolved>),
+    /// Up to here there was nothing of interest.
+    Nothing(u64),
+    /// Everything that is there was found.
+    Live,
+}
+
+/// Finds events; ends only with an error.
+pub(crate) type Findings = BoxStream<'static, Result<Found, Status>>;
+
+/// Follows a source after a place.
+pub(crate) fn follow(
+    store: &Store,
+    source: &Source,
+    filter: Option<Arc<EventFilter>>,
+    after: Option<u64>,
+    resolve: bool,
+) -> Findings {
+    let store = store.clone();
+    match source {
+        Source::All => follow_all(store, filter, after.map(Position), resolve),
+        Source::Stream(stream) => follow_stream(store, stream.clone(), after, resolve),
+    }
+}
+
+/// The place of the last event that is there.
+pub(crate) async fn last_place(store: &Store, source: &Source) -> Result<Option<u64>, Status> {
+    match source {
+        Source::All => {
+            let head = store.head().await.map_err(|error| errors::unread(&error))?;
+            Ok(head.map(|position| position.0))
+        }
+        Source::Stream(stream) => Ok(last(store, stream).await?.map(|revision| revision.0)),
+    }
+}
+
+fn follow_stream(store: Store, stream: Streamed, after: Option<u64>, resolve: bool) -> Findings {
+    let is_index = matches!(stream, Streamed::Index(_));
+    let follow = async_stream::try_stream! {
+        let mut next = after.map_or(0, |after| after.saturating_add(1));
+        let head = store.head().await.map_err(|error| errors::unread(&error))?;
+        let mut news = store.tail(head, stream.filter()).boxed();
+        let mut delivered = head;
+        loop {
+            let mut items = items(&store, &stream, Revision(next), Direction::Forward, resolve);
+            while let Some((Revision(at), found)) = items.try_next().await? {
+                next = at.saturating_add(1);
+                delivered = delivered.max(found.position());
+                if is_index && is_of_a_group(&found) {
+                    continue;
+                }
+                yield Found::Event(at, Arc::new(found));
+            }
+            yield Found::Live;
+            news_of(&mut news, &stream, delivered).await?;
+        }
+    };
+    follow.boxed()
+}
+
+/// Groups' own events are none of any group's business, unless it is about a stream of them: a
+/// checkpoint would be cause for the next.
+fn is_of_a_group(found: &Resolved) -> bool {
+    let item = found.link.as_ref().or(found.event.as_ref());
+    item.is_some_and(|item| is_own(&item.event.stream))
+}
+
+fn follow_all(
+    store: Store,
+    filter: Option<Arc<EventFilter>>,
+    after: Option<Position>,
+    resolve: bool,
+) -> Findings {
+    let follow = async_stream::try_stream! {
+        // Events that were passed over since the last that was told of.
+        let (mut passed, mut last) = (0, None);
+        for await item in store.tail(after, Filter::all()) {
+            match item.map_err(|error| errors::unread(&error))? {
+                Tailed::Event(event) if is_own(&event.stream) => {}
+                Tailed::Event(event) => {
+                    let at = event.position.0;
+                    let wanted = match &filter {
+                        Some(filter) => filter.matches(&event)?,
+                        None => true,
+                    };
+                    if wanted {
+                        (passed, last) = (0, None);
+                        let found = resolved(&store, event, resolve).await?;
+                        yield Found::Event(at, Arc::new(found));
+                        continue;
+                    }
+                    passed += 1;
+                    last = Some(at);
+                    if filter.as_ref().is_some_and(|filter| passed >= filter.interval) {
+                        passed = 0;
+                        yield Found::Nothing(at);
+                        last = None;
+                    }
+                }
+                Tailed::CaughtUp(_) => {
+                    if let Some(at) = last.take() {
+                        passed = 0;
+                        yield Found::Nothing(at);
+                    }
+                    yield Found::Live;
+                }
+            }
+        }
+        Err(errors::stopping())?;
+    };
+    follow.boxed()
+}
