@@ -418,7 +418,8 @@ async fn a_full_disk_ends_a_scavenge_and_nothing_else() {
         let there = all(&store).await;
         assert!(before.iter().filter(|e| lives(e)).all(|event| there.contains(event)));
         assert!(there.iter().all(|event| before.contains(event)));
-        assert!(sim.files("tmp").is_empty());
+        // With space again, a segment that was written anew may just be getting its index.
+        until(|| sim.files("tmp").is_empty());
         scavenged(&store).await;
         holds(&sim, &store, &before).await;
     }
