@@ -22,8 +22,8 @@ pub(crate) trait History {
     /// The stream's last revision.
     fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError>;
 
-    /// Where the event of this id is.
-    fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError>;
+    /// Where the stream's event of this id is.
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError>;
 
     /// What bounds the stream's events.
     fn lifetime(&mut self, stream: &StreamId) -> Lifetime;
@@ -32,10 +32,9 @@ pub(crate) trait History {
     fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError>;
 }
 
-/// Where an event is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an event of a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) stream: StreamId,
     pub(crate) revision: Revision,
     pub(crate) position: Position,
 }
@@ -133,7 +132,7 @@ pub(crate) fn admit(
 /// The ids of an append come before its expectations, so that a retry is answered as the first
 /// time although the stream has moved on.
 fn append(history: &mut impl History, writes: Vec<StreamWrite>) -> Result<Admission, AppendError> {
-    distinct_ids(&writes)?;
+    writes.iter().try_for_each(distinct_ids)?;
     let known = writes.iter().map(|w| repeated(history, w)).collect::<Result<Vec<_>, _>>()?;
     if let Some(first) = known.iter().position(Option::is_some) {
         let all = known.into_iter().collect::<Option<_>>().map(Admission::Repeated);
@@ -144,7 +143,7 @@ fn append(history: &mut impl History, writes: Vec<StreamWrite>) -> Result<Admiss
         let (last, lifetime) = expected(history, stream, *expectation)?;
         let first = next(last);
         if lifetime.is_deleted() && !is_described(stream, &writes) {
-            anew.push(truncated(history, stream, first, &writes)?);
+            anew.push(truncated(history, stream, first)?);
         }
         firsts.push(first);
     }
@@ -161,8 +160,8 @@ fn is_described(stream: &StreamId, writes: &[StreamWrite]) -> bool {
     writes.iter().any(|write| write.stream.described() == Some(stream.as_str()))
 }
 
-fn distinct_ids(writes: &[StreamWrite]) -> Result<(), AppendError> {
-    let mut ids: Vec<_> = writes.iter().flat_map(|w| &w.events).map(|event| event.id).collect();
+fn distinct_ids(write: &StreamWrite) -> Result<(), AppendError> {
+    let mut ids: Vec<_> = write.events.iter().map(|event| event.id).collect();
     ids.sort_unstable();
     match ids.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(AppendError::IdReused { id: pair[0] }),
@@ -178,20 +177,17 @@ fn repeated(
 ) -> Result<Option<Appended>, AppendError> {
     let mut places = Vec::with_capacity(write.events.len());
     for event in &write.events {
-        places.push(history.find(event.id)?);
+        places.push(history.find(&write.stream, event.id)?);
     }
     let Some(known) = places.iter().position(Option::is_some) else { return Ok(None) };
     let reused = || AppendError::IdReused { id: write.events[known].id };
     let places = places.into_iter().collect::<Option<Vec<_>>>().ok_or_else(reused)?;
     let start = places[0].revision.0;
-    let same = |(place, revision): (&Place, u64)| {
-        place.stream == write.stream && place.revision.0 == revision
-    };
-    if !places.iter().zip(start..).all(same) {
+    if !places.iter().zip(start..).all(|(place, revision)| place.revision.0 == revision) {
         return Err(reused());
     }
-    let last = &places[places.len() - 1];
-    Ok(Some(Appended { revision: last.revision, position: last.position }))
+    let Place { revision, position } = places[places.len() - 1];
+    Ok(Some(Appended { revision, position }))
 }
 
 /// The stream's last revision and what bounds its events, if the stream is as expected.
@@ -237,7 +233,7 @@ fn delete(
     {
         return Ok(Admission::Repeated(vec![Appended { revision, position }]));
     }
-    let write = truncated(history, stream, StreamMetadata::DELETED, &[])?;
+    let write = truncated(history, stream, StreamMetadata::DELETED)?;
     Ok(Admission::Fresh { writes: vec![write], answers: 1 })
 }
 
@@ -247,7 +243,7 @@ fn tombstone(
     expectation: Expected,
 ) -> Result<Admission, AppendError> {
     let first = next(expected(history, &stream, expectation)?.0);
-    let id = own_id(history, &stream, first, &[])?;
+    let id = own_id(history, &stream, first)?;
     let event = NewEvent {
         id,
         kind: TOMBSTONE.into(),
@@ -259,13 +255,11 @@ fn tombstone(
     Ok(Admission::Fresh { writes: vec![write], answers: 1 })
 }
 
-/// Says of a stream what was said before, but that its events begin at a revision; beside what
-/// is written.
+/// Says of a stream what was said before, but that its events begin at a revision.
 fn truncated(
     history: &mut impl History,
     stream: &StreamId,
     before: Revision,
-    beside: &[StreamWrite],
 ) -> Result<Write, AppendError> {
     let of_metadata = || AppendError::metadata_of_metadata(stream.clone());
     let stream = stream.metadata_stream().ok_or_else(of_metadata)?;
@@ -274,7 +268,7 @@ fn truncated(
     let said = StreamMetadata { truncate_before: Some(before), ..said.unwrap_or_default() };
     let first = next(last.map(|last| last.revision));
     let (kind, data) = (StreamMetadata::KIND.into(), said.encode().into());
-    let id = own_id(history, &stream, first, beside)?;
+    let id = own_id(history, &stream, first)?;
     let event = NewEvent { id, kind, data, metadata: Bytes::new(), is_json: true };
     Ok(Write { stream, first, events: vec![event] })
 }
@@ -285,11 +279,9 @@ fn own_id(
     history: &mut impl History,
     stream: &StreamId,
     revision: Revision,
-    beside: &[StreamWrite],
 ) -> Result<Uuid, AppendError> {
     let mut id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{revision}@{stream}").as_bytes());
-    let beside = |id| beside.iter().flat_map(|write| &write.events).any(|event| event.id == id);
-    while beside(id) || history.find(id)?.is_some() {
+    while history.find(stream, id)?.is_some() {
         id = Uuid::new_v5(&id, &[]);
     }
     Ok(id)

@@ -45,7 +45,7 @@ struct Log {
     events: Vec<Recorded>,
     streams: HashMap<StreamId, Vec<usize>>,
     indexes: HashMap<IndexStream, Vec<usize>>,
-    ids: HashMap<Uuid, usize>,
+    ids: HashMap<(StreamId, Uuid), usize>,
     lifetimes: Lifetimes,
 }
 
@@ -110,7 +110,7 @@ impl Log {
             let revision = Revision(places.len() as u64);
             let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
             places.push(at);
-            self.ids.insert(id, at);
+            self.ids.insert((write.stream.clone(), id), at);
             let category = IndexStream::Category(write.stream.category().into());
             for index in [category, IndexStream::EventType(Arc::clone(&kind))] {
                 self.indexes.entry(index).or_default().push(at);
@@ -205,10 +205,10 @@ impl History for Log {
         Ok(self.streams.get(stream).map(|places| Revision(places.len() as u64 - 1)))
     }
 
-    fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
-        Ok(self.ids.get(&id).map(|&at| {
-            let Recorded { stream, revision, position, .. } = &self.events[at];
-            Place { stream: stream.clone(), revision: *revision, position: *position }
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError> {
+        Ok(self.ids.get(&(stream.clone(), id)).map(|&at| {
+            let Recorded { revision, position, .. } = self.events[at];
+            Place { revision, position }
         }))
     }
 

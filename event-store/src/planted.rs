@@ -27,6 +27,7 @@ bugs! {
     RollOverOffByOne "the next segment begins one position late",
     IdsBehindLog "the last event of each commit is not in the id index",
     IdsOfCommitUnseen "the appends of one commit do not see each other's ids",
+    IdsOverStreams "an event's id is taken for that of another stream's event",
     TornTailKept "a torn tail is not cut off: frames are written after it",
     DamageCutOff "a damaged frame is cut off without a look at what comes after it",
     CutAtFirstSight "what looks torn is cut off without a second look",

@@ -62,7 +62,8 @@ pub enum Expected {
 /// An event to be appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Identifies the event for all time, over all streams: appending it again appends nothing.
+    /// Identifies the event in its stream for all time: appending it there again appends nothing.
+    /// In another stream, the same id is that of another event.
     pub id: Uuid,
     /// The event's type, 1 to 255 bytes.
     pub kind: Arc<str>,
@@ -253,8 +254,8 @@ pub enum AppendError {
         /// What is to be done instead.
         reason: &'static str,
     },
-    /// Some of the event ids are in the store already, but not as this very append.
-    #[error("event id {id} was used before by another append")]
+    /// Some of the event ids are in the stream already, but not as this very append.
+    #[error("event id {id} was used before by another append to the stream")]
     IdReused {
         /// The id.
         id: Uuid,
@@ -327,8 +328,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ///
     /// Where all of the events' ids are in this stream already, one after another, nothing is
     /// appended and the earlier result is returned, whatever is expected and whatever became of
-    /// the stream since. Where only some of them are in the store, or elsewhere, or one comes twice
-    /// in the append: [`AppendError::IdReused`].
+    /// the stream since. Where only some of them are, or in another order, or one comes twice in
+    /// the append: [`AppendError::IdReused`].
     ///
     /// A stream that was [deleted](Self::delete) begins anew: its revisions go on, and what it had
     /// before stays hidden.

@@ -55,7 +55,8 @@ impl Default for CommandOptions {
 /// Who sends a command, and under what circumstances.
 #[derive(Debug, Clone)]
 pub struct CommandContext {
-    /// Identifies the command; the ids of its events derive from it, so that it takes effect once.
+    /// Identifies the command; the ids of its events derive from it, so that it takes effect once in
+    /// its stream. In another stream, it is that of another command.
     pub command_id: Uuid,
     /// Shared by everything that one request sets off.
     pub correlation_id: Uuid,

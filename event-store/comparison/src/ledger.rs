@@ -26,18 +26,17 @@ pub(crate) trait Database: Send + 'static {
 pub(crate) trait Ledger {
     /// The last revision of a stream.
     fn last_revision(&mut self, stream: &StreamId) -> anyhow::Result<Option<u64>>;
-    /// Where the event of this id is.
-    fn find(&mut self, id: Uuid) -> anyhow::Result<Option<Place>>;
-    /// Inserts an event. False, and nothing has changed, where its id is in use.
+    /// Where the stream's event of this id is.
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> anyhow::Result<Option<Place>>;
+    /// Inserts an event. False, and nothing has changed, where its stream has its id already.
     fn insert(&mut self, row: &Row<'_>) -> anyhow::Result<bool>;
     /// Takes an event back that this transaction inserted.
     fn remove(&mut self, row: &Row<'_>) -> anyhow::Result<()>;
 }
 
-/// Where an event is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an event of a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) stream: String,
     pub(crate) revision: u64,
     pub(crate) position: u64,
 }
@@ -128,7 +127,7 @@ fn earlier(
     ledger: &mut dyn Ledger,
     request: &Request,
 ) -> anyhow::Result<Option<Result<Appended, AppendError>>> {
-    let places = request.events.iter().map(|event| ledger.find(event.id));
+    let places = request.events.iter().map(|event| ledger.find(&request.stream, event.id));
     let places = places.collect::<Result<Vec<_>, _>>()?;
     let Some(known) = places.iter().position(Option::is_some) else { return Ok(None) };
     let reused = AppendError::IdReused { id: request.events[known].id };
@@ -136,10 +135,8 @@ fn earlier(
         return Ok(Some(Err(reused)));
     };
     let first = places[0].revision;
-    let same = (first..).zip(&places).all(|(revision, place)| {
-        place.stream == request.stream.as_str() && place.revision == revision
-    });
-    let last = &places[places.len() - 1];
-    let (revision, position) = (Revision(last.revision), Position(last.position));
-    Ok(Some(if same { Ok(Appended { revision, position }) } else { Err(reused) }))
+    let same = (first..).zip(&places).all(|(revision, place)| place.revision == revision);
+    let Place { revision, position } = places[places.len() - 1];
+    let appended = Appended { revision: Revision(revision), position: Position(position) };
+    Ok(Some(if same { Ok(appended) } else { Err(reused) }))
 }

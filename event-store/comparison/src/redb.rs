@@ -1,5 +1,5 @@
 //! redb as an event store: a table of events by position, an index by stream and revision, an
-//! index by id; one transaction for each group, durable when it is committed.
+//! index by id and stream; one transaction for each group, durable when it is committed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ type Event = (&'static str, u64, i64, u128, &'static str, &'static [u8], &'stati
 
 const EVENTS: TableDefinition<'_, u64, Event> = TableDefinition::new("events");
 const STREAMS: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("streams");
-const IDS: TableDefinition<'_, u128, u64> = TableDefinition::new("ids");
+const IDS: TableDefinition<'_, (u128, &str), u64> = TableDefinition::new("ids");
 
 /// redb.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Redb {
 struct Tables<'t> {
     events: Table<'t, u64, Event>,
     streams: Table<'t, (&'static str, u64), u64>,
-    ids: Table<'t, u128, u64>,
+    ids: Table<'t, (u128, &'static str), u64>,
 }
 
 impl Database for Arc<redb::Database> {
@@ -84,12 +84,12 @@ impl Ledger for Tables<'_> {
         Ok(last.map(|(key, _)| key.value().1))
     }
 
-    fn find(&mut self, id: Uuid) -> anyhow::Result<Option<Place>> {
-        let Some(position) = self.ids.get(id.as_u128())? else { return Ok(None) };
-        let position = position.value();
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> anyhow::Result<Option<Place>> {
+        let position = self.ids.get((id.as_u128(), stream.as_str()))?;
+        let Some(position) = position.map(|position| position.value()) else { return Ok(None) };
         let place = self.events.get(position)?.map(|event| {
-            let (stream, revision, ..) = event.value();
-            Place { stream: stream.into(), revision, position }
+            let (_, revision, ..) = event.value();
+            Place { revision, position }
         });
         Ok(place)
     }
@@ -97,9 +97,9 @@ impl Ledger for Tables<'_> {
     fn insert(&mut self, row: &Row<'_>) -> anyhow::Result<bool> {
         let Row { stream, revision, position, recorded_at, event } = *row;
         let id = event.id.as_u128();
-        let before = self.ids.insert(id, position)?.map(|before| before.value());
+        let before = self.ids.insert((id, stream), position)?.map(|before| before.value());
         if let Some(before) = before {
-            self.ids.insert(id, before)?;
+            self.ids.insert((id, stream), before)?;
             return Ok(false);
         }
         self.streams.insert((stream, revision), position)?;
@@ -110,7 +110,7 @@ impl Ledger for Tables<'_> {
     }
 
     fn remove(&mut self, row: &Row<'_>) -> anyhow::Result<()> {
-        self.ids.remove(row.event.id.as_u128())?;
+        self.ids.remove((row.event.id.as_u128(), row.stream))?;
         self.streams.remove((row.stream, row.revision))?;
         self.events.remove(row.position)?;
         Ok(())

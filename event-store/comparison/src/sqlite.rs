@@ -24,19 +24,20 @@ const TABLE: &str = "
         stream TEXT NOT NULL,
         revision INTEGER NOT NULL,
         recorded_at INTEGER NOT NULL,
-        id BLOB NOT NULL UNIQUE,
+        id BLOB NOT NULL,
         kind TEXT NOT NULL,
         data BLOB NOT NULL,
         metadata BLOB NOT NULL,
-        UNIQUE (stream, revision)
+        UNIQUE (stream, revision),
+        UNIQUE (id, stream)
     ) STRICT";
 
 const NEXT: &str = "SELECT coalesce(max(position) + 1, 0) FROM events";
 const LAST: &str = "SELECT max(revision) FROM events WHERE stream = ?1";
-const FIND: &str = "SELECT stream, revision, position FROM events WHERE id = ?1";
+const FIND: &str = "SELECT revision, position FROM events WHERE id = ?1 AND stream = ?2";
 const INSERT: &str = "
     INSERT INTO events (position, stream, revision, recorded_at, id, kind, data, metadata)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id, stream) DO NOTHING";
 const REMOVE: &str = "DELETE FROM events WHERE position = ?1";
 
 const ALL: &str = "
@@ -104,10 +105,10 @@ impl Ledger for rusqlite::Transaction<'_> {
         Ok(last.map(u64::try_from).transpose()?)
     }
 
-    fn find(&mut self, id: Uuid) -> anyhow::Result<Option<Place>> {
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> anyhow::Result<Option<Place>> {
         let mut find = self.prepare_cached(FIND)?;
-        let place = find.query_one([id], |row| {
-            Ok(Place { stream: row.get(0)?, revision: number(row, 1)?, position: number(row, 2)? })
+        let place = find.query_one(params![id, stream.as_str()], |row| {
+            Ok(Place { revision: number(row, 0)?, position: number(row, 1)? })
         });
         Ok(place.optional()?)
     }

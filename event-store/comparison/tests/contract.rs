@@ -34,7 +34,7 @@ macro_rules! contracts {
 contracts! {
     a_wrong_expectation_is_a_conflict
     a_repeated_append_appends_nothing
-    an_id_is_used_once
+    an_id_is_used_once_in_a_stream
     streams_and_categories_are_read_in_order
     what_was_appended_is_there_after_opening_again
     writers_side_by_side_lose_nothing
@@ -104,23 +104,24 @@ async fn a_repeated_append_appends_nothing<E: Engine>(open: impl Fn(&Path) -> E)
     assert_eq!(seen(&engine, Select::All).await.len(), 3);
 }
 
-async fn an_id_is_used_once<E: Engine>(open: impl Fn(&Path) -> E) {
+async fn an_id_is_used_once_in_a_stream<E: Engine>(open: impl Fn(&Path) -> E) {
     let dir = TempDir::new().unwrap();
     let (engine, order, other) = (open(dir.path()), stream("order-1"), stream("order-2"));
     let (used, new) = (event("used"), event("new"));
     engine.append(&order, Expected::Any, vec![used.clone()]).await.unwrap();
     let reused = Err(AppendError::IdReused { id: used.id });
 
-    let elsewhere = engine.append(&other, Expected::Any, vec![used.clone()]).await;
+    let elsewhere = engine.append(&other, Expected::NoStream, vec![used.clone()]).await;
+    let repeated = engine.append(&other, Expected::NoStream, vec![used.clone()]).await;
     let in_part = engine.append(&order, Expected::Any, vec![new.clone(), used]).await;
     let twice = engine.append(&order, Expected::Any, vec![new.clone(), new.clone()]).await;
     let at_last = engine.append(&order, Expected::At(Revision(0)), vec![new.clone()]).await;
 
-    assert_eq!(elsewhere, reused);
+    assert_eq!((&elsewhere, &repeated), (&Ok(at(0, 1)), &Ok(at(0, 1))));
     assert_eq!(in_part, reused);
     assert_eq!(twice, Err(AppendError::IdReused { id: new.id }));
-    assert_eq!(at_last, Ok(at(1, 1)));
-    assert_eq!(seen(&engine, Select::All).await.len(), 2);
+    assert_eq!(at_last, Ok(at(1, 2)));
+    assert_eq!(seen(&engine, Select::All).await.len(), 3);
 }
 
 async fn streams_and_categories_are_read_in_order<E: Engine>(open: impl Fn(&Path) -> E) {

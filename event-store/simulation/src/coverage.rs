@@ -18,7 +18,7 @@ reached! {
     SeveralStreams "appends over several streams acknowledged",
     Conflict "appends refused for their expected revision",
     Repeated "appends repeated and answered as the first time",
-    IdReused "appends refused for an id of another append",
+    IdReused "appends refused for an id of another append to the stream",
     Ended "writes refused for a stream that has ended",
     ReadOfEnded "reads refused for a stream that has ended",
     Scavenge "scavenges asked for",

@@ -45,7 +45,7 @@ pub(crate) enum Body {
 pub(crate) struct Model {
     events: Vec<Event>,
     streams: BTreeMap<StreamId, Vec<usize>>,
-    ids: BTreeMap<Uuid, usize>,
+    ids: BTreeMap<(StreamId, Uuid), usize>,
     /// A scavenge was asked for.
     scavenged: bool,
     /// The events that somebody found dropped since the store was opened.
@@ -73,17 +73,22 @@ impl Model {
         let revision = places.len() as u64;
         places.push(at);
         if let Body::Given(event) = &body {
-            self.ids.insert(event.id, at);
+            self.ids.insert((stream.clone(), event.id), at);
         }
         let (stream, droppable) = (stream.clone(), false);
         self.events.push(Event { stream, revision, body, recorded_at: None, droppable });
+    }
+
+    /// Where a stream's event of an id is, if it has one.
+    fn find(&self, stream: &StreamId, id: Uuid) -> Option<usize> {
+        self.ids.get(&(stream.clone(), id)).copied()
     }
 
     /// Forgets the events from a position on.
     pub(crate) fn cut(&mut self, length: usize) {
         for event in self.events.drain(length..).rev() {
             if let Body::Given(given) = &event.body {
-                self.ids.remove(&given.id);
+                self.ids.remove(&(event.stream.clone(), given.id));
             }
             if let Some(places) = self.streams.get_mut(&event.stream) {
                 places.pop();

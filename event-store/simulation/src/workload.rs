@@ -95,7 +95,17 @@ impl Workload {
             let events = (0..count).map(|_| self.event(&stream, plan, random)).collect();
             StreamWrite { stream, expected, events }
         };
-        let writes: Vec<_> = streams.into_iter().take(several).map(write).collect();
+        let mut writes: Vec<_> = streams.into_iter().take(several).map(write).collect();
+        if let [one, others @ ..] = &mut writes[..]
+            && random.bool()
+        {
+            // An id is that of another event in another stream.
+            for other in others {
+                for (event, one) in other.events.iter_mut().zip(&one.events) {
+                    event.id = one.id;
+                }
+            }
+        }
         self.remember(&writes);
         writes
     }

@@ -1,5 +1,7 @@
 //! Numbers in little-endian byte order, and between widths.
 
+use uuid::Uuid;
+
 /// A length or offset in memory. Saturates, which no file that fits an address space does.
 pub(crate) fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
@@ -48,7 +50,12 @@ pub(crate) fn hash_name(name: &str) -> u64 {
 }
 
 /// A hash of an event's id that is the same on every machine and for ever.
-pub(crate) fn hash_id(id: uuid::Uuid) -> u64 {
+pub(crate) fn hash_id(id: Uuid) -> u64 {
     let (high, low) = id.as_u64_pair();
     mix(high.wrapping_add(mix(low)))
+}
+
+/// A hash of what an event is known by: the [hash](hash_name) of its stream's name, and its id.
+pub(crate) fn hash_event(stream: u64, id: Uuid) -> u64 {
+    mix(stream ^ hash_id(id))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::backup::Progress;
-use super::bytes::{hash_name, mix};
+use super::bytes::{hash_event, hash_name, mix};
 use super::cache::Io;
 use super::error::{Fault, OpenError};
 use super::format::Record;
@@ -38,8 +38,9 @@ pub struct Checked {
     pub findings: u64,
 }
 
-/// An event's id (two numbers), and its position.
-type IdEntry = [u64; 3];
+/// What an event is known by: its hash, the rest of its stream's name's, its id (two numbers).
+/// Then its position.
+type IdEntry = [u64; 5];
 /// A stream's name (two numbers, of 128 bits), the position of an event of it in a segment, its
 /// revision, and the revision after that of the last one in that segment.
 type StreamEntry = [u64; 5];
@@ -54,7 +55,7 @@ struct Check<'a> {
     found: &'a mut dyn FnMut(Finding),
     checked: Checked,
     recorded_at: i64,
-    ids: Sorter<3>,
+    ids: Sorter<5>,
     streams: Sorter<5>,
     /// How many events of each category and type there were; unknown after damage.
     ordinals: Option<HashMap<List, u64>>,
@@ -222,7 +223,8 @@ impl Check<'_> {
         self.find(Finding { file, bytes, positions, stream: None, reason });
     }
 
-    /// What holds over all segments: a stream's revisions are contiguous, and no id comes twice.
+    /// What holds over all segments: a stream's revisions are contiguous, and no id comes twice in
+    /// it.
     fn across_segments(mut self) -> io::Result<Checked> {
         let mut broken = Vec::new();
         std::mem::replace(&mut self.streams, Sorter::new()).visit(|sorted| {
@@ -238,9 +240,10 @@ impl Check<'_> {
             Ok(())
         })?;
         std::mem::replace(&mut self.ids, Sorter::new()).visit(|sorted| {
-            for pair in sorted.windows(2).filter(|pair| pair[0][..2] == pair[1][..2]) {
-                let reason = format!("its id is that of the event at position {}", pair[0][2]);
-                broken.push((pair[1][2], reason));
+            for pair in sorted.windows(2).filter(|pair| pair[0][..4] == pair[1][..4]) {
+                let ([.., before], [.., position]) = (pair[0], pair[1]);
+                let reason = format!("its id is that of the stream's event at position {before}");
+                broken.push((position, reason));
             }
             Ok(())
         })?;
@@ -289,9 +292,9 @@ fn finds(run: &Run, first: u64, index: &MemoryIndex, lists: &Lists) -> Result<bo
     if !run.parts.contains(&part) {
         return Ok(false);
     }
-    for (id, number) in index.ids() {
+    for (hash, number) in index.hashes() {
         let position = first + u64::from(number);
-        if !run.id_candidates(id, Io::Allowed)?.contains(&position) {
+        if !run.id_candidates(hash, Io::Allowed)?.contains(&position) {
             return Ok(false);
         }
     }
@@ -341,10 +344,14 @@ struct Span {
 
 impl Span {
     fn entry(&self, stream: &StreamId) -> StreamEntry {
-        let name = stream.as_str();
-        let other = mix(u64::from(crc32c::crc32c(name.as_bytes())) << 32 | name.len() as u64);
-        [hash_name(name), other, self.position, self.first, self.end]
+        let [hash, other] = hash_of_128_bits(stream.as_str());
+        [hash, other, self.position, self.first, self.end]
     }
+}
+
+fn hash_of_128_bits(name: &str) -> [u64; 2] {
+    let other = u64::from(crc32c::crc32c(name.as_bytes())) << 32 | name.len() as u64;
+    [hash_name(name), mix(other)]
 }
 
 impl Contents {
@@ -369,8 +376,9 @@ impl Contents {
             flaws.push("it was recorded before the event before it".into());
         }
         self.recorded_at = self.recorded_at.max(record.recorded_at());
+        let [hash, other] = hash_of_128_bits(record.stream());
         let (high, low) = record.id().as_u64_pair();
-        self.ids.push([high, low, position]);
+        self.ids.push([hash_event(hash, record.id()), other, high, low, position]);
         flaws.extend(self.revision(position, &record));
         if let Err(flaw) = scan::push(&mut self.index, offset, &record) {
             flaws.push(flaw.into());

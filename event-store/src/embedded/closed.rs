@@ -282,8 +282,8 @@ impl Opening<'_> {
         };
         if covered.is_none() {
             let positions = first..first + memory.count() as u64;
-            let ids = memory.ids();
-            match runs::write_segment(folder, positions, index.digest(), ids, &entries) {
+            let hashes = memory.hashes();
+            match runs::write_segment(folder, positions, index.digest(), hashes, &entries) {
                 Ok(run) => closed.runs.push(Arc::new(run)),
                 Err(error) => return Ok(Err(error)),
             }

@@ -168,15 +168,16 @@ impl Log {
         Ok(last.map(Revision))
     }
 
-    /// Where the event of an id is.
-    pub(crate) fn find(&self, id: Uuid, io: Io) -> Result<Option<Place>, Fault> {
+    /// Where a stream's event of an id is.
+    pub(crate) fn find(&self, stream: &StreamId, id: Uuid, io: Io) -> Result<Option<Place>, Fault> {
         let snapshot = self.snapshot();
-        for position in snapshot.id_candidates(id, io) {
+        for position in snapshot.id_candidates(stream, id, io) {
             let position = position?;
             let event = snapshot.segment_at(position).event(position, io)?;
-            if event.id == id {
-                let Recorded { stream, revision, position, .. } = event;
-                return Ok(Some(Place { stream, revision, position }));
+            let of_stream = event.stream == *stream || planted::is(Bug::IdsOverStreams);
+            if event.id == id && of_stream {
+                let Recorded { revision, position, .. } = event;
+                return Ok(Some(Place { revision, position }));
             }
         }
         Ok(None)

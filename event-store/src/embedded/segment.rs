@@ -18,6 +18,7 @@ use super::format::SegmentHeader;
 use super::index::{Entry, List, Located, MemoryIndex, SealedIndex, Span, StreamNumbers, Wanted};
 use super::layout;
 use super::vfs::VfsFile;
+use crate::StreamId;
 use crate::lifetimes::Changes;
 use crate::planted::{self, Bug};
 
@@ -220,10 +221,12 @@ impl Segment {
         }
     }
 
-    /// The position of an id's event where an index in memory tells.
-    pub(crate) fn position(&self, id: Uuid) -> Option<u64> {
+    /// The position of a stream's event of an id where an index in memory tells.
+    pub(crate) fn position(&self, stream: &StreamId, id: Uuid) -> Option<u64> {
         match &*self.index.read() {
-            Index::Memory(index) => index.id(id).map(|number| self.first() + u64::from(number)),
+            Index::Memory(index) => {
+                index.find(stream, id).map(|number| self.first() + u64::from(number))
+            }
             Index::Sealed(_) => None,
         }
     }

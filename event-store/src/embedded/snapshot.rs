@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bytes::size;
+use super::bytes::{hash_event, hash_name, size};
 use super::cache::Io;
 use super::error::Fault;
 use super::index::{Entry, List, Span};
 use super::runs::Run;
 use super::segment::Segment;
-use crate::Direction;
+use crate::{Direction, StreamId};
 
 /// Segments and the runs over them. It does not change; the last segment may grow meanwhile.
 #[derive(Debug, Default)]
@@ -90,16 +90,18 @@ impl Snapshot {
         &self.segments[after.max(1) - 1]
     }
 
-    /// The events that may have an id, newest first: their positions.
+    /// The events of a stream that may have an id, newest first: their positions.
     pub(crate) fn id_candidates(
         &self,
+        stream: &StreamId,
         id: Uuid,
         io: Io,
     ) -> impl Iterator<Item = Result<u64, Fault>> {
+        let hash = hash_event(hash_name(stream.as_str()), id);
         self.units.iter().rev().flat_map(move |unit| {
             let positions = match unit {
-                Unit::Run(run) => run.id_candidates(id, io),
-                Unit::Segment(segment) => Ok(segment.position(id).into_iter().collect()),
+                Unit::Run(run) => run.id_candidates(hash, io),
+                Unit::Segment(segment) => Ok(segment.position(stream, id).into_iter().collect()),
             };
             let (positions, fault) = match positions {
                 Ok(positions) => (positions, None),

@@ -60,8 +60,8 @@ impl Upkeep {
         let mut runs = snapshot.runs.clone();
         if snapshot.run_of(first).is_none() {
             let (positions, digest) = (first..segment.end(), index.digest());
-            let ids = memory.ids();
-            let run = runs::write_segment(&self.folder, positions, digest, ids, &lists.entries)?;
+            let hashes = memory.hashes();
+            let run = runs::write_segment(&self.folder, positions, digest, hashes, &lists.entries)?;
             runs.push(Arc::new(run));
             runs.sort_by_key(|run| run.positions.start);
         }
@@ -115,8 +115,8 @@ impl Upkeep {
         let Some(index) = segment.sealed_index() else { return Ok(false) };
         let scan = self.read(segment)?;
         let (positions, digest) = (segment.first()..segment.end(), index.digest());
-        let (ids, entries) = (scan.index.ids(), index.entries()?);
-        let new = runs::write_segment(&self.folder, positions, digest, ids, &entries)?;
+        let (hashes, entries) = (scan.index.hashes(), index.entries()?);
+        let new = runs::write_segment(&self.folder, positions, digest, hashes, &entries)?;
         made.push(Arc::new(new));
         if segment.end() < run.positions.end {
             self.split = Some((run, made));

@@ -51,7 +51,7 @@ struct Staged {
     /// With their offsets in the frame.
     events: Vec<(Recorded, usize)>,
     heads: HashMap<StreamId, Revision>,
-    ids: HashMap<Uuid, Place>,
+    ids: HashMap<(StreamId, Uuid), Place>,
     changes: Changes,
 }
 
@@ -162,7 +162,7 @@ impl Writer {
         }
         let stream = stream.clone();
         let NewEvent { id, kind, data, metadata, is_json } = event;
-        staged.ids.insert(id, Place { stream: stream.clone(), revision, position });
+        staged.ids.insert((stream.clone(), id), Place { revision, position });
         let event =
             Recorded { stream, revision, position, recorded_at, id, kind, data, metadata, is_json };
         staged.events.push((event, offset));
@@ -327,11 +327,11 @@ impl History for Writer {
         self.log.last_revision(stream, Io::Allowed).map_err(|fault| self.unreadable(fault))
     }
 
-    fn find(&mut self, id: Uuid) -> Result<Option<Place>, AppendError> {
-        match self.staged.ids.get(&id) {
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError> {
+        match self.staged.ids.get(&(stream.clone(), id)) {
             Some(_) if planted::is(Bug::IdsOfCommitUnseen) => Ok(None),
-            Some(place) => Ok(Some(place.clone())),
-            None => self.log.find(id, Io::Allowed).map_err(|fault| self.unreadable(fault)),
+            Some(place) => Ok(Some(*place)),
+            None => self.log.find(stream, id, Io::Allowed).map_err(|fault| self.unreadable(fault)),
         }
     }
 

@@ -21,6 +21,7 @@ enum Bug {
     ConflictAppends,
     RepeatConflicts,
     RepeatAppends,
+    IdsOverStreams,
     BatchSplit,
     SizesUnchecked,
     MetadataLost,
@@ -128,6 +129,14 @@ impl Planted {
                 let renewed =
                     events.into_iter().map(|event| NewEvent { id: Uuid::now_v7(), ..event });
                 self.inner.append(stream, expected, renewed.collect()).await
+            }
+            (Bug::IdsOverStreams, _) => {
+                let known = self.inner.read_all(None, Filter::all()).try_collect::<Vec<_>>().await;
+                let reused = known.unwrap().into_iter().find(|event| event.id == events[0].id);
+                match reused.filter(|event| event.stream != *stream) {
+                    Some(Recorded { id, .. }) => Err(AppendError::IdReused { id }),
+                    None => self.inner.append(stream, expected, events).await,
+                }
             }
             (Bug::BatchSplit, _) => {
                 let mut appended = Err(AppendError::Unavailable { reason: "empty".into() });
@@ -366,6 +375,7 @@ fn wrong_repeats_are_caught() {
     caught(Bug::RepeatConflicts, "concurrent_repeats_append_once");
     caught(Bug::RepeatAppends, "partly_reused_ids_are_refused");
     caught(Bug::RepeatAppends, "an_event_is_stored_as_it_was_given");
+    caught(Bug::IdsOverStreams, "an_id_of_another_stream_is_that_of_another_event");
 }
 
 #[test]

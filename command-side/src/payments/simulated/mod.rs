@@ -1,8 +1,8 @@
 //! A provider that moves no money, with a ledger that says what it would have moved.
 //!
 //! The ledger is a [`Store`] of its own: one stream for each authorization, one event for each
-//! request under its key. The event's id is derived from the key, so that the store itself refuses
-//! a key that was used on another authorization.
+//! request under its key. Before that, the key is claimed for the authorization, in a stream of the
+//! key's own: a key that was used on another authorization is refused.
 
 mod account;
 mod ledger;
@@ -23,6 +23,8 @@ pub use self::ledger::{Ledger, Sums};
 use super::port::{Operation, PaymentProvider, ProviderError, Receipt, RequestKey};
 
 const CATEGORY: &str = "authorization";
+/// The category of the keys' streams.
+const KEYS: &str = "request";
 
 /// A provider for development, tests and demonstrations. What it does depends on the payment
 /// method alone; see the [module](crate::payments) for the test tokens.
@@ -82,6 +84,7 @@ impl SimulatedProvider {
                 return self.reply_from(&account, entry, &operation, attempt);
             }
             let refusal = account.decide(&operation)?;
+            self.claim(&key, authorization).await?;
             let entry = Entry { key: key.clone(), attempt, operation: operation.clone(), refusal };
             self.append(&stream, account.entries.len(), &entry).await?;
         }
@@ -110,6 +113,24 @@ impl SimulatedProvider {
         fold(events, Account::default(), |account, _, entry| account.push(entry)).await
     }
 
+    /// Takes a key for an authorization. The event's id is the authorization, so that the same
+    /// claim again is a repetition, and another one a conflict.
+    async fn claim(&self, key: &RequestKey, authorization: Uuid) -> Result<(), ProviderError> {
+        let stream = StreamId::new(KEYS, account::id_of(key)).map_err(unavailable)?;
+        let event = NewEvent {
+            id: authorization,
+            kind: "Claimed".into(),
+            data: format!("{{\"authorization\":\"{authorization}\"}}").into(),
+            metadata: bytes::Bytes::new(),
+            is_json: true,
+        };
+        match self.store.append(&stream, Expected::NoStream, vec![event]).await {
+            Ok(_) => Ok(()),
+            Err(AppendError::Conflict { .. }) => Err(ProviderError::KeyReused),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// Appends an entry to a stream of this length, unless somebody else was first.
     async fn append(
         &self,
@@ -128,7 +149,6 @@ impl SimulatedProvider {
         let expected = last.map_or(Expected::NoStream, Expected::At);
         match self.store.append(stream, expected, vec![event]).await {
             Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
-            Err(AppendError::IdReused { .. }) => Err(ProviderError::KeyReused),
             Err(error) => Err(unavailable(error)),
         }
     }

@@ -220,9 +220,6 @@ impl Actor {
     fn disconnect(&mut self, id: ConsumerId, why: Status) {
         self.drop_one(id, why);
         self.machine.disconnect(id);
-        if self.consumers.is_empty() {
-            self.machine.flush();
-        }
     }
 
     fn ack(&mut self, ids: &[Uuid]) {
@@ -362,21 +359,22 @@ impl Actor {
         }
     }
 
-    /// Writes down what is to be, and then ends all connections: who waits for these waits for all.
+    /// Ends all connections, and writes down what is to be.
     async fn end(&mut self, status: &Status) {
         self.requests.close();
-        let mut is_done = true;
-        while is_done {
+        self.drop_all(status);
+        self.machine.flush();
+        self.act();
+        while self.writing.is_some() {
+            let written = finished(&mut self.writing).await;
+            let is_done = written.is_done();
+            self.written(&written);
+            if !is_done {
+                return;
+            }
             self.machine.flush();
             self.act();
-            if self.writing.is_none() {
-                break;
-            }
-            let written = finished(&mut self.writing).await;
-            is_done = written.is_done();
-            self.written(&written);
         }
-        self.drop_all(status);
     }
 }
 

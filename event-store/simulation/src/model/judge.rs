@@ -1,5 +1,7 @@
 //! What a request must be answered, and what it makes of the store.
 
+use std::collections::BTreeSet;
+
 use daybook_event_store::{
     AppendError, Appended, Expected, Position, Recorded, Revision, StreamId, StreamMetadata,
     StreamWrite,
@@ -51,12 +53,13 @@ impl Model {
     }
 
     fn judge_append(&self, writes: &[StreamWrite]) -> Answer {
-        let mut ids: Vec<_> = writes.iter().flat_map(|w| &w.events).map(|e| e.id).collect();
-        ids.sort_unstable();
-        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+        if writes.iter().any(|write| !has_distinct_ids(write)) {
             return Answer::IdReused;
         }
-        if ids.iter().any(|id| self.ids.contains_key(id)) {
+        let is_known = |write: &StreamWrite| {
+            write.events.iter().any(|event| self.find(&write.stream, event.id).is_some())
+        };
+        if writes.iter().any(is_known) {
             let all: Option<Vec<_>> = writes.iter().map(|write| self.repeated(write)).collect();
             return all.map_or(Answer::IdReused, Answer::Repeated);
         }
@@ -126,12 +129,10 @@ impl Model {
     /// Where all events of a write are, if they are in its stream, one after another.
     fn repeated(&self, write: &StreamWrite) -> Option<Appended> {
         let places: Vec<_> =
-            write.events.iter().map(|e| self.ids.get(&e.id)).collect::<Option<_>>()?;
-        let first = self.events[*places[0]].revision;
-        let same = places.iter().zip(first..).all(|(at, revision)| {
-            self.events[**at].stream == write.stream && self.events[**at].revision == revision
-        });
-        let last = **places.last()?;
+            write.events.iter().map(|e| self.find(&write.stream, e.id)).collect::<Option<_>>()?;
+        let first = self.events[places[0]].revision;
+        let same = places.iter().zip(first..).all(|(at, n)| self.events[*at].revision == n);
+        let last = *places.last()?;
         let revision = Revision(self.events[last].revision);
         same.then_some(Appended { revision, position: Position(last as u64) })
     }
@@ -155,6 +156,11 @@ impl Model {
         let said = self.said(stream, self.len());
         said.is_some_and(|said| said.truncate_before == Some(StreamMetadata::DELETED))
     }
+}
+
+fn has_distinct_ids(write: &StreamWrite) -> bool {
+    let ids: BTreeSet<_> = write.events.iter().map(|event| event.id).collect();
+    ids.len() == write.events.len()
 }
 
 impl Request {

@@ -10,6 +10,7 @@ use daybook_event_store::{
     Salvaged, ScavengeOptions, ScavengeState, StoreFolder,
 };
 use daybook_event_store_simulation::Disk;
+use uuid::Uuid;
 
 use crate::given::{DIR, all, event, history, open, options, stream, until};
 
@@ -228,6 +229,38 @@ async fn missing_and_cut_segments_are_told() {
         assert!(lost.is_some(), "{findings:?}");
         salvage(&cut).then_accounts_for(&events);
     }
+}
+
+/// Gives an event another id, with a good checksum.
+fn with_id(segment: &mut [u8], of: &Recorded, id: Uuid) {
+    let at = segment.windows(16).position(|bytes| bytes == of.id.as_bytes()).unwrap();
+    segment[at..at + 16].copy_from_slice(id.as_bytes());
+    let record = &mut segment[at - 16..];
+    let length = u32::from_le_bytes(record[4..8].try_into().unwrap());
+    let crc = crc32c::crc32c(&of.position.0.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc, &record[4..usize::try_from(length).unwrap()]);
+    record[..4].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[tokio::test]
+async fn an_id_twice_in_a_stream_is_told_and_one_in_two_streams_is_not() {
+    let sim = Disk::default();
+    let store = open(&sim);
+    history(&store, 0..39).await;
+    store.append(&stream(1), Expected::Any, vec![event(0)]).await.unwrap();
+    history(&store, 39..40).await;
+    let events = all(&store).await;
+    drop(store);
+    assert_eq!(check(&sim).1, []);
+
+    let last = sim.files("log").pop().unwrap();
+    let twice = change(&sim, &last, |bytes| with_id(bytes, &events[40], events[0].id));
+
+    let (checked, findings) = check(&twice);
+    assert_eq!(checked.events, 41);
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!((&finding.stream, &finding.positions), (&Some(stream(0)), &(40..41)));
+    assert_eq!(finding.reason, "its id is that of the stream's event at position 0");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{List, Located, Span, StreamNumbers, Wanted};
-use crate::embedded::bytes::narrow;
+use crate::embedded::bytes::{hash_event, hash_name, narrow};
 use crate::lifetimes::{self, Changes, Lifetime};
 use crate::planted::{self, Bug};
 use crate::{IndexStream, Revision, StreamId};
@@ -18,7 +18,8 @@ pub(crate) struct MemoryIndex {
     pub(super) streams: HashMap<StreamId, Numbers>,
     pub(super) categories: HashMap<Arc<str>, Vec<u32>>,
     pub(super) kinds: HashMap<Arc<str>, Vec<u32>>,
-    pub(super) ids: HashMap<Uuid, u32>,
+    /// By the first of their streams' events, which stands for the stream.
+    pub(super) ids: HashMap<(u32, Uuid), u32>,
     pub(super) recorded_at: i64,
     pub(super) changes: Changes,
 }
@@ -48,14 +49,16 @@ impl MemoryIndex {
     pub(crate) fn push(&mut self, event: &Indexed<'_>) {
         let number = narrow(self.offsets.len());
         self.offsets.push(event.offset);
+        let mut first = number;
         if let Some(stream) = self.streams.get_mut(event.stream) {
+            first = stream.numbers[0];
             stream.numbers.push(number);
         } else {
             let stream = Numbers { first_revision: event.revision.0, numbers: vec![number] };
             self.streams.insert(event.stream.clone(), stream);
         }
         if !planted::is(Bug::IdsBehindLog) || number == 0 {
-            self.ids.insert(event.id, number);
+            self.ids.insert((first, event.id), number);
         }
         post(&mut self.categories, event.stream.category(), number);
         post(&mut self.kinds, event.kind, number);
@@ -116,8 +119,13 @@ impl MemoryIndex {
         self.streams.iter().map(numbers).collect()
     }
 
-    pub(crate) fn id(&self, id: Uuid) -> Option<u32> {
-        self.ids.get(&id).copied()
+    /// A stream's event of an id.
+    pub(crate) fn find(&self, stream: &StreamId, id: Uuid) -> Option<u32> {
+        if planted::is(Bug::IdsOverStreams) {
+            return self.ids.iter().find(|((_, other), _)| *other == id).map(|(_, number)| *number);
+        }
+        let first = self.streams.get(stream)?.numbers[0];
+        self.ids.get(&(first, id)).copied()
     }
 
     /// All lists, in any order, with their first numbers as for [`span`](Self::span).
@@ -144,9 +152,12 @@ impl MemoryIndex {
         all.map(|(list, _, numbers)| (list, numbers.len() as u64))
     }
 
-    /// All ids, in any order, with their events.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = (Uuid, u32)> {
-        self.ids.iter().map(|(id, number)| (*id, *number))
+    /// The [hashes](hash_event) of all events that are found by their ids, in any order.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = (u64, u32)> {
+        let name =
+            |(stream, of): (&StreamId, &Numbers)| (of.numbers[0], hash_name(stream.as_str()));
+        let names: HashMap<_, _> = self.streams.iter().map(name).collect();
+        self.ids.iter().map(move |((first, id), number)| (hash_event(names[first], *id), *number))
     }
 
     fn list(&self, list: &List) -> Option<(u64, &[u32])> {

@@ -3,6 +3,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crc32c::crc32c;
+use uuid::Uuid;
 
 use super::numbers::{self, Numbers};
 use super::offsets::Offsets;
@@ -103,7 +104,9 @@ impl Lists {
             entries.push((list.key(), narrow(bytes.len())));
             push_entry(&mut bytes, list.name(), first, numbers);
         }
-        let ids = index.ids.iter().map(|(id, number)| mix(hash_id(*id) ^ mix((*number).into())));
+        let id =
+            |((_, id), number): (&(u32, Uuid), &u32)| mix(hash_id(*id) ^ mix((*number).into()));
+        let ids = index.ids.iter().map(id);
         let digest = mix(ids.fold(0, u64::wrapping_add) ^ mix(crc32c(&bytes).into()));
         Ok(Self { bytes, entries, digest })
     }

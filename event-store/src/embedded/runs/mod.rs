@@ -1,4 +1,4 @@
-//! Which segments have a list, and which event has an id: told by **runs**, each for a stretch of
+//! Which segments have a list, and which event of a stream has an id: told by **runs**, each for a stretch of
 //! neighbouring sealed segments.
 //!
 //! A run is two sorted tables in a file. When a segment is sealed it gets a run of its own; the
@@ -19,9 +19,7 @@ pub(crate) use writer::write_segment;
 
 use std::ops::Range;
 
-use uuid::Uuid;
-
-use super::bytes::{hash_id, mix, narrow, size, u64_at};
+use super::bytes::{mix, narrow, size, u64_at};
 use super::cache::Io;
 use super::error::Fault;
 use super::index::{Blocks, key};
@@ -32,14 +30,14 @@ use table::{Entry, Table};
 
 const MAGIC: &[u8; 8] = b"DAYBOOKR";
 /// A run of another version is made anew from its segments.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const TRAILER: usize = TABLES * table::SUMMARY + 40;
 const PART: u64 = 16;
 
 /// Bits of a position in a table.
 const POSITION_BITS: u32 = 40;
 
-/// Keys of ids, with positions.
+/// Keys of events by their streams and ids, with positions.
 const IDS: usize = 0;
 /// Keys of lists, with the first position of a segment that has the list, and where its entry is
 /// in that segment's index.
@@ -116,9 +114,9 @@ impl Run {
         Ok(Self { blocks, positions, parts, tables })
     }
 
-    /// The positions of events that may have an id.
-    pub(crate) fn id_candidates(&self, id: Uuid, io: Io) -> Result<Vec<u64>, Fault> {
-        let (table, key) = (&self.tables[IDS], key(hash_id(id)));
+    /// The positions of events that may have a [hash](super::bytes::hash_event).
+    pub(crate) fn id_candidates(&self, hash: u64, io: Io) -> Result<Vec<u64>, Fault> {
+        let (table, key) = (&self.tables[IDS], key(hash));
         if !table.may_contain(key) {
             return Ok(Vec::new());
         }

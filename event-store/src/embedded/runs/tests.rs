@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use uuid::Uuid;
 
 use super::{Candidate, Merge, Run, RunPart, write_segment};
 use crate::ReadError;
@@ -21,8 +20,9 @@ fn folder(dir: &Path) -> Folder {
     Folder { vfs: Arc::new(RealVfs), dir: dir.to_owned(), cache: Cache::new(1 << 20) }
 }
 
-fn id(position: u64) -> Uuid {
-    Uuid::from_u128(u128::from(mix(position)) << 60)
+/// The hash of an event.
+fn hash(position: u64) -> u64 {
+    mix(position)
 }
 
 fn digest(first: u64) -> u64 {
@@ -35,8 +35,8 @@ type Lists = Vec<(u64, u32)>;
 /// A run of one segment, with an event per position.
 fn segment(folder: &Folder, positions: Range<u64>, lists: &Lists) -> Arc<Run> {
     let first = positions.start;
-    let ids = positions.clone().map(|position| (id(position), narrow(size(position - first))));
-    Arc::new(write_segment(folder, positions, digest(first), ids, lists).unwrap())
+    let hashes = positions.clone().map(|position| (hash(position), narrow(size(position - first))));
+    Arc::new(write_segment(folder, positions, digest(first), hashes, lists).unwrap())
 }
 
 fn merged(folder: &Folder, inputs: &[Arc<Run>]) -> Arc<Run> {
@@ -57,7 +57,7 @@ fn check(runs: &[Arc<Run>], segments: &BTreeMap<u64, Lists>, end: u64) {
     assert!(parts.eq(segments.keys().map(|&first| RunPart { first, digest: digest(first) })));
     for position in 0..end + 50 {
         let found =
-            runs.iter().flat_map(|run| run.id_candidates(id(position), Io::Allowed).unwrap());
+            runs.iter().flat_map(|run| run.id_candidates(hash(position), Io::Allowed).unwrap());
         let expected = (position < end).then_some(position);
         assert!(found.eq(expected), "the id of {position}");
     }
@@ -124,10 +124,10 @@ fn a_merge_of_many_entries_goes_in_steps() {
 
     assert!(steps > 3, "{steps}");
     for position in (0..200_000).step_by(997) {
-        assert_eq!(run.id_candidates(id(position), Io::Allowed).unwrap(), [position]);
+        assert_eq!(run.id_candidates(hash(position), Io::Allowed).unwrap(), [position]);
     }
-    // Keys are parts of hashes: now and then one of another id is the same.
-    let alike = |n: &u64| !run.id_candidates(id(*n), Io::Allowed).unwrap().is_empty();
+    // Keys are parts of hashes: now and then one of another event is the same.
+    let alike = |n: &u64| !run.id_candidates(hash(*n), Io::Allowed).unwrap().is_empty();
     assert!((200_000..300_000).filter(alike).count() < 3);
     assert_eq!(candidates(&run, 9, 0..u64::MAX).len(), 4);
     assert_eq!(candidates(&run, 1, 60_000..u64::MAX), [Candidate { segment: 150_000, at: 3 }]);
@@ -144,7 +144,7 @@ fn a_flipped_byte_is_reported_or_hides_nothing() {
     let whole = std::fs::read(&path).unwrap();
     let look = |run: &Run| -> Result<(), Fault> {
         for position in (0..900).step_by(50) {
-            assert_eq!(run.id_candidates(id(position), Io::Allowed)?, [position]);
+            assert_eq!(run.id_candidates(hash(position), Io::Allowed)?, [position]);
         }
         for key in (0..700).step_by(50) {
             assert_eq!(run.candidates(key, &(0..900), Io::Allowed)?.count(), 1);

@@ -1,11 +1,8 @@
 use std::io;
 use std::ops::Range;
 
-use uuid::Uuid;
-
 use super::table::{Entry, TableWriter};
 use super::{MAGIC, POSITION_BITS, Run, RunPart, VERSION, WIDTHS, id_entry, list_entry, seed};
-use crate::embedded::bytes::hash_id;
 use crate::embedded::index::{BlockWriter, key};
 use crate::embedded::layout::{self, Draft};
 use crate::embedded::open::Folder;
@@ -64,23 +61,24 @@ impl RunWriter {
     }
 }
 
-/// Writes the run of one segment: of the ids of its events, which have these positions, and of
+/// Writes the run of one segment: of the hashes of its events, which have these positions, and of
 /// the keys of its lists and where their entries are.
 pub(crate) fn write_segment(
     folder: &Folder,
     positions: Range<u64>,
     digest: u64,
-    ids: impl Iterator<Item = (Uuid, u32)>,
+    hashes: impl Iterator<Item = (u64, u32)>,
     lists: &[(u64, u32)],
 ) -> io::Result<Run> {
     let first = positions.start;
     if positions.end >= 1 << POSITION_BITS {
         return Err(io::Error::other("a store holds less than 2^40 events"));
     }
-    let id = |(id, number)| id_entry(key(hash_id(id)), first + u64::from(number));
+    let id = |(hash, number)| id_entry(key(hash), first + u64::from(number));
     let lists = lists.iter().map(|(key, at)| list_entry(*key, first, *at)).collect();
     let mut writer = RunWriter::new(folder, positions, vec![RunPart { first, digest }])?;
-    for (table, mut entries) in [ids.map(id).collect::<Vec<_>>(), lists].into_iter().enumerate() {
+    for (table, mut entries) in [hashes.map(id).collect::<Vec<_>>(), lists].into_iter().enumerate()
+    {
         entries.sort_unstable();
         writer.begin_table(table, entries.len() as u64);
         entries.into_iter().try_for_each(|entry| writer.push(entry))?;

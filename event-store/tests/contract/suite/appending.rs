@@ -242,15 +242,20 @@ pub(crate) async fn reordered_ids_are_refused<S: EventStore>(store: S) {
     assert_eq!(read(&store, &stream).await.len(), 2);
 }
 
-pub(crate) async fn an_id_of_another_stream_is_refused<S: EventStore>(store: S) {
+pub(crate) async fn an_id_of_another_stream_is_that_of_another_event<S: EventStore>(store: S) {
     let (one, other) = (stream(), stream());
-    let batch = events(1);
-    store.append(&one, Expected::Any, batch.clone()).await.unwrap();
+    let batch = events(2);
+    let first = store.append(&one, Expected::NoStream, batch.clone()).await.unwrap();
 
-    let refused = store.append(&other, Expected::Any, batch.clone()).await;
+    let reversed: Vec<_> = batch.iter().rev().cloned().collect();
+    let second = store.append(&other, Expected::NoStream, reversed.clone()).await.unwrap();
 
-    assert_eq!(refused, Err(AppendError::IdReused { id: batch[0].id }));
-    assert_eq!(read(&store, &other).await, []);
+    assert_eq!(second.revision, Revision(1));
+    assert!(second.position > first.position);
+    assert_eq!(store.append(&one, Expected::NoStream, batch.clone()).await, Ok(first));
+    assert_eq!(store.append(&other, Expected::NoStream, reversed.clone()).await, Ok(second));
+    assert_eq!(ids(&read(&store, &one).await), [batch[0].id, batch[1].id]);
+    assert_eq!(ids(&read(&store, &other).await), [batch[1].id, batch[0].id]);
 }
 
 pub(crate) async fn one_id_twice_in_an_append_is_refused<S: EventStore>(store: S) {

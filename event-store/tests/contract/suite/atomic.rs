@@ -79,17 +79,33 @@ pub(crate) async fn a_whole_with_some_writes_repeated_is_refused<S: AtomicAppend
     assert_eq!(read(&store, &one).await.len(), 1);
 }
 
-pub(crate) async fn one_id_in_two_streams_is_refused<S: AtomicAppend>(store: S) {
+pub(crate) async fn one_id_in_two_streams_is_that_of_two_events<S: AtomicAppend>(store: S) {
     let (one, other) = (stream(), stream());
-    let batch = events(1);
+    let batch = events(2);
+    let writes = |expected| {
+        vec![write(&one, expected, batch.clone()), write(&other, expected, batch.clone())]
+    };
 
-    let writes = vec![
-        write(&one, Expected::Any, batch.clone()),
-        write(&other, Expected::Any, batch.clone()),
-    ];
+    let first = store.append_all(writes(Expected::NoStream)).await.unwrap();
+    let again = store.append_all(writes(Expected::NoStream)).await.unwrap();
+
+    assert!(first[0].position < first[1].position);
+    assert_eq!(again, first);
+    for stream in [&one, &other] {
+        assert_eq!(ids(&read(&store, stream).await), [batch[0].id, batch[1].id]);
+    }
+}
+
+pub(crate) async fn an_id_twice_in_one_of_several_streams_is_refused<S: AtomicAppend>(store: S) {
+    let (one, other) = (stream(), stream());
+    let mut twice = events(2);
+    twice[1].id = twice[0].id;
+
+    let writes =
+        vec![write(&one, Expected::Any, events(1)), write(&other, Expected::Any, twice.clone())];
     let refused = store.append_all(writes).await;
 
-    assert_eq!(refused, Err(AppendError::IdReused { id: batch[0].id }));
+    assert_eq!(refused, Err(AppendError::IdReused { id: twice[0].id }));
     assert_eq!(read(&store, &one).await, []);
 }
 

@@ -39,7 +39,7 @@ macro_rules! for_each_rule {
             appending::concurrent_repeats_append_once
             appending::partly_reused_ids_are_refused
             appending::reordered_ids_are_refused
-            appending::an_id_of_another_stream_is_refused
+            appending::an_id_of_another_stream_is_that_of_another_event
             appending::one_id_twice_in_an_append_is_refused
             appending::empty_and_oversized_appends_are_refused
             appending::the_largest_append_is_taken
@@ -113,7 +113,8 @@ macro_rules! for_each_atomic_rule {
             atomic::one_conflict_appends_nothing_to_any_stream
             atomic::a_repeated_whole_returns_the_first_results
             atomic::a_whole_with_some_writes_repeated_is_refused
-            atomic::one_id_in_two_streams_is_refused
+            atomic::one_id_in_two_streams_is_that_of_two_events
+            atomic::an_id_twice_in_one_of_several_streams_is_refused
             atomic::one_stream_named_twice_is_refused
             atomic::an_append_to_no_stream_is_refused
             atomic::limits_hold_over_all_streams
