@@ -220,6 +220,9 @@ impl Actor {
     fn disconnect(&mut self, id: ConsumerId, why: Status) {
         self.drop_one(id, why);
         self.machine.disconnect(id);
+        if self.consumers.is_empty() {
+            self.machine.flush();
+        }
     }
 
     fn ack(&mut self, ids: &[Uuid]) {
@@ -359,22 +362,21 @@ impl Actor {
         }
     }
 
-    /// Ends all connections, and writes down what is to be.
+    /// Writes down what is to be, and then ends all connections: who waits for these waits for all.
     async fn end(&mut self, status: &Status) {
         self.requests.close();
-        self.drop_all(status);
-        self.machine.flush();
-        self.act();
-        while self.writing.is_some() {
-            let written = finished(&mut self.writing).await;
-            let is_done = written.is_done();
-            self.written(&written);
-            if !is_done {
-                return;
-            }
+        let mut is_done = true;
+        while is_done {
             self.machine.flush();
             self.act();
+            if self.writing.is_none() {
+                break;
+            }
+            let written = finished(&mut self.writing).await;
+            is_done = written.is_done();
+            self.written(&written);
         }
+        self.drop_all(status);
     }
 }
 

@@ -173,3 +173,90 @@ fn decode(data: &[u8]) -> Result<Vec<Entry>, Status> {
     }
     Ok(config.entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tonic::Code;
+
+    use super::super::settings::NamedStrategy;
+    use super::*;
+
+    fn entry(stream: &str) -> Entry {
+        let settings = Settings {
+            resolve_links: true,
+            extra_statistics: false,
+            message_timeout: 30_000,
+            max_retry_count: 10,
+            live_buffer_size: 500,
+            history_buffer_size: 500,
+            read_batch_size: 20,
+            check_point_after: 2_000,
+            min_check_point_count: 10,
+            max_check_point_count: 1_000,
+            max_subscriber_count: 0,
+            strategy: NamedStrategy::PinnedByCorrelation,
+        };
+        let (regex, prefixes) = ("^(?!\\$).*".to_owned(), Vec::new());
+        let filter =
+            Filter { is_for_streams: true, regex, prefixes, window: Some(32), multiplier: 1 };
+        let (stream, group, start_position) = (stream.into(), "group".into(), "-1".into());
+        let (id, start_after) = (Uuid::from_u128(1), Some(7));
+        Entry { stream, group, id, start_position, start_after, settings, filter: Some(filter) }
+    }
+
+    #[tokio::test]
+    async fn groups_are_kept() {
+        let store = Store::memory();
+        assert_eq!(load(&store).await.unwrap(), []);
+        save(&store, vec![entry("order-1")]).await.unwrap();
+        let entries = vec![entry("$all"), Entry { filter: None, ..entry("$ce-order") }];
+        save(&store, entries.clone()).await.unwrap();
+        assert_eq!(load(&store).await.unwrap(), entries);
+    }
+
+    #[test]
+    fn groups_that_make_no_sense_are_not_taken() {
+        let of = |entry| serde_json::to_vec(&Config { version: "2".into(), entries: vec![entry] });
+        let mut batch = entry("order-1");
+        batch.settings.read_batch_size = 0;
+        let mut regex = entry("$all");
+        regex.filter.as_mut().unwrap().regex = "(".into();
+        for wrong in [batch, regex, entry("")] {
+            let refused = decode(&of(wrong).unwrap()).unwrap_err();
+            assert_eq!(refused.code(), Code::DataLoss);
+        }
+        assert_eq!(decode(&of(entry("order-1")).unwrap()).unwrap(), [entry("order-1")]);
+    }
+
+    #[test]
+    fn places_are_told_as_texts() {
+        let all = Source::All;
+        let stream = Source::named("order-1").unwrap();
+        assert_eq!((all.text(6), stream.text(6)), ("C:7/P:7".into(), "6".into()));
+        assert_eq!((all.place("C:7/P:7"), stream.place("6")), (Some(6), Some(6)));
+        assert_eq!((all.place("C:0/P:0"), all.place("6"), stream.place("-1")), (None, None, None));
+        assert_eq!(start_text(&all, From::End), "C:-1/P:-1");
+        assert_eq!(start_text(&stream, From::Start), "0");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_kept_is_refused_or_taken(
+            cut in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            noise in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let config = Config { version: VERSION.into(), entries: vec![entry("$all")] };
+            let mut data = serde_json::to_vec(&config).unwrap();
+            let at = cut.index(data.len());
+            data[at] = byte;
+            for data in [&data[..], &data[..at], &noise] {
+                match decode(data) {
+                    Ok(entries) => prop_assert!(entries.iter().all(|entry| entry.check().is_ok())),
+                    Err(refused) => prop_assert_eq!(refused.code(), Code::DataLoss),
+                }
+            }
+        }
+    }
+}

@@ -199,3 +199,116 @@ impl Journal {
         Ok(appended.revision.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn given(stream: &str) -> Journal {
+        let store = Store::memory();
+        let name = GroupName { stream: stream.into(), group: "group".into() };
+        let source = Source::named(stream).unwrap();
+        let journal = Journal::new(store, &name, Uuid::from_u128(1), source).unwrap();
+        journal.begin().await.unwrap();
+        journal
+    }
+
+    async fn message(journal: &Journal, count: u128) -> Vec<Arc<Resolved>> {
+        let order = "order-1".parse().unwrap();
+        for id in 0..count {
+            let (kind, data) = ("Placed".into(), Bytes::new());
+            let id = Uuid::from_u128(1_000 + id);
+            let event = NewEvent { id, kind, data: data.clone(), metadata: data, is_json: false };
+            journal.store.append(&order, Expected::Any, vec![event]).await.unwrap();
+        }
+        let events = journal.store.read(&order, Revision::START, Direction::Forward);
+        let plain = events.map_ok(|event| Arc::new(Resolved::plain(event)));
+        plain.try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_last_checkpoint_counts() {
+        for stream in ["order-1", "$ce-order", "$all"] {
+            let journal = given(stream).await;
+            assert_eq!(journal.checkpoint().await.unwrap(), None);
+            for place in [0, 7, u64::MAX - 1] {
+                journal.save_checkpoint(place).await.unwrap();
+                assert_eq!(journal.checkpoint().await.unwrap(), Some(place));
+            }
+            journal.clear().await.unwrap();
+            assert_eq!(journal.checkpoint().await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn old_checkpoints_are_not_kept() {
+        let journal = given("order-1").await;
+        for place in 0..5 {
+            journal.save_checkpoint(place).await.unwrap();
+        }
+        let kept = journal.store.read(&journal.checkpoints, Revision::START, Direction::Forward);
+        assert_eq!(kept.try_collect::<Vec<_>>().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_checkpoint_is_not_taken_for_one() {
+        let journal = given("order-1").await;
+        for data in ["", "[]", "\"C:1/P:1\"", "\"-1\"", "7"] {
+            let (data, said) = (Bytes::from(data.to_owned()), Bytes::new());
+            let id = Uuid::now_v7();
+            journal.append(&journal.checkpoints, id, CHECKPOINT, data, said).await.unwrap();
+            let refused = journal.checkpoint().await.unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::DataLoss);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_parked_once_until_it_is_replayed() {
+        let journal = given("order-1").await;
+        let messages = message(&journal, 2).await;
+
+        for _ in 0..2 {
+            assert_eq!(journal.park(&messages[0], "no stock", 0).await.unwrap(), 0);
+        }
+        assert_eq!(journal.park(&messages[1], "no stock", 0).await.unwrap(), 1);
+        assert_eq!(journal.parked_range().await.unwrap(), 0..2);
+
+        journal.truncate_parked(1).await.unwrap();
+        assert_eq!(journal.parked_range().await.unwrap(), 1..2);
+        for _ in 0..2 {
+            assert_eq!(journal.park(&messages[0], "no stock", 1).await.unwrap(), 2);
+        }
+        assert_eq!(journal.parked_range().await.unwrap(), 1..3);
+
+        journal.truncate_parked(3).await.unwrap();
+        assert_eq!(journal.parked_range().await.unwrap(), 3..3);
+    }
+
+    #[tokio::test]
+    async fn a_parked_message_says_why_and_leads_to_its_event() {
+        let journal = given("order-1").await;
+        let messages = message(&journal, 2).await;
+        journal.park(&messages[1], "no \"stock\"", 0).await.unwrap();
+
+        let parked = journal.store.read(&journal.parked, Revision::START, Direction::Forward);
+        let parked = parked.try_collect::<Vec<_>>().await.unwrap().remove(0);
+
+        assert_eq!((&*parked.kind, &*parked.data), (LINK, &b"1@order-1"[..]));
+        let said: serde_json::Value = serde_json::from_slice(&parked.metadata).unwrap();
+        assert_eq!(said["reason"], "no \"stock\"");
+        let found = Resolved::of(&journal.store, parked).await.unwrap();
+        assert_eq!(found.event, messages[1].event);
+    }
+
+    #[test]
+    fn groups_own_streams_are_known() {
+        for (name, is_theirs) in [
+            ("$persistentsubscription-order-1::group-parked", true),
+            ("$$$persistentsubscription-order-1::group-checkpoint", true),
+            ("$persistentSubscriptionConfig", false),
+            ("order-$persistentsubscription-", false),
+        ] {
+            assert_eq!(is_own(&name.parse().unwrap()), is_theirs, "{name}");
+        }
+    }
+}

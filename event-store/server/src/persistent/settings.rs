@@ -167,3 +167,54 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn given()(
+            flags in any::<(bool, bool)>(),
+            times in any::<(i64, i32)>(),
+            retries in any::<i32>(),
+            buffers in [-2..2_000_i32, -2..2_000, -2..2_000],
+            checkpoints in [-2..2_000_i32, -2..2_000],
+            consumers in any::<i32>(),
+            strategy in prop::sample::select(NamedStrategy::ALL.to_vec()),
+        ) -> Given {
+            Given {
+                resolve_links: flags.0,
+                extra_statistics: flags.1,
+                message_timeout: Time::Ticks(times.0),
+                max_retry_count: retries,
+                live_buffer_size: buffers[0],
+                history_buffer_size: buffers[1],
+                read_batch_size: buffers[2],
+                checkpoint_after: Time::Millis(times.1),
+                min_checkpoint_count: checkpoints[0],
+                max_checkpoint_count: checkpoints[1],
+                max_subscriber_count: consumers,
+                strategy,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn settings_are_refused_or_such_that_a_group_can_go_by_them(given in given()) {
+            match Settings::decode(&given) {
+                Ok(settings) => {
+                    let rules = settings.rules();
+                    prop_assert!(rules.read_batch > 0);
+                    prop_assert!(rules.read_batch <= rules.history_buffer.min(rules.live_buffer));
+                    prop_assert!(rules.max_consumers != Some(0));
+                    let kept = serde_json::to_vec(&settings).unwrap();
+                    prop_assert_eq!(serde_json::from_slice::<Settings>(&kept).unwrap(), settings);
+                }
+                Err(reason) => prop_assert!(!reason.is_empty()),
+            }
+        }
+    }
+}

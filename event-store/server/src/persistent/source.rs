@@ -96,6 +96,8 @@ fn follow_all(
             match item.map_err(|error| errors::unread(&error))? {
                 Tailed::Event(event) if is_own(&event.stream) => {}
                 Tailed::Event(event) => {
+                    // Nothing may match for long, and others want to be served, too.
+                    tokio::task::consume_budget().await;
                     let at = event.position.0;
                     let wanted = match &filter {
                         Some(filter) => filter.matches(&event)?,

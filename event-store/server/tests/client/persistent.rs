@@ -307,10 +307,38 @@ async fn all_events_are_filtered() {
     consumer.ack(&event).await.unwrap();
     append(client, "order-2", 1).await;
     let (live, _) = next(&mut consumer).await;
+    let of_all = async || client.get_persistent_subscription_info_to_all("group", &plain()).await;
+    until(async || of_all().await.unwrap().stats.parked_message_count == 1).await;
 
     let stream = |event: &ResolvedEvent| event.get_original_stream_id().to_owned();
     let streams = [&parked, &event, &live].map(stream);
     assert_eq!(streams, ["order-1", "order-1", "order-2"]);
+
+    client.replay_parked_messages_to_all("group", &plain()).await.unwrap();
+    let (replayed, _) = next(&mut consumer).await;
+    assert_eq!(revision(&replayed), revision(&parked));
+    assert_eq!(replayed.get_original_stream_id(), "$persistentsubscription-$all::group-parked");
+}
+
+#[tokio::test]
+async fn a_consumer_that_takes_nothing_is_dropped() {
+    let given = server().await;
+    let large = kurrentdb::EventData::binary("Tested", vec![0; 100_000].into());
+    let options = AppendToStreamOptions::default();
+    given.client.append_to_stream("order-1", &options, large).await.unwrap();
+    let options = from_start().message_timeout(Duration::from_millis(5)).max_retry_count(1_000_000);
+    create(&given.client, "order-1", &options).await;
+    let mut consumer = subscribe(&given.client, "order-1").await;
+
+    until(async || info(&given.client, "order-1").await.connections.is_empty()).await;
+
+    let error = loop {
+        match consumer.next().await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("too slow"), "{error}");
 }
 
 #[tokio::test]
