@@ -468,8 +468,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     }
 }
 
-/// Stores that can append to several streams at once. EventStoreDB's protocol cannot, so nothing
-/// of the platform depends on it.
+/// Stores that can append to several streams at once. Only newer versions of EventStoreDB can, so
+/// nothing of the platform depends on it.
 pub trait AtomicAppend: EventStore {
     /// Appends to several streams: all or none, durable when it returns, and contiguous in the
     /// store's order. Each stream may be named once. Repeated as a whole it appends nothing and

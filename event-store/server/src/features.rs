@@ -22,6 +22,7 @@ const SUPPORTED: &[Supported] = &[
             ("tombstone", &[]),
         ],
     ),
+    ("kurrentdb.protocol.v2.streams.streamsservice", &[("appendsession", &[])]),
     ("event_store.client.gossip.gossip", &[("read", &[])]),
     ("event_store.client.monitoring.monitoring", &[("stats", &[])]),
     (

@@ -28,6 +28,7 @@ pub(crate) use generated::event_store::client::{
     server_features as features, streams, uuid,
 };
 pub(crate) use generated::google::rpc;
+pub(crate) use generated::kurrentdb::protocol::v2::streams as sessions;
 
 /// What a status within a message tells of its cause.
 pub(crate) mod details {

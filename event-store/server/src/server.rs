@@ -52,7 +52,8 @@ impl Server {
 
 fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
     let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
-    Routes::new(streams.into_server())
+    Routes::new(streams.sessions())
+        .add_service(streams.into_server())
         .add_service(FeaturesService::server())
         .add_service(GossipService::server(node))
         .add_service(MonitoringService::server(node))

@@ -20,7 +20,7 @@ use crate::protocol::streams::{AppendReq, AppendResp};
 use crate::protocol::{Empty, WireUuid, decode_id, stream, wire_position};
 
 /// The most events of one append, as the store has it.
-const MOST_EVENTS: usize = 10_000;
+pub(super) const MOST_EVENTS: usize = 10_000;
 
 /// One append: its options, then its events. Nothing is appended unless all of it arrived.
 pub(crate) async fn append(
@@ -91,7 +91,10 @@ async fn append_nothing(
 }
 
 /// The last event of a stream that can be read.
-async fn last(store: &Store, stream: &StreamId) -> Result<Option<Appended>, AppendError> {
+pub(super) async fn last(
+    store: &Store,
+    stream: &StreamId,
+) -> Result<Option<Appended>, AppendError> {
     let events = store.read(stream, Revision::END, Direction::Backward);
     pin_mut!(events);
     match events.try_next().await {
@@ -186,5 +189,36 @@ fn wrong_version(expected: Expected, actual: Option<Revision>) -> WrongExpectedV
         expected_revision_option_20_6_0: old_expects,
         current_revision_option: Some(current),
         expected_revision_option: Some(expects),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::protocol::IdForm;
+
+    fn take(room: &mut Room, data: &[u8]) -> Result<NewEvent, Status> {
+        let id = IdForm::Text.encode(Uuid::now_v7());
+        room.event(Some(&id), &HashMap::from([("type".into(), String::new())]), b"", data)
+    }
+
+    #[test]
+    fn bytes_are_bounded_over_all_events() {
+        let mut room = Room::new(10);
+        assert!(take(&mut room, b"123456").is_ok());
+        assert_eq!(take(&mut room, b"12345").unwrap_err().code(), Code::InvalidArgument);
+        assert!(take(&mut room, b"1234").is_ok());
+    }
+
+    #[test]
+    fn events_without_bytes_are_bounded_too() {
+        let mut room = Room::new(10);
+        for _ in 0..MOST_EVENTS {
+            assert!(take(&mut room, b"").is_ok());
+        }
+        assert_eq!(take(&mut room, b"").unwrap_err().code(), Code::InvalidArgument);
     }
 }

@@ -281,7 +281,7 @@ fn wrong(expected: Expected, actual: Option<Revision>) -> details::WrongExpected
 }
 
 /// A status within a message, with its details as clients look for them.
-fn detailed<M: Message + Name>(code: Code, message: &str, details: &M) -> rpc::Status {
+pub(super) fn detailed<M: Message + Name>(code: Code, message: &str, details: &M) -> rpc::Status {
     rpc::Status {
         code: code as i32,
         message: message.to_owned(),
@@ -291,6 +291,8 @@ fn detailed<M: Message + Name>(code: Code, message: &str, details: &M) -> rpc::S
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Duration = Duration::from_hours(500_000);
@@ -356,5 +358,25 @@ mod tests {
         }
         let refused = fragments.take(fragment(1_000, true, false)).unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+
+    proptest! {
+        #[test]
+        fn any_fragments_are_answered_or_bounded(
+            sent in prop::collection::vec((0..200_u128, any::<bool>(), prop::bool::weighted(0.2)), 0..400)
+        ) {
+            let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+            for (id, options, is_final) in sent {
+                match fragments.take(fragment(id, options, is_final)) {
+                    Ok(complete) => prop_assert_eq!(complete.is_some(), is_final),
+                    Err(status) => {
+                        prop_assert_eq!(status.code(), Code::ResourceExhausted);
+                        prop_assert_eq!(fragments.open.len(), MOST_OPEN);
+                        break;
+                    }
+                }
+                prop_assert!(fragments.open.len() <= MOST_OPEN);
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ mod links;
 mod read;
 mod request;
 mod respond;
+mod sessions;
 
 pub(crate) use self::filter::EventFilter;
 pub(crate) use self::follow::news_of;
@@ -22,6 +23,8 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::sessions::SessionService;
+use crate::protocol::sessions::streams_service_server::StreamsServiceServer;
 use crate::protocol::streams::streams_server::{Streams, StreamsServer};
 use crate::protocol::streams::{
     AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq,
@@ -44,6 +47,11 @@ pub(crate) struct StreamsService {
 impl StreamsService {
     pub(crate) fn new(store: Store, append_bytes: usize, stop: CancellationToken) -> Self {
         Self { store, append_bytes, stop }
+    }
+
+    /// The service for appends to several streams at once.
+    pub(crate) fn sessions(&self) -> StreamsServiceServer<SessionService> {
+        SessionService::server(self.store.clone(), self.append_bytes)
     }
 
     pub(crate) fn into_server(self) -> StreamsServer<Self> {

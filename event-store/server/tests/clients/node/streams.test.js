@@ -12,6 +12,7 @@ import {
   STREAM_EXISTS,
   StreamDeletedError,
   StreamNotFoundError,
+  StreamTombstonedError,
   UnavailableError,
   WrongExpectedVersionError,
   binaryEvent,
@@ -301,5 +302,42 @@ describe("deletions and metadata", () => {
     assert.equal((await all(client.readStream(stream))).length, 2);
     await client.setStreamMetadata(stream, { truncateBefore: 4 }, { streamState: 0n });
     assert.equal((await all(client.readStream(stream))).length, 1);
+  });
+});
+
+describe("appends to several streams", () => {
+  const append = (streams, expected = {}) =>
+    client.multiStreamAppend(
+      streams.map((streamName) => ({
+        streamName,
+        expectedState: expected[streamName] ?? NO_STREAM,
+        events: [jsonEvent({ type: "Tested", data: { streamName }, metadata: { by: "node" } })],
+      })),
+    );
+
+  test("are made at once", async () => {
+    const streams = [fresh("order"), fresh("payment")];
+    const { position, responses } = await append(streams);
+    assert.deepEqual(responses, streams.map((streamName) => ({ streamName, revision: 0n })));
+    const [{ event }] = await all(client.readStream(streams[1]));
+    assert.deepEqual([event.data, event.metadata], [{ streamName: streams[1] }, { by: "node" }]);
+    assert.equal(event.position.commit, position);
+  });
+
+  test("are made not at all where one expectation is wrong", async () => {
+    const streams = [fresh("order"), fresh("payment")];
+    await assert.rejects(append(streams, { [streams[1]]: 3n }), (error) => {
+      assert.ok(error instanceof WrongExpectedVersionError, `${error}`);
+      assert.deepEqual([error.streamName, error.expectedState], [streams[1], 3n]);
+      return true;
+    });
+    await assert.rejects(all(client.readStream(streams[0])), StreamNotFoundError);
+  });
+
+  test("are refused by a tombstone", async () => {
+    const streams = [fresh("order"), fresh("payment")];
+    await client.appendToStream(streams[1], events(1));
+    await client.tombstoneStream(streams[1]);
+    await assert.rejects(append(streams, { [streams[1]]: ANY }), StreamTombstonedError);
   });
 });
