@@ -101,6 +101,13 @@ def test_an_append_that_is_partly_known_is_refused(client, stream):
     assert client.get_stream(stream) == (known,)
 
 
+def test_an_id_means_its_streams_event(client, append, stream):
+    event, other = events(1)[0], fresh("other")
+    append(stream, StreamState.NO_STREAM, event)
+    append(other, StreamState.NO_STREAM, event)
+    assert client.get_stream(stream)[0].id == client.get_stream(other)[0].id == event.id
+
+
 def test_an_append_of_nothing_checks_its_expectation(client, stream):
     client.append_events(stream, current_version=StreamState.NO_STREAM, events=[])
     client.append_events(stream, current_version=StreamState.NO_STREAM, events=events(1))
