@@ -37,8 +37,10 @@ use crate::protocol::{self, StreamIdentifier};
 use crate::streams::From;
 
 /// The group to be created.
+#[expect(deprecated, reason = "some clients name streams in no other way")]
 pub(crate) fn create(request: CreateReq) -> Result<Wanted, Status> {
     let options = request.options.ok_or_else(|| errors::required("options"))?;
+    let settings = options.settings.ok_or_else(|| errors::required("settings"))?;
     let (stream, from, filter) = match options.stream_option {
         Some(CreateOf::Stream(stream)) => {
             let from = match stream.revision_option {
@@ -62,16 +64,17 @@ pub(crate) fn create(request: CreateReq) -> Result<Wanted, Status> {
             };
             (Some(all_events()), from, filter)
         }
-        None => return Err(errors::required("stream or $all")),
+        None => (options.stream_identifier, Some(old_from(settings.revision)), None),
     };
     let name = group_name(stream.as_ref(), options.group_name)?;
-    let settings = options.settings.ok_or_else(|| errors::required("settings"))?;
     wanted(name, from, create_settings(&settings), filter)
 }
 
 /// The group to be changed, as it is to be then.
+#[expect(deprecated, reason = "some clients name streams in no other way")]
 pub(crate) fn update(request: UpdateReq) -> Result<Wanted, Status> {
     let options = request.options.ok_or_else(|| errors::required("options"))?;
+    let settings = options.settings.ok_or_else(|| errors::required("settings"))?;
     let (stream, from) = match options.stream_option {
         Some(UpdateOf::Stream(stream)) => {
             let from = match stream.revision_option {
@@ -91,11 +94,19 @@ pub(crate) fn update(request: UpdateReq) -> Result<Wanted, Status> {
             };
             (Some(all_events()), from)
         }
-        None => return Err(errors::required("stream or $all")),
+        None => (options.stream_identifier, Some(old_from(settings.revision))),
     };
     let name = group_name(stream.as_ref(), options.group_name)?;
-    let settings = options.settings.ok_or_else(|| errors::required("settings"))?;
     wanted(name, from, update_settings(&settings), None)
+}
+
+/// Where a group begins, in one number.
+fn old_from(revision: u64) -> From<u64> {
+    match revision {
+        0 => From::Start,
+        u64::MAX => From::End,
+        revision => From::At(revision),
+    }
 }
 
 fn wanted(
@@ -265,4 +276,89 @@ fn group_name(stream: Option<&StreamIdentifier>, group: String) -> Result<GroupN
     }
     let stream = protocol::name(stream)?.to_owned();
     Ok(GroupName { stream, group })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+    use tonic::Code;
+
+    use super::*;
+
+    fn old(stream: Option<StreamIdentifier>, revision: u64) -> CreateReq {
+        let settings = create_req::Settings {
+            live_buffer_size: 1,
+            read_batch_size: 1,
+            history_buffer_size: 1,
+            ..Default::default()
+        };
+        #[expect(deprecated, reason = "some clients name streams in no other way")]
+        let options = create_req::Options {
+            stream_identifier: stream,
+            group_name: "group".into(),
+            settings: Some(create_req::Settings { revision, ..settings }),
+            ..Default::default()
+        };
+        CreateReq { options: Some(options) }
+    }
+
+    #[test]
+    fn old_clients_name_streams_in_their_way() {
+        let stream = || Some(protocol::identifier("order-1"));
+        for (revision, from) in [(0, From::Start), (7, From::At(7)), (u64::MAX, From::End)] {
+            let wanted = create(old(stream(), revision)).unwrap();
+            assert_eq!((wanted.name.stream.as_str(), wanted.from), ("order-1", from));
+        }
+        assert_eq!(create(old(None, 0)).unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let refused = [
+            create(CreateReq { options: None }).map(drop),
+            update(UpdateReq { options: None }).map(drop),
+            delete(DeleteReq { options: None }).map(drop),
+            info(GetInfoReq { options: None }).map(drop),
+            list(ListReq { options: None }).map(drop),
+            replay(ReplayParkedReq { options: None }).map(drop),
+            read(None, "group".into()).map(drop),
+            read(Some(ReadOf::StreamIdentifier(protocol::identifier("order-1"))), String::new())
+                .map(drop),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+        }
+    }
+
+    /// Bytes as a client could send them: those of a request, with some of them changed.
+    fn requests() -> impl Strategy<Value = Vec<u8>> {
+        let request = old(Some(protocol::identifier("order-1")), 7).encode_to_vec();
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+        changes.prop_map(move |changes| {
+            let mut request = request.clone();
+            for (at, byte) in changes {
+                let at = at.index(request.len());
+                request[at] = byte;
+            }
+            request
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_refused_or_makes_sense(bytes in requests()) {
+            if let Ok(request) = CreateReq::decode(&*bytes) {
+                match create(request) {
+                    Ok(wanted) => prop_assert_eq!(wanted.settings.check(), Ok(())),
+                    Err(refused) => prop_assert_eq!(refused.code(), Code::InvalidArgument),
+                }
+            }
+            if let Ok(request) = UpdateReq::decode(&*bytes)
+                && let Err(refused) = update(request)
+            {
+                prop_assert_eq!(refused.code(), Code::InvalidArgument);
+            }
+        }
+    }
 }
