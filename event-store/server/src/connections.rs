@@ -1,10 +1,13 @@
 //! Connections: accepted, encrypted, and served as HTTP/1.1 or HTTP/2.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -15,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::options::ServerOptions;
 use crate::tls::Tls;
@@ -130,12 +134,14 @@ impl ConnectionServer {
     ) -> Result<(), Broken> {
         let Some(connection) = self.begin(tls.accept(connection)).await? else { return Ok(()) };
         let http2 = connection.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.http(connection, http2, watcher).await
+        let from = connection.get_ref().0.peer_addr()?;
+        self.http(connection, from, http2, watcher).await
     }
 
     async fn plain(&self, connection: TcpStream, watcher: Watcher) -> Result<(), Broken> {
         let Some(http2) = self.begin(begins_http2(&connection)).await? else { return Ok(()) };
-        self.http(connection, http2, watcher).await
+        let from = connection.peer_addr()?;
+        self.http(connection, from, http2, watcher).await
     }
 
     /// What has to come first; `None` where the server stops before it does.
@@ -149,13 +155,23 @@ impl ConnectionServer {
         }
     }
 
-    async fn http<C>(&self, connection: C, http2: bool, watcher: Watcher) -> Result<(), Broken>
+    async fn http<C>(
+        &self,
+        connection: C,
+        from: SocketAddr,
+        http2: bool,
+        watcher: Watcher,
+    ) -> Result<(), Broken>
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let http = self.http.clone();
         let http = if http2 { http.http2_only() } else { http.http1_only() };
-        let service = TowerToHyperService::new(self.routes.clone());
+        let from_here = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(from);
+            request
+        };
+        let service = TowerToHyperService::new(self.routes.clone().map_request(from_here));
         let served = http.serve_connection(TokioIo::new(connection), service).into_owned();
         watcher.watch(served).await
     }

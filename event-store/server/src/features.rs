@@ -34,6 +34,7 @@ const SUPPORTED: &[Supported] = &[
             ("mergeindexes", &[]),
             ("resignnode", &[]),
             ("setnodepriority", &[]),
+            ("restartpersistentsubscriptions", &[]),
         ],
     ),
     (
@@ -47,6 +48,19 @@ const SUPPORTED: &[Supported] = &[
             ("replayparked", &["stream", "all"]),
             ("list", &["stream", "all"]),
             ("restartsubsystem", &[]),
+        ],
+    ),
+    (
+        "event_store.client.users.users",
+        &[
+            ("create", &[]),
+            ("update", &[]),
+            ("delete", &[]),
+            ("disable", &[]),
+            ("enable", &[]),
+            ("details", &[]),
+            ("changepassword", &[]),
+            ("resetpassword", &[]),
         ],
     ),
     ("event_store.client.server_features.serverfeatures", &[("getsupportedmethods", &[])]),

@@ -35,13 +35,17 @@ pub(crate) fn routes(node: Arc<Node>) -> Router {
 
 /// What nothing else answers: as gRPC says it to those who speak it.
 pub(crate) async fn unknown(request: Request) -> Response {
-    let kind = request.headers().get(CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+    if is_grpc(&request) {
         let what = format!("{} is not supported", request.uri().path());
         Status::unimplemented(what).into_http::<axum::body::Body>()
     } else {
         StatusCode::NOT_FOUND.into_response()
     }
+}
+
+pub(crate) fn is_grpc(request: &Request) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A cluster of one node. It has no TCP protocol and no epochs.
@@ -84,14 +88,15 @@ async fn gossip(
 }
 
 async fn info(State(node): State<Arc<Node>>) -> Json<Value> {
+    let authentication = if node.authentication { "internal" } else { "insecure" };
     Json(json!({
         "esVersion": VERSION,
         "dbVersion": VERSION,
         "server": "daybook",
         "serverVersion": env!("CARGO_PKG_VERSION"),
         "state": if node.stop.is_cancelled() { "shuttingdown" } else { "leader" },
-        "features": { "projections": false, "userManagement": false, "atomPub": false },
-        "authentication": { "type": "insecure", "properties": {} },
+        "features": { "projections": false, "userManagement": true, "atomPub": false },
+        "authentication": { "type": authentication, "properties": {} },
     }))
 }
 

@@ -5,6 +5,7 @@
 //! routes that clients and probes ask for. What of the protocol is served, and where it differs,
 //! is in `docs/reference/eventstoredb.md`.
 
+mod access;
 mod connections;
 mod errors;
 mod features;
@@ -20,7 +21,9 @@ mod server;
 mod stats;
 mod streams;
 mod tls;
+mod users;
 
 pub use options::ServerOptions;
 pub use server::Server;
 pub use tls::{Tls, TlsError};
+pub use users::{Users, UsersError};

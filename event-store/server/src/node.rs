@@ -26,18 +26,26 @@ pub(crate) struct Node {
     pub(crate) started: SystemTime,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Whether callers have to say who they are.
+    pub(crate) authentication: bool,
     /// What somebody set, for others to read: no other node could be chosen.
     pub(crate) priority: AtomicI32,
     pub(crate) stop: CancellationToken,
 }
 
 impl Node {
-    pub(crate) fn new(store: Store, address: SocketAddr, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        store: Store,
+        address: SocketAddr,
+        authentication: bool,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
             id: Uuid::now_v7(),
             started: SystemTime::now(),
             address,
+            authentication,
             priority: AtomicI32::new(0),
             stop,
         })

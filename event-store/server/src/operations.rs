@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::errors;
 use crate::node::Node;
+use crate::persistent::PersistentSubscriptionsService;
 use crate::protocol::Empty;
 use crate::protocol::operations::operations_server::{Operations, OperationsServer};
 use crate::protocol::operations::scavenge_resp::ScavengeResult;
@@ -22,6 +23,7 @@ pub(crate) struct OperationsService {
     node: Arc<Node>,
     /// The scavenge that was asked for or asked about last.
     last: Arc<Mutex<Option<Numbered>>>,
+    subscriptions: PersistentSubscriptionsService,
     /// Whether clients may stop the server.
     shutdown: bool,
 }
@@ -34,8 +36,13 @@ struct Numbered {
 }
 
 impl OperationsService {
-    pub(crate) fn server(node: &Arc<Node>, shutdown: bool) -> OperationsServer<Self> {
-        OperationsServer::new(Self { node: Arc::clone(node), last: Arc::default(), shutdown })
+    pub(crate) fn server(
+        node: &Arc<Node>,
+        subscriptions: PersistentSubscriptionsService,
+        shutdown: bool,
+    ) -> OperationsServer<Self> {
+        let (node, last) = (Arc::clone(node), Arc::default());
+        OperationsServer::new(Self { node, last, subscriptions, shutdown })
     }
 
     fn store(&self) -> Result<&EmbeddedStore, Status> {
@@ -143,7 +150,8 @@ impl Operations for OperationsService {
         &self,
         _: Request<Empty>,
     ) -> Result<Response<Empty>, Status> {
-        Err(Status::unimplemented("there are no persistent subscriptions"))
+        self.subscriptions.restart().await?;
+        Ok(Response::new(Empty {}))
     }
 }
 

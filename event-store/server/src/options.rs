@@ -12,6 +12,9 @@ pub struct ServerOptions {
     pub append_bytes: usize,
     /// The certificate to encrypt connections with; none does not encrypt.
     pub tls: Option<Tls>,
+    /// Whether callers have to say who they are, and may do only what their groups may. The store
+    /// should have the user `admin` then: [`Users::create_admin`](crate::Users::create_admin).
+    pub authentication: bool,
     /// Whether clients may stop the server.
     pub shutdown: bool,
     /// The most connections at once; those over it wait to be accepted.
@@ -40,6 +43,7 @@ impl Default for ServerOptions {
         Self {
             append_bytes: APPEND_BYTES,
             tls: None,
+            authentication: false,
             shutdown: false,
             connections: 4_096,
             calls_per_connection: 1_024,

@@ -25,7 +25,7 @@ mod generated {
 pub(crate) use generated::event_store::client::persistent_subscriptions as persistent;
 pub(crate) use generated::event_store::client::{
     AllStreamPosition, Empty, StreamIdentifier, Uuid as WireUuid, gossip, monitoring, operations,
-    server_features as features, streams, uuid,
+    server_features as features, streams, users, uuid,
 };
 pub(crate) use generated::google::rpc;
 pub(crate) use generated::kurrentdb::protocol::v2::streams as sessions;

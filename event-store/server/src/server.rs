@@ -20,7 +20,8 @@ use crate::operations::OperationsService;
 use crate::options::ServerOptions;
 use crate::persistent::PersistentSubscriptionsService;
 use crate::streams::StreamsService;
-use crate::{connections, http};
+use crate::users::{Users, UsersService};
+use crate::{access, connections, http};
 
 /// A store that is served.
 #[derive(Debug, Clone)]
@@ -44,26 +45,31 @@ impl Server {
         let Self { store, options } = self;
         let address = listener.local_addr()?;
         tracing::info!(%address, tls = options.tls.is_some(), "serving the event store");
-        let node = Node::new(store, address, stop.clone());
+        let node = Node::new(store, address, options.authentication, stop.clone());
         connections::serve(listener, routes(&node, &options), &options, &stop).await;
         Ok(())
     }
 }
 
 fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
+    let users = Users::new(node.store.clone());
+    let asked = options.authentication.then(|| users.clone());
     let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
+    let subscriptions = PersistentSubscriptionsService::new(node);
     Routes::new(streams.sessions())
         .add_service(streams.into_server())
         .add_service(FeaturesService::server())
         .add_service(GossipService::server(node))
         .add_service(MonitoringService::server(node))
-        .add_service(OperationsService::server(node, options.shutdown))
-        .add_service(PersistentSubscriptionsService::server(node))
+        .add_service(OperationsService::server(node, subscriptions.clone(), options.shutdown))
+        .add_service(subscriptions.into_server())
+        .add_service(UsersService::server(users.clone()))
         .into_axum_router()
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))
         .fallback(http::unknown)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(asked, access::check))
         .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
 }
 

@@ -42,9 +42,17 @@ pub(crate) struct PersistentSubscriptionsService {
 }
 
 impl PersistentSubscriptionsService {
-    pub(crate) fn server(node: &Node) -> PersistentSubscriptionsServer<Self> {
-        let groups = Groups::new(node.store.clone(), node.stop.clone());
-        PersistentSubscriptionsServer::new(Self { groups })
+    pub(crate) fn new(node: &Node) -> Self {
+        Self { groups: Groups::new(node.store.clone(), node.stop.clone()) }
+    }
+
+    pub(crate) fn into_server(self) -> PersistentSubscriptionsServer<Self> {
+        PersistentSubscriptionsServer::new(self)
+    }
+
+    /// Ends all groups; each begins again when it is next asked.
+    pub(crate) async fn restart(&self) -> Result<(), Status> {
+        self.groups.restart().await
     }
 }
 
@@ -98,7 +106,7 @@ impl PersistentSubscriptions for PersistentSubscriptionsService {
     }
 
     async fn restart_subsystem(&self, _request: Request<Empty>) -> Result<Response<Empty>, Status> {
-        self.groups.restart().await?;
+        self.restart().await?;
         Ok(Response::new(Empty {}))
     }
 }

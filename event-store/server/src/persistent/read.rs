@@ -14,6 +14,7 @@ use super::group::{Connect, Group, Request};
 use super::groups::Groups;
 use super::machine::{ConsumerId, Nack};
 use super::request;
+use crate::access::Caller;
 use crate::errors;
 use crate::protocol::persistent::ReadReq;
 use crate::protocol::persistent::read_req::nack::Action;
@@ -23,7 +24,6 @@ use crate::protocol::{IdForm, WireUuid, decode_id};
 
 /// The name that a client gives its connection.
 const CONNECTION_NAME: &str = "connection-name";
-const ANONYMOUS: &str = "anonymous";
 
 /// Connects a consumer to its group.
 pub(crate) async fn read(
@@ -32,12 +32,14 @@ pub(crate) async fn read(
 ) -> Result<Responses, Status> {
     let from = call.extensions().get::<SocketAddr>();
     let from = from.map(SocketAddr::to_string).unwrap_or_default();
-    let identity = identity(call.metadata(), from);
+    let caller = Caller::of(call.extensions());
+    let identity = identity(call.metadata(), caller.name(), from);
     let mut messages = call.into_inner();
     let Some(Content::Options(options)) = messages.message().await?.and_then(|m| m.content) else {
         return Err(errors::required("options, which come first,"));
     };
     let (name, connect) = decode(options, identity)?;
+    caller.stream(&name.stream)?;
     let group = groups.group(&name).await?;
     let (id, responses) = group.ask(|reply| Request::Connect(connect, reply)).await?;
     let gone = CancellationToken::new();
@@ -53,9 +55,9 @@ pub(crate) async fn read(
     Ok(responses.boxed())
 }
 
-fn identity(metadata: &MetadataMap, from: String) -> Identity {
+fn identity(metadata: &MetadataMap, user: &str, from: String) -> Identity {
     let connection = metadata.get(CONNECTION_NAME).and_then(|name| name.to_str().ok());
-    Identity { from, user: ANONYMOUS.into(), connection: connection.unwrap_or_default().into() }
+    Identity { from, user: user.into(), connection: connection.unwrap_or_default().into() }
 }
 
 fn decode(options: Options, identity: Identity) -> Result<(GroupName, Connect), Status> {

@@ -31,6 +31,7 @@ pub(crate) async fn append(
         return Err(errors::required("options, which come first,"));
     };
     let stream = stream(options.stream_identifier.as_ref())?;
+    service.caller.stream(stream.as_str())?;
     let expected = expected(options.expected_stream_revision)?;
     let (mut events, mut room) = (Vec::new(), Room::new(service.append_bytes));
     while let Some(message) = messages.message().await? {

@@ -181,7 +181,8 @@ async fn answer(service: &StreamsService, correlation_id: Uuid, open: Open) -> B
         stream_identifier: Some(open.stream),
         ..BatchAppendResp::default()
     };
-    let result = match open.batch {
+    let allowed = |batch: Batch| service.caller.stream(batch.stream.as_str()).map(|()| batch);
+    let result = match open.batch.and_then(allowed) {
         Ok(Batch { stream, expected, events, patience, .. }) => {
             answer.expected_stream_position = Some(echo(expected));
             let appended = append_events(&service.store, &stream, expected, events);
@@ -249,9 +250,12 @@ fn refusal(error: &AppendError) -> rpc::Status {
     }
 }
 
-/// Why an append cannot be understood, or is too large.
+/// Why an append cannot be understood, is too large, or is not allowed.
 fn invalid(status: &Status, most: usize) -> rpc::Status {
     let message = status.message();
+    if status.code() == Code::PermissionDenied {
+        return detailed(status.code(), message, &details::AccessDenied {});
+    }
     if status.metadata().get("exception").is_some() {
         let max_append_size = u32::try_from(most).unwrap_or(u32::MAX);
         let too_large = details::MaximumAppendSizeExceeded { max_append_size };

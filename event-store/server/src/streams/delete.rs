@@ -1,6 +1,7 @@
-use daybook_event_store::{Appended, EventStore, Expected, Revision, Store};
+use daybook_event_store::{Appended, EventStore, Expected, Revision};
 use tonic::Status;
 
+use super::StreamsService;
 use crate::errors;
 use crate::protocol::streams::delete_req::options::ExpectedStreamRevision as DeleteExpects;
 use crate::protocol::streams::delete_resp::{self, PositionOption as Deleted};
@@ -10,9 +11,13 @@ use crate::protocol::streams::{DeleteReq, DeleteResp, TombstoneReq, TombstoneRes
 use crate::protocol::{stream, wire_position};
 
 /// Deletes a stream so that it may begin anew.
-pub(crate) async fn delete(store: &Store, request: DeleteReq) -> Result<DeleteResp, Status> {
+pub(crate) async fn delete(
+    service: &StreamsService,
+    request: DeleteReq,
+) -> Result<DeleteResp, Status> {
     let options = request.options.ok_or_else(|| errors::required("options"))?;
     let stream = stream(options.stream_identifier.as_ref())?;
+    service.caller.stream(stream.as_str())?;
     let expected = match options.expected_stream_revision {
         Some(DeleteExpects::Revision(revision)) => Expected::At(Revision(revision)),
         Some(DeleteExpects::NoStream(_)) => Expected::NoStream,
@@ -20,7 +25,7 @@ pub(crate) async fn delete(store: &Store, request: DeleteReq) -> Result<DeleteRe
         Some(DeleteExpects::StreamExists(_)) => Expected::StreamExists,
         None => return Err(errors::required("expected stream revision")),
     };
-    let deleted = store.delete(&stream, expected).await;
+    let deleted = service.store.delete(&stream, expected).await;
     let Appended { position, .. } = deleted.map_err(|error| errors::refused("Delete", &error))?;
     let position = wire_position(position);
     let position = delete_resp::Position { commit_position: position, prepare_position: position };
@@ -29,11 +34,12 @@ pub(crate) async fn delete(store: &Store, request: DeleteReq) -> Result<DeleteRe
 
 /// Ends a stream for good.
 pub(crate) async fn tombstone(
-    store: &Store,
+    service: &StreamsService,
     request: TombstoneReq,
 ) -> Result<TombstoneResp, Status> {
     let options = request.options.ok_or_else(|| errors::required("options"))?;
     let stream = stream(options.stream_identifier.as_ref())?;
+    service.caller.stream(stream.as_str())?;
     let expected = match options.expected_stream_revision {
         Some(TombstoneExpects::Revision(revision)) => Expected::At(Revision(revision)),
         Some(TombstoneExpects::NoStream(_)) => Expected::NoStream,
@@ -41,7 +47,7 @@ pub(crate) async fn tombstone(
         Some(TombstoneExpects::StreamExists(_)) => Expected::StreamExists,
         None => return Err(errors::required("expected stream revision")),
     };
-    let ended = store.tombstone(&stream, expected).await;
+    let ended = service.store.tombstone(&stream, expected).await;
     let Appended { position, .. } = ended.map_err(|error| errors::refused("Tombstone", &error))?;
     let position = wire_position(position);
     let position =

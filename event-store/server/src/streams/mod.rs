@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::sessions::SessionService;
+use crate::access::Caller;
 use crate::protocol::sessions::streams_service_server::StreamsServiceServer;
 use crate::protocol::streams::streams_server::{Streams, StreamsServer};
 use crate::protocol::streams::{
@@ -42,11 +43,17 @@ pub(crate) struct StreamsService {
     /// The most bytes of one append.
     append_bytes: usize,
     stop: CancellationToken,
+    /// Who makes the call that this serves.
+    caller: Caller,
 }
 
 impl StreamsService {
     pub(crate) fn new(store: Store, append_bytes: usize, stop: CancellationToken) -> Self {
-        Self { store, append_bytes, stop }
+        Self { store, append_bytes, stop, caller: Caller::default() }
+    }
+
+    fn called_by<T>(&self, request: &Request<T>) -> Self {
+        Self { caller: Caller::of(request.extensions()), ..self.clone() }
     }
 
     /// The service for appends to several streams at once.
@@ -68,7 +75,9 @@ impl Streams for StreamsService {
     type BatchAppendStream = Messages<BatchAppendResp>;
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request::ReadRequest::decode(request.into_inner())?;
+        caller.stream(&request.of.name())?;
         let messages = if request.follow {
             follow::follow(&self.store, request, &self.stop).await
         } else {
@@ -81,24 +90,24 @@ impl Streams for StreamsService {
         &self,
         request: Request<Streaming<AppendReq>>,
     ) -> Result<Response<AppendResp>, Status> {
-        append::append(self, request.into_inner()).await.map(Response::new)
+        append::append(&self.called_by(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn batch_append(
         &self,
         request: Request<Streaming<BatchAppendReq>>,
     ) -> Result<Response<Self::BatchAppendStream>, Status> {
-        Ok(Response::new(batch::batch(self.clone(), request.into_inner())))
+        Ok(Response::new(batch::batch(self.called_by(&request), request.into_inner())))
     }
 
     async fn delete(&self, request: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
-        delete::delete(&self.store, request.into_inner()).await.map(Response::new)
+        delete::delete(&self.called_by(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn tombstone(
         &self,
         request: Request<TombstoneReq>,
     ) -> Result<Response<TombstoneResp>, Status> {
-        delete::tombstone(&self.store, request.into_inner()).await.map(Response::new)
+        delete::tombstone(&self.called_by(&request), request.into_inner()).await.map(Response::new)
     }
 }

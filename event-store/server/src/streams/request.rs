@@ -94,6 +94,14 @@ impl ReadRequest {
 }
 
 impl Source {
+    /// What it is called, by those who are asked whether they may read it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::All(_) => "$all".into(),
+            Self::Stream(stream, _) => stream.to_string(),
+        }
+    }
+
     fn decode(options: &Options) -> Result<Self, Status> {
         match options.stream_option.as_ref() {
             Some(StreamOption::Stream(stream)) => {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::append::{MOST_EVENTS, last};
 use super::{MOST_MESSAGE, batch};
+use crate::access::Caller;
 use crate::errors;
 use crate::protocol::sessions::streams_service_server::{StreamsService, StreamsServiceServer};
 use crate::protocol::sessions::{
@@ -63,9 +64,11 @@ impl StreamsService for SessionService {
         &self,
         request: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<AppendSessionResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let mut messages = request.into_inner();
         let mut session = Session::new(self.append_bytes);
         while let Some(message) = messages.message().await? {
+            caller.stream(&message.stream)?;
             session.take(message)?;
         }
         let writes = session.writes;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where what must be there is not")]
 
+mod authentication;
 mod given;
 mod hostile;
 mod http;
@@ -11,3 +12,4 @@ mod persistent_restart;
 mod stop;
 mod streams;
 mod tls;
+mod users;
