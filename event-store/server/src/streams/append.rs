@@ -118,6 +118,11 @@ impl Room {
         Self { most, left: most, events: MOST_EVENTS }
     }
 
+    /// The bytes that it was given.
+    pub(crate) fn taken(&self) -> usize {
+        self.most - self.left
+    }
+
     /// An event as it was proposed. Its payload is copied: as a part of the message it would keep
     /// the whole of it, which may be far larger.
     pub(crate) fn event(

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daybook_event_store::{AppendError, Appended, Expected, NewEvent, Revision, StreamId};
 use futures::{Stream, StreamExt};
 use prost::{Message, Name};
+use tokio::sync::Semaphore;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
@@ -25,6 +27,8 @@ use crate::protocol::{
 
 /// Most appends of one call that wait for the store; more are read as these are answered.
 const UNDER_WAY: usize = 1_024;
+/// Most bytes of appends of one call that wait for the store; an append may have as many.
+const BYTES_UNDER_WAY: u32 = 16 << 20;
 /// Most appends of one call of which only some fragments have come.
 const MOST_OPEN: usize = 64;
 /// The time that an append has, where nothing sensible is said about it.
@@ -37,10 +41,20 @@ pub(crate) fn batch(
     messages: Streaming<BatchAppendReq>,
 ) -> Messages<BatchAppendResp> {
     let most = service.append_bytes;
-    let answers = complete(messages, Fragments { open: HashMap::new(), most }).map(move |taken| {
+    let room = Arc::new(Semaphore::new(BYTES_UNDER_WAY as usize));
+    let admitted =
+        complete(messages, Fragments { open: HashMap::new(), most }).then(move |taken| {
+            let room = Arc::clone(&room);
+            async move {
+                let (id, open) = taken?;
+                let admitted = room.acquire_many_owned(open.bytes().min(BYTES_UNDER_WAY)).await;
+                Ok::<_, Status>((id, open, admitted))
+            }
+        });
+    let answers = admitted.map(move |admitted| {
         let service = service.clone();
         async move {
-            let (id, open) = taken?;
+            let (id, open, _admitted) = admitted?;
             Ok(answer(&service, id, open).await)
         }
     });
@@ -106,6 +120,12 @@ impl Open {
         let named = options.and_then(|options| stream(options.stream_identifier.as_ref()).ok());
         let stream = named.map(|stream| identifier(stream.as_str())).unwrap_or_default();
         Self { stream, batch: Batch::begin(options, most) }
+    }
+
+    /// The bytes of its events.
+    fn bytes(&self) -> u32 {
+        let bytes = self.batch.as_ref().map_or(0, |batch| batch.room.taken());
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
     fn extend(self, message: BatchAppendReq) -> Self {

@@ -144,6 +144,12 @@ def test_batches_that_never_become_final_are_bounded(streams, stream):
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def test_more_batches_than_a_call_may_have_under_way_are_each_answered(streams):
+    large = (batch(fresh("large"), data=bytes(1_000_000)) for _ in range(100))
+    answers = list(streams.BatchAppend(large))
+    assert [answer.WhichOneof("result") for answer in answers] == ["success"] * 100
+
+
 EMPTY = shared_pb2.Empty()
 ALL = {"all": Read.Options.AllOptions(start=EMPTY)}
 STREAM = {"stream": Read.Options.StreamOptions(stream_identifier=named(b"s-1"), start=EMPTY)}
