@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use daybook_event_store::{Direction, Revision, Store};
 use futures::future::BoxFuture;
@@ -21,34 +21,16 @@ use super::errors::GroupName;
 use super::event;
 use super::group::{Connect, Request};
 use super::journal::Journal;
-use super::machine::{Action, ConsumerId, Machine, Place};
+use super::machine::{Action, ConsumerId, Machine, Place, Write};
 use super::settings::NamedStrategy;
 use super::source::{Findings, Found, follow};
 use super::stats::Counter;
+use super::write::{Written, write};
 use crate::errors;
 use crate::streams::{EventFilter, Resolved, Streamed, items};
 
-/// How long a write that failed waits before it may be repeated.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 type Event = Arc<Resolved>;
 type Parked = Result<(u64, Event), Status>;
-
-/// What was written, and whether it was.
-enum Written {
-    Parked(Place, Option<u64>),
-    Checkpoint(u64, bool),
-    Truncated(u64, bool),
-}
-
-impl Written {
-    fn is_done(&self) -> bool {
-        match self {
-            Self::Parked(_, at) => at.is_some(),
-            Self::Checkpoint(_, is_done) | Self::Truncated(_, is_done) => *is_done,
-        }
-    }
-}
 
 /// What happens to a group.
 enum Input {
@@ -83,7 +65,7 @@ pub(super) struct Actor {
     pub(super) replayed: u64,
     pub(super) replay_until: u64,
     replay: Option<BoxStream<'static, Parked>>,
-    writes: VecDeque<Action<Event>>,
+    writes: VecDeque<Write<Event>>,
     writing: Option<BoxFuture<'static, Written>>,
 }
 
@@ -204,6 +186,7 @@ impl Actor {
     }
 
     fn connect(&mut self, connect: Connect) -> Result<(ConsumerId, Responses), Status> {
+        self.forget_gone();
         if !self.machine.has_place() {
             return Err(self.name.is_full());
         }
@@ -217,11 +200,20 @@ impl Actor {
         Ok((id, responses))
     }
 
+    /// Calls may end before anyone listens to their consumers.
+    fn forget_gone(&mut self) {
+        let gone = self.consumers.iter().filter(|(_, consumer)| consumer.has_gone());
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.disconnect(id, self.name.dropped());
+        }
+    }
+
     fn disconnect(&mut self, id: ConsumerId, why: Status) {
         self.drop_one(id, why);
         self.machine.disconnect(id);
         if self.consumers.is_empty() {
             self.machine.flush();
+            self.findings = None;
         }
     }
 
@@ -290,12 +282,13 @@ impl Actor {
             match action {
                 Action::Send { to, event, retries } => self.send(to, &event, retries),
                 Action::Drop(id) => self.drop_one(id, self.name.dropped()),
-                write => self.writes.push_back(write),
+                Action::Write(write) => self.writes.push_back(write),
             }
         }
         if self.writing.is_none() {
-            let write = self.writes.pop_front();
-            self.writing = write.map(|write| self.write(write));
+            let next = self.writes.pop_front();
+            let (journal, first) = (&self.journal, self.parked.start);
+            self.writing = next.map(|next| write(Arc::clone(journal), next, first).boxed());
         }
     }
 
@@ -304,7 +297,7 @@ impl Actor {
         self.count.add(1);
         let message = event::encode(event, retries, consumer.ids);
         if !consumer.send(message) {
-            // Messages timed out before it took them.
+            // Messages timed out before it took them, or it has gone.
             let slow = Status::aborted("Consumer too slow to handle events");
             self.disconnect(to, slow);
         }
@@ -314,35 +307,6 @@ impl Actor {
         if let Some(consumer) = self.consumers.remove(&id) {
             consumer.end(status);
         }
-    }
-
-    fn write(&self, write: Action<Event>) -> BoxFuture<'static, Written> {
-        let (journal, first) = (Arc::clone(&self.journal), self.parked.start);
-        let key = self.name.key();
-        let write = async move {
-            let failed = match write {
-                Action::Park { place, event, reason } => {
-                    match journal.park(&event, &reason, first).await {
-                        Ok(at) => return Written::Parked(place, Some(at)),
-                        Err(error) => (Written::Parked(place, None), error),
-                    }
-                }
-                Action::Checkpoint(at) => match journal.save_checkpoint(at).await {
-                    Ok(()) => return Written::Checkpoint(at, true),
-                    Err(error) => (Written::Checkpoint(at, false), error),
-                },
-                Action::Truncate(at) => match journal.truncate_parked(at + 1).await {
-                    Ok(()) => return Written::Truncated(at, true),
-                    Err(error) => (Written::Truncated(at, false), error),
-                },
-                Action::Send { .. } | Action::Drop(_) => return pending().await,
-            };
-            let (written, error) = failed;
-            tracing::warn!(group = key, %error, "a persistent subscription cannot write");
-            tokio::time::sleep(PATIENCE).await;
-            written
-        };
-        write.boxed()
     }
 
     fn written(&mut self, written: &Written) {

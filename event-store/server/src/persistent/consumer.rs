@@ -60,10 +60,15 @@ impl Consumer {
         (Self { sender, end, identity, ids, count, times }, responses)
     }
 
-    /// Whether there was room for the message.
+    /// Whether there was room for the message, and someone to take it.
     pub(crate) fn send(&mut self, message: ReadResp) -> bool {
         self.count.add(1);
-        !matches!(self.sender.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+        self.sender.try_send(message).is_ok()
+    }
+
+    /// Whether no one takes messages any more.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Ends the connection.

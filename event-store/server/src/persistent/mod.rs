@@ -21,6 +21,7 @@ mod request;
 mod settings;
 mod source;
 mod stats;
+mod write;
 
 use tonic::{Request, Response, Status, Streaming};
 

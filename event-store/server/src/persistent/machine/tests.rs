@@ -50,9 +50,9 @@ fn given(rules: Rules, limits: &[usize], events: u64) -> Machine<u64> {
 fn done(machine: &mut Machine<u64>) -> Vec<String> {
     let short = |action| match action {
         Action::Send { to, event, retries } => format!("{event} to {} #{retries}", to.0),
-        Action::Park { event, reason, .. } => format!("park {event}: {reason}"),
-        Action::Checkpoint(at) => format!("checkpoint {at}"),
-        Action::Truncate(at) => format!("truncate {at}"),
+        Action::Write(Write::Park { event, reason, .. }) => format!("park {event}: {reason}"),
+        Action::Write(Write::Checkpoint(at)) => format!("checkpoint {at}"),
+        Action::Write(Write::Truncate(at)) => format!("truncate {at}"),
         Action::Drop(id) => format!("drop {}", id.0),
     };
     std::iter::from_fn(|| machine.next_action()).map(short).collect()
@@ -230,7 +230,7 @@ struct World {
     /// What was read and is neither acknowledged, skipped nor parked.
     open: BTreeSet<u64>,
     retries: BTreeMap<u64, u32>,
-    writes: VecDeque<Action<u64>>,
+    writes: VecDeque<Write<u64>>,
     checkpoint: Option<u64>,
     is_pinned: bool,
 }
@@ -329,13 +329,13 @@ impl World {
 
     fn write(&mut self, is_done: bool) -> TestCaseResult {
         match self.writes.pop_front() {
-            Some(Action::Park { place, event, .. }) => {
+            Some(Write::Park { place, event, .. }) => {
                 if is_done {
                     prop_assert!(self.open.remove(&event));
                 }
                 self.machine.parked(place, is_done);
             }
-            Some(Action::Checkpoint(at)) => {
+            Some(Write::Checkpoint(at)) => {
                 if is_done {
                     prop_assert!(self.checkpoint.is_none_or(|before| before < at));
                     self.checkpoint = Some(at);
@@ -353,11 +353,12 @@ impl World {
             match action {
                 Action::Send { to, event, retries } => self.sent(to.0, event, retries)?,
                 Action::Drop(id) => prop_assert!(!self.consumers.contains_key(&id.0)),
-                Action::Checkpoint(at) => {
-                    prop_assert!(self.open.first().is_none_or(|open| at < *open));
-                    self.writes.push_back(action);
+                Action::Write(write) => {
+                    if let Write::Checkpoint(at) = write {
+                        prop_assert!(self.open.first().is_none_or(|open| at < *open));
+                    }
+                    self.writes.push_back(write);
                 }
-                write => self.writes.push_back(write),
             }
         }
         Ok(())
