@@ -1,15 +1,9 @@
-"""Groups of consumers that share the events of a stream."""
+"""Groups of consumers: whom a message goes to, and what a kill leaves of a group."""
 
 import pytest
 from conftest import Server, client_of, events, fresh, take
 from kurrentdbclient import NewEvent, StreamState
-from kurrentdbclient.exceptions import (
-    AlreadyExistsError,
-    CancelledError,
-    KurrentDBClientError,
-    MaximumSubscriptionsReachedError,
-    NotFoundError,
-)
+from kurrentdbclient.exceptions import KurrentDBClientError
 
 PROMPT = {"min_checkpoint_count": 1, "checkpoint_after": 0.01}
 
@@ -67,52 +61,6 @@ def test_a_correlation_stays_with_its_consumer(client):
     assert sorted(loads) in ([0, 5], [1, 4])
     first.stop()
     second.stop()
-
-
-def test_errors_are_told(client, stream):
-    with pytest.raises(NotFoundError):
-        client.get_subscription_info("group", stream)
-    with pytest.raises(NotFoundError):
-        client.delete_subscription("group", stream)
-    with pytest.raises(NotFoundError):
-        client.read_subscription_to_stream("group", stream)
-    client.create_subscription_to_stream("group", stream, max_subscriber_count=1)
-    with pytest.raises(AlreadyExistsError):
-        client.create_subscription_to_stream("group", stream)
-    with client.read_subscription_to_stream("group", stream):
-        with pytest.raises(MaximumSubscriptionsReachedError):
-            client.read_subscription_to_stream("group", stream)
-
-
-def test_a_deleted_group_drops_its_consumers(client, stream):
-    client.create_subscription_to_stream("group", stream)
-    consumer = client.read_subscription_to_stream("group", stream)
-
-    client.delete_subscription("group", stream)
-
-    with pytest.raises(CancelledError):
-        next(consumer)
-    consumer.stop()
-
-
-def test_all_events_are_filtered(client, stream):
-    client.create_subscription_to_all(
-        stream, filter_include=[stream], filter_by_stream_name=True, from_end=True
-    )
-    info = client.get_subscription_info(stream)
-    assert (info.event_source, info.start_from) == ("$all", "C:-1/P:-1")
-    append(client, fresh("other"), events(2))
-    wanted = events(2)
-    append(client, stream, wanted)
-
-    with client.read_subscription_to_all(stream) as consumer:
-        delivered = take(2, consumer)
-        for event in delivered:
-            consumer.ack(event)
-
-    assert ids(delivered) == ids(wanted)
-    client.update_subscription_to_all(**{"group_name": stream, **info.update_all_kwargs()})
-    assert client.list_subscriptions_to_stream("$all")
 
 
 def test_groups_and_what_they_keep_survive_a_kill(tmp_path):
