@@ -70,18 +70,24 @@ impl Request {
     /// [`AppendError::Size`] and [`AppendError::Reserved`].
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), AppendError> {
         match self {
-            Self::Append(writes) => {
-                limits.check(writes)?;
-                writes.iter().try_for_each(check_write)
-            }
-            Self::Delete { stream, .. } | Self::Tombstone { stream, .. } => {
-                check_name(stream)?;
-                match stream.described() {
-                    Some(_) => reserved(stream, "metadata goes with the stream that it is said of"),
-                    None => Ok(()),
-                }
-            }
+            Self::Append(writes) => check_writes(writes, limits),
+            Self::Delete { stream, .. } | Self::Tombstone { stream, .. } => check_end(stream),
         }
+    }
+}
+
+/// Checks what can be told from an append alone.
+pub(crate) fn check_writes(writes: &[StreamWrite], limits: &Limits) -> Result<(), AppendError> {
+    limits.check(writes)?;
+    writes.iter().try_for_each(check_write)
+}
+
+/// Checks whether a stream is one that can be deleted or ended.
+pub(crate) fn check_end(stream: &StreamId) -> Result<(), AppendError> {
+    check_name(stream)?;
+    match stream.described() {
+        Some(_) => reserved(stream, "metadata goes with the stream that it is said of"),
+        None => Ok(()),
     }
 }
 
@@ -160,7 +166,8 @@ fn is_described(stream: &StreamId, writes: &[StreamWrite]) -> bool {
     writes.iter().any(|write| write.stream.described() == Some(stream.as_str()))
 }
 
-fn distinct_ids(write: &StreamWrite) -> Result<(), AppendError> {
+/// Whether no id comes twice.
+pub(crate) fn distinct_ids(write: &StreamWrite) -> Result<(), AppendError> {
     let mut ids: Vec<_> = write.events.iter().map(|event| event.id).collect();
     ids.sort_unstable();
     match ids.windows(2).find(|pair| pair[0] == pair[1]) {

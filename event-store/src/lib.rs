@@ -8,6 +8,8 @@
 mod admission;
 mod copy;
 mod embedded;
+#[cfg(feature = "eventstoredb")]
+mod eventstoredb;
 mod index_stream;
 mod lifetimes;
 mod memory;
@@ -29,6 +31,8 @@ pub use embedded::{
     EmbeddedStore, Finding, LockGuard, OpenError, OpenMode, RealVfs, Salvage, Salvaged, Scavenge,
     ScavengeOptions, ScavengeProgress, ScavengeState, StoreFolder, StoreSummary, Vfs, VfsFile,
 };
+#[cfg(feature = "eventstoredb")]
+pub use eventstoredb::{EventStoreDb, EventStoreDbOptions, InvalidAddress};
 pub use index_stream::{IndexStream, InvalidIndexStream};
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;

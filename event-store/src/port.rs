@@ -71,7 +71,8 @@ pub struct NewEvent {
     pub data: Bytes,
     /// What is to be said about the payload.
     pub metadata: Bytes,
-    /// Whether the payload is JSON, as readers are told; the store does not look.
+    /// Whether the payload is JSON, as readers are told; the store does not look. Over
+    /// EventStoreDB's protocol it is not said of what is not even UTF-8.
     pub is_json: bool,
 }
 
@@ -279,6 +280,13 @@ pub enum AppendError {
         /// Why.
         reason: String,
     },
+    /// The store did not answer, and whether the events were appended is not known. Repeat the
+    /// append: its event ids tell.
+    #[error("whether the events were appended is not known: {reason}")]
+    Uncertain {
+        /// Why.
+        reason: String,
+    },
     /// The store stopped for good (an fsync failed, or it was closed); whether this append is
     /// durable is not known. Open it again, then repeat the append: its event ids tell.
     #[error("the store has stopped: {reason}")]
@@ -323,6 +331,19 @@ pub enum ReadError {
 /// The port: append, read, tail.
 ///
 /// Adapters are cheap to clone; clones share one store.
+///
+/// All of this holds for this store's own engines, and for its server over EventStoreDB's protocol.
+/// An EventStoreDB or KurrentDB cluster keeps to it, with exceptions on which nothing may depend:
+/// - A repeated append is known by the revision that it expects, or by [`Expected::NoStream`]. With
+///   another expectation than the first time it may be a conflict, and with [`Expected::Any`] or
+///   [`Expected::StreamExists`] the cluster does its best. Ids that are known in part may be
+///   appended.
+/// - Index streams are written by projections of the cluster, where these run: what was appended is
+///   listed a little later.
+/// - A stream that never had an event can be deleted, and one that is deleted again.
+/// - Only positions of events can be read from.
+/// - The time of events may go back with a node's clock.
+/// - The cluster's own events are among all events.
 pub trait EventStore: Clone + Send + Sync + 'static {
     /// Appends events to a stream: all or none, durable when it returns.
     ///
@@ -411,7 +432,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// Ends a stream for good, whether or not it has events: it cannot be read or appended to ever
     /// again. The result is the place of the tombstone, an event of the type `$streamDeleted`, in
-    /// the stream.
+    /// the stream. Over EventStoreDB's protocol its revision is [`StreamMetadata::DELETED`], the
+    /// greatest that there is, whatever the stream's last was.
     ///
     /// # Errors
     /// [`AppendError::Deleted`] where that was done before.
@@ -468,8 +490,9 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     }
 }
 
-/// Stores that can append to several streams at once. Only newer versions of EventStoreDB can, so
-/// nothing of the platform depends on it.
+/// Stores that can append to several streams at once. Only newer versions of EventStoreDB can, and
+/// not through its client for Rust: over its protocol, an append to more than one stream is refused
+/// ([`AppendError::Size`]). Nothing of the platform depends on it.
 pub trait AtomicAppend: EventStore {
     /// Appends to several streams: all or none, durable when it returns, and contiguous in the
     /// store's order. Each stream may be named once. Repeated as a whole it appends nothing and

@@ -9,14 +9,20 @@ use crate::{
     Expected, Filter, IndexStream, Listed, MemoryStore, NewEvent, OpenError, Position, ReadError,
     Recorded, Revision, StreamId, StreamWrite, Tailed,
 };
+#[cfg(feature = "eventstoredb")]
+use crate::{EventStoreDb, EventStoreDbOptions, InvalidAddress};
 
 /// The adapter that was chosen when the program was put together.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Store {
     /// Everything in memory, gone with the process.
     Memory(MemoryStore),
     /// The embedded engine: durable, in a folder, for one process.
     Embedded(EmbeddedStore),
+    /// An EventStoreDB or KurrentDB cluster, or a server of this store on their protocol.
+    #[cfg(feature = "eventstoredb")]
+    EventStoreDb(EventStoreDb),
 }
 
 impl Store {
@@ -44,6 +50,16 @@ impl Store {
         EmbeddedStore::open_read_only(path, options).map(Self::Embedded)
     }
 
+    /// The store at an address as EventStoreDB's official clients take it. It connects when it is
+    /// first used.
+    ///
+    /// # Errors
+    /// The address cannot be understood.
+    #[cfg(feature = "eventstoredb")]
+    pub fn eventstoredb(address: &str) -> Result<Self, InvalidAddress> {
+        EventStoreDb::new(address, &EventStoreDbOptions::default()).map(Self::EventStoreDb)
+    }
+
     /// Takes in what somebody else has written since the store was opened to be read only. Does
     /// nothing to other stores, which are always up to date. Blocks while it reads.
     ///
@@ -53,6 +69,8 @@ impl Store {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Embedded(store) => store.refresh(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(_) => Ok(()),
         }
     }
 
@@ -61,6 +79,8 @@ impl Store {
         match self {
             Self::Memory(_) => None,
             Self::Embedded(store) => store.stopped(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.stopped(),
         }
     }
 
@@ -69,6 +89,8 @@ impl Store {
         match self {
             Self::Memory(_) => {}
             Self::Embedded(store) => store.close(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.close(),
         }
     }
 }
@@ -83,6 +105,8 @@ impl EventStore for Store {
         match self {
             Self::Memory(store) => store.append(stream, expected, events).await,
             Self::Embedded(store) => store.append(stream, expected, events).await,
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.append(stream, expected, events).await,
         }
     }
 
@@ -95,6 +119,8 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read(stream, from, direction).boxed(),
             Self::Embedded(store) => store.read(stream, from, direction).boxed(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.read(stream, from, direction).boxed(),
         };
         events
     }
@@ -108,6 +134,8 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read_index(index, from, direction).boxed(),
             Self::Embedded(store) => store.read_index(index, from, direction).boxed(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.read_index(index, from, direction).boxed(),
         };
         events
     }
@@ -120,6 +148,8 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read_all(after, filter).boxed(),
             Self::Embedded(store) => store.read_all(after, filter).boxed(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.read_all(after, filter).boxed(),
         };
         events
     }
@@ -131,6 +161,8 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.read_all_backward(before).boxed(),
             Self::Embedded(store) => store.read_all_backward(before).boxed(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.read_all_backward(before).boxed(),
         };
         events
     }
@@ -143,6 +175,8 @@ impl EventStore for Store {
         let events: BoxStream<'static, _> = match self {
             Self::Memory(store) => store.tail(after, filter).boxed(),
             Self::Embedded(store) => store.tail(after, filter).boxed(),
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.tail(after, filter).boxed(),
         };
         events
     }
@@ -151,6 +185,8 @@ impl EventStore for Store {
         match self {
             Self::Memory(store) => store.head().await,
             Self::Embedded(store) => store.head().await,
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.head().await,
         }
     }
 
@@ -158,6 +194,8 @@ impl EventStore for Store {
         match self {
             Self::Memory(store) => store.delete(stream, expected).await,
             Self::Embedded(store) => store.delete(stream, expected).await,
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.delete(stream, expected).await,
         }
     }
 
@@ -169,6 +207,8 @@ impl EventStore for Store {
         match self {
             Self::Memory(store) => store.tombstone(stream, expected).await,
             Self::Embedded(store) => store.tombstone(stream, expected).await,
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.tombstone(stream, expected).await,
         }
     }
 }
@@ -178,6 +218,8 @@ impl AtomicAppend for Store {
         match self {
             Self::Memory(store) => store.append_all(writes).await,
             Self::Embedded(store) => store.append_all(writes).await,
+            #[cfg(feature = "eventstoredb")]
+            Self::EventStoreDb(store) => store.append_all(writes).await,
         }
     }
 }

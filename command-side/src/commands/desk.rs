@@ -164,6 +164,7 @@ where
                 self.fail(batch.into_pending(), &CommandError::TooLarge(error));
             }
             AppendError::Unavailable { .. }
+            | AppendError::Uncertain { .. }
             | AppendError::Stopped { .. }
             | AppendError::Reserved { .. } => {
                 self.fail(batch.into_pending(), &CommandError::Unavailable(error.into()));

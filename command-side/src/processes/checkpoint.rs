@@ -1,10 +1,11 @@
+use std::mem;
 use std::num::NonZeroU64;
 
 use daybook_domain::values::OrderId;
 use daybook_event_schemas::runtime::{CheckpointRecord, Timer};
 use daybook_event_schemas::{Actor, Envelope, Metadata, ProcessForm, open, seal};
 use daybook_event_store::{
-    AppendError, Direction, EventStore, Expected, Position, Revision, Store, StreamId,
+    AppendError, Direction, EventStore, Expected, NewEvent, Position, Revision, Store, StreamId,
     StreamMetadata,
 };
 use futures::TryStreamExt;
@@ -28,6 +29,8 @@ pub(super) struct Checkpoint {
     stream: StreamId,
     revision: Option<Revision>,
     pub(super) position: Option<Position>,
+    /// Events of which it is not known whether they were appended.
+    uncertain: Vec<NewEvent>,
 }
 
 impl Checkpoint {
@@ -37,7 +40,7 @@ impl Checkpoint {
     ) -> Result<(Self, Timers<P>), ProcessError> {
         let stream = StreamId::new("checkpoint", P::NAME)?;
         let mut events = store.read(&stream, Revision::END, Direction::Backward);
-        let mut checkpoint = Self { stream, revision: None, position: None };
+        let mut checkpoint = Self { stream, revision: None, position: None, uncertain: Vec::new() };
         let (mut timers, mut id) = (Timers::default(), None);
         // One checkpoint is one append of one or more events, which share their cause.
         while let Some(recorded) = events.try_next().await? {
@@ -85,6 +88,8 @@ impl Checkpoint {
         timers: &Timers<P>,
         actor: &Actor,
     ) -> Result<(), ProcessError> {
+        let uncertain = mem::take(&mut self.uncertain);
+        self.append::<P>(store, uncertain).await?;
         let id = Uuid::now_v7();
         let metadata = Metadata {
             schema_version: 0,
@@ -111,15 +116,33 @@ impl Checkpoint {
             timers.chunks(CHUNK).map(record).collect()
         };
         let events = records.iter().map(|record| seal(Uuid::now_v7(), record, &metadata)).collect();
+        self.append::<P>(store, events).await?;
+        self.position = Some(position);
+        Ok(())
+    }
+
+    async fn append<P: ProcessForm>(
+        &mut self,
+        store: &Store,
+        events: Vec<NewEvent>,
+    ) -> Result<(), ProcessError> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let expected = self.revision.map_or(Expected::NoStream, Expected::At);
-        match store.append(&self.stream, expected, events).await {
+        match store.append(&self.stream, expected, events.clone()).await {
             Ok(appended) => {
                 self.revision = Some(appended.revision);
-                self.position = Some(position);
                 Ok(())
             }
             Err(AppendError::Conflict { .. }) => Err(ProcessError::Superseded { process: P::NAME }),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                if matches!(error, AppendError::Uncertain { .. }) {
+                    // If they are there, the next append is not to take them for somebody else's.
+                    self.uncertain = events;
+                }
+                Err(error.into())
+            }
         }
     }
 }

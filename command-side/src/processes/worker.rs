@@ -259,7 +259,7 @@ impl<P: Process> Worker<P> {
     ) -> Result<Appended, AppendError> {
         for tried in 1.. {
             match self.store.append(stream, expected, vec![event.clone()]).await {
-                Err(error @ AppendError::Unavailable { .. }) => {
+                Err(error @ (AppendError::Unavailable { .. } | AppendError::Uncertain { .. })) => {
                     tracing::warn!(process = P::NAME, %error, "a record has to wait");
                     if !self.sender.pause(tried).await {
                         return Err(error);
@@ -343,7 +343,9 @@ impl<P: Process> Worker<P> {
         (self.saved_at, self.unsaved) = (Instant::now(), false);
         match self.checkpoint.save(&self.store, position, &self.timers, &self.actor).await {
             // The next one will do as well.
-            Err(ProcessError::Append(error @ AppendError::Unavailable { .. })) => {
+            Err(ProcessError::Append(
+                error @ (AppendError::Unavailable { .. } | AppendError::Uncertain { .. }),
+            )) => {
                 tracing::warn!(process = P::NAME, %error, "no checkpoint written");
                 self.unsaved = true;
                 Ok(())

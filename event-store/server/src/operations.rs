@@ -48,9 +48,7 @@ impl OperationsService {
     fn store(&self) -> Result<&EmbeddedStore, Status> {
         match &self.node.store {
             Store::Embedded(store) => Ok(store),
-            Store::Memory(_) => {
-                Err(Status::unimplemented("a store in memory has nothing to scavenge"))
-            }
+            _ => Err(Status::unimplemented("there is nothing to scavenge but an embedded store")),
         }
     }
 

@@ -73,8 +73,9 @@ impl Stats {
 impl StoreStats {
     async fn of(store: &Store) -> Result<Self, ReadError> {
         let (kind, stats) = match store {
-            Store::Memory(_) => ("memory", None),
             Store::Embedded(store) => ("embedded", Some(store.stats())),
+            Store::Memory(_) => ("memory", None),
+            _ => ("remote", None),
         };
         Ok(Self {
             kind,

@@ -76,6 +76,8 @@ mod with_defaults {
     }
 
     suite::for_each_rule!(test_each!(store));
+    suite::for_each_exact_rule!(test_each!(store));
+    suite::for_each_local_rule!(test_each!(store));
     suite::for_each_atomic_rule!(test_each!(store));
     suite::for_each_timed_rule!(test_each!(timed_store));
 }
@@ -98,6 +100,8 @@ mod with_small_segments {
     }
 
     suite::for_each_rule!(test_each!(store));
+    suite::for_each_exact_rule!(test_each!(store));
+    suite::for_each_local_rule!(test_each!(store));
     suite::for_each_atomic_rule!(test_each!(store));
     suite::for_each_timed_rule!(test_each!(timed_store));
 }

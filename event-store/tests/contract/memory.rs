@@ -17,5 +17,7 @@ fn timed() -> Ready<(Timed<MemoryStore>, ())> {
 }
 
 suite::for_each_rule!(test_each!(store));
+suite::for_each_exact_rule!(test_each!(store));
+suite::for_each_local_rule!(test_each!(store));
 suite::for_each_atomic_rule!(test_each!(store));
 suite::for_each_timed_rule!(test_each!(timed));

@@ -337,6 +337,8 @@ type Rule = Box<dyn Fn(Planted) -> BoxFuture<'static, ()>>;
 /// The names of the rules that fail. Time is paused: what waits in vain times out at once.
 fn failing(bug: Bug) -> Vec<&'static str> {
     let mut rules: Vec<(&str, Rule)> = suite::for_each_rule!(list_each!(Planted));
+    rules.extend(suite::for_each_exact_rule!(list_each!(Planted)));
+    rules.extend(suite::for_each_local_rule!(list_each!(Planted)));
     rules.extend(suite::for_each_atomic_rule!(list_each!(Planted)));
     let fails = |rule: &Rule| {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -453,6 +453,8 @@ type Rule = Box<dyn Fn(Timed<Planted>) -> BoxFuture<'static, ()>>;
 fn rules() -> Vec<(&'static str, Rule)> {
     type Untimed = Box<dyn Fn(Planted) -> BoxFuture<'static, ()>>;
     let mut untimed: Vec<(&str, Untimed)> = suite::for_each_rule!(list_each!(Planted));
+    untimed.extend(suite::for_each_exact_rule!(list_each!(Planted)));
+    untimed.extend(suite::for_each_local_rule!(list_each!(Planted)));
     untimed.extend(suite::for_each_atomic_rule!(list_each!(Planted)));
     let timed = |(name, rule): (_, Untimed)| -> (_, Rule) {
         (name, Box::new(move |timed: Timed<Planted>| rule(timed.store)))

@@ -264,7 +264,9 @@ fn refusal(error: &AppendError) -> rpc::Status {
             &message,
             &details::BadRequest { message: message.clone() },
         ),
-        AppendError::Unavailable { .. } | AppendError::Stopped { .. } => {
+        AppendError::Unavailable { .. }
+        | AppendError::Uncertain { .. }
+        | AppendError::Stopped { .. } => {
             detailed(Code::Unavailable, &message, &details::Unknown {})
         }
     }

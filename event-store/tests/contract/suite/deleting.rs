@@ -252,8 +252,8 @@ pub(crate) async fn a_tombstone_is_the_streams_last_event<S: EventStore>(store: 
     let tombstone = store.tombstone(&stream, Expected::At(Revision(2))).await.unwrap();
 
     let stored = read_all(&store, before, Filter::kinds(&["$streamDeleted"])).await;
-    assert_eq!(tombstone.revision, Revision(3));
-    assert_eq!((stored[0].revision, stored[0].position), (Revision(3), tombstone.position));
+    let (revision, position) = (stored[0].revision, stored[0].position);
+    assert_eq!((revision, position), (tombstone.revision, tombstone.position));
     assert_eq!((&stored[0].stream, stored.len()), (&stream, 1));
     assert_eq!(head(&store).await, Some(tombstone.position));
 }
@@ -276,14 +276,32 @@ pub(crate) async fn a_stream_is_tombstoned_as_expected_or_not_at_all<S: EventSto
 
 pub(crate) async fn a_stream_can_be_tombstoned_in_any_state<S: EventStore>(store: S) {
     let unknown = stream();
-    let first = store.tombstone(&unknown, Expected::NoStream).await.unwrap();
-    assert_eq!(first.revision, Revision(0));
+    store.tombstone(&unknown, Expected::NoStream).await.unwrap();
     assert_eq!(store.append(&unknown, Expected::Any, events(1)).await, ended(&unknown));
 
     let deleted = deleted(&store, 2).await;
-    let tombstone = store.tombstone(&deleted, Expected::NoStream).await.unwrap();
-    assert_eq!(tombstone.revision, Revision(2));
+    store.tombstone(&deleted, Expected::NoStream).await.unwrap();
     assert_eq!(store.append(&deleted, Expected::NoStream, events(1)).await, ended(&deleted));
+}
+
+pub(crate) async fn a_tombstone_has_the_next_revision<S: EventStore>(store: S) {
+    let (unknown, stream) = (stream(), stream());
+    history(&store, &stream, 3).await;
+    let gone = deleted(&store, 2).await;
+    let before = head(&store).await;
+
+    let mut told = Vec::new();
+    for (stream, expected) in [
+        (&unknown, Expected::NoStream),
+        (&stream, Expected::At(Revision(2))),
+        (&gone, Expected::NoStream),
+    ] {
+        told.push(store.tombstone(stream, expected).await.unwrap().revision.0);
+    }
+
+    assert_eq!(told, [0, 3, 2]);
+    let stored = read_all(&store, before, Filter::kinds(&["$streamDeleted"])).await;
+    assert_eq!(revisions(&stored), told);
 }
 
 fn write(stream: &StreamId, expected: Expected, count: usize) -> StreamWrite {

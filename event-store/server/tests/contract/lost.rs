@@ -1,0 +1,209 @@
+//! The adapter on connections that break, and with nodes that are not the leader.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use daybook_event_store::{AppendError, EventStore, Expected, Filter, Revision, Store};
+use futures::StreamExt;
+use futures::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::given::{Served, client, patient};
+use crate::suite::given::{
+    category, events, history, ids, in_category, next_events, read, read_all, stream, within,
+};
+
+/// Stands between a client and a server.
+struct Proxy {
+    address: SocketAddr,
+    /// Whether nothing comes back any more, and nobody comes in.
+    closed: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Breaks each connection after some bytes to the server, or to the client: `cut` tells for the
+    /// number of the connection.
+    async fn start(
+        server: SocketAddr,
+        cut: impl Fn(usize) -> (usize, usize) + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, closed) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let is_closed = Arc::clone(&closed);
+        tokio::spawn(async move {
+            for n in 0.. {
+                let (from, _) = listener.accept().await.unwrap();
+                if !is_closed.load(Ordering::SeqCst) {
+                    let to = TcpStream::connect(server).await.unwrap();
+                    tokio::spawn(pass(from, to, cut(n), Arc::clone(&is_closed)));
+                }
+            }
+        });
+        Self { address, closed }
+    }
+}
+
+/// Passes bytes both ways until one of the ways has had its part.
+async fn pass(
+    client: TcpStream,
+    server: TcpStream,
+    (there, back): (usize, usize),
+    closed: Arc<AtomicBool>,
+) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = copy(from_client, to_server, there, Arc::default()) => {}
+        () = copy(from_server, to_client, back, closed) => {}
+    }
+}
+
+async fn copy(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    mut left: usize,
+    closed: Arc<AtomicBool>,
+) {
+    let mut buffer = vec![0; 4_096];
+    while left > 0 {
+        let most = left.min(buffer.len());
+        let Ok(read @ 1..) = from.read(&mut buffer[..most]).await else { return };
+        if closed.load(Ordering::SeqCst) || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+        left -= read;
+    }
+}
+
+/// Breaks connections here and there, sooner and later, yet not so soon that a stream cannot be
+/// looked through.
+fn anywhere(n: usize) -> (usize, usize) {
+    (2_000 + n * 7_919 % 20_000, 2_000 + n * 6_133 % 90_000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_over_a_breaking_connection_take_place_once() {
+    let served = Served::start(Store::memory()).await;
+    let proxy = Proxy::start(served.address, anywhere).await;
+    let (store, direct) = (client(proxy.address), client(served.address));
+    let category = category("broken");
+    let writer = |n: usize| {
+        let (store, stream) = (store.clone(), in_category(&category, n));
+        async move {
+            let (mut written, mut expected) = (Vec::new(), Expected::NoStream);
+            for round in 0..40 {
+                let batch = events(1 + round % 3);
+                written.extend(batch.iter().map(|event| event.id));
+                let appended = store.append(&stream, expected, batch).await.unwrap();
+                assert_eq!(appended.revision, Revision(written.len() as u64 - 1));
+                // Half of them do not know where they are.
+                let at = Expected::At(appended.revision);
+                expected = if n.is_multiple_of(2) { at } else { Expected::Any };
+            }
+            (stream, written)
+        }
+    };
+
+    for written in within(join_all((0..4).map(|n| tokio::spawn(writer(n))))).await {
+        let (stream, written) = written.unwrap();
+        assert_eq!(ids(&read(&direct, &stream).await), written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_and_tails_over_a_breaking_connection_are_whole() {
+    let served = Served::start(Store::memory()).await;
+    let direct = client(served.address);
+    let category = category("broken");
+    for n in 0..20 {
+        direct.append(&in_category(&category, n), Expected::Any, events(40)).await.unwrap();
+    }
+    let stored = read_all(&direct, None, Filter::all()).await;
+    let proxy = Proxy::start(served.address, |n| (usize::MAX, 60_000 + n * 40_000)).await;
+    let store = client(proxy.address);
+
+    let filter = Filter::categories(&[&category]);
+    let mut tail = store.tail(None, filter.clone()).boxed();
+    let mut seen = next_events(&mut tail, stored.len()).await;
+    let live = history(&direct, &in_category(&category, 99), 300).await;
+    seen.extend(next_events(&mut tail, live.len()).await);
+
+    assert_eq!(seen, read_all(&direct, None, Filter::all()).await);
+    assert_eq!(read_all(&store, None, filter).await, seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_whose_answer_is_lost_for_good_is_uncertain_until_it_is_repeated() {
+    let served = Served::start(Store::memory()).await;
+    let direct = client(served.address);
+    let proxy = Proxy::start(served.address, |_| (usize::MAX, usize::MAX)).await;
+    let store = patient(proxy.address, Duration::from_millis(300));
+    let (stream, batch) = (stream(), events(2));
+    store.head().await.unwrap();
+
+    proxy.closed.store(true, Ordering::SeqCst);
+    let lost = store.append(&stream, Expected::NoStream, batch.clone()).await;
+    assert!(matches!(lost, Err(AppendError::Uncertain { .. })), "{lost:?}");
+
+    proxy.closed.store(false, Ordering::SeqCst);
+    let appended = store.append(&stream, Expected::NoStream, batch.clone()).await.unwrap();
+    let stored = read(&direct, &stream).await;
+    let given: Vec<_> = batch.iter().map(|event| event.id).collect();
+    assert_eq!(ids(&stored), given);
+    assert_eq!((stored[1].revision, stored[1].position), (appended.revision, appended.position));
+}
+
+/// A node that says of every call that another one is the leader. It does not tell its features.
+async fn follower(leader: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = move |request: Request<hyper::body::Incoming>| async move {
+        let response = Response::builder().header("content-type", "application/grpc");
+        let response = if request.uri().path().contains("ServerFeatures") {
+            response.header("grpc-status", "12")
+        } else {
+            response
+                .header("grpc-status", "5")
+                .header("exception", "not-leader")
+                .header("leader-endpoint-host", leader.ip().to_string())
+                .header("leader-endpoint-port", leader.port().to_string())
+        };
+        Ok::<_, Infallible>(response.body(Body::empty()).unwrap())
+    };
+    tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let service = TowerToHyperService::new(tower::service_fn(answer));
+                let builder = Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(connection), service).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn who_is_not_the_leader_tells_who_is() {
+    let served = Served::start(Store::memory()).await;
+    let store = client(follower(served.address).await);
+    let (stream, batch) = (stream(), events(3));
+
+    let appended = store.append(&stream, Expected::NoStream, batch.clone()).await.unwrap();
+    let mut tail = store.tail(None, Filter::all()).boxed();
+
+    assert_eq!(appended.revision, Revision(2));
+    let stored = read(&client(served.address), &stream).await;
+    assert_eq!(stored.len(), batch.len());
+    assert_eq!(next_events(&mut tail, batch.len()).await, stored);
+    assert_eq!(read(&store, &stream).await, stored);
+}
