@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use daybook_event_store::Position;
 
@@ -10,7 +11,15 @@ use daybook_event_store::Position;
 pub(super) struct Ledger {
     taken: Option<Position>,
     /// Effects under way, by their record's position.
-    owed: BTreeMap<Position, usize>,
+    owed: BTreeMap<Position, Owed>,
+}
+
+/// Effects of one record.
+#[derive(Debug)]
+struct Owed {
+    count: usize,
+    /// What was taken in before the record.
+    before: Option<Position>,
 }
 
 impl Ledger {
@@ -22,18 +31,24 @@ impl Ledger {
     /// Every event up to here was taken in.
     pub(super) fn took(&mut self, position: Position) {
         self.taken = self.taken.max(Some(position));
+        for (_, owed) in self.owed.range_mut((Bound::Excluded(position), Bound::Unbounded)) {
+            owed.before = owed.before.max(Some(position));
+        }
     }
 
     /// An effect of the record at a position is under way.
     pub(super) fn owe(&mut self, record: Position) {
-        *self.owed.entry(record).or_default() += 1;
+        // A position that was taken in can be gone on from in every store; others cannot.
+        let taken = self.taken.filter(|taken| *taken < record);
+        let before = taken.or_else(|| record.0.checked_sub(1).map(Position));
+        self.owed.entry(record).or_insert(Owed { count: 0, before }).count += 1;
     }
 
     /// An effect of the record at a position was carried out or parked.
     pub(super) fn settle(&mut self, record: Position) {
-        if let Some(count) = self.owed.get_mut(&record) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(owed) = self.owed.get_mut(&record) {
+            owed.count -= 1;
+            if owed.count == 0 {
                 self.owed.remove(&record);
             }
         }
@@ -47,7 +62,7 @@ impl Ledger {
     /// The last position that was dealt with.
     pub(super) fn settled(&self) -> Option<Position> {
         match self.owed.first_key_value() {
-            Some((record, _)) => self.taken.min(record.0.checked_sub(1).map(Position)),
+            Some((_, owed)) => self.taken.min(owed.before),
             None => self.taken,
         }
     }
@@ -72,7 +87,7 @@ mod tests {
         assert_eq!(ledger.settled(), Some(Position(10)));
 
         ledger.took(Position(20));
-        assert_eq!(ledger.settled(), Some(Position(11)));
+        assert_eq!(ledger.settled(), Some(Position(10)), "what was taken in before 12");
         ledger.settle(Position(12));
         assert_eq!(ledger.settled(), Some(Position(20)));
     }
