@@ -1,7 +1,10 @@
 //! Settings: flag over environment (`DAYBOOK_…`) over `daybook.toml` over default.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -31,6 +34,31 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where an event store is, with the credentials for it, which nobody is to see.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct StoreAddress(String);
+
+impl StoreAddress {
+    /// The whole of it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StoreAddress {
+    type Err = Infallible;
+
+    fn from_str(address: &str) -> Result<Self, Infallible> {
+        Ok(Self(address.into()))
+    }
+}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreAddress(…)")
+    }
+}
+
 /// Settings as given in one place: on the command line, in the environment or in the file. The
 /// field names are the keys of `daybook.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
@@ -40,6 +68,10 @@ pub(crate) struct Settings {
     /// Folder that holds everything: events, read models, search index [default: daybook-data]
     #[arg(long, global = true, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Event store to use instead of the one in the data folder: the address of an EventStoreDB, a
+    /// KurrentDB or a `daybook store serve`, such as esdb://user:password@host:2113?tls=true
+    #[arg(long, global = true, env = "DAYBOOK_STORE", value_name = "URL", hide_env_values = true)]
+    store: Option<StoreAddress>,
     /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421]
     #[arg(long, global = true, env = "DAYBOOK_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -67,6 +99,8 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
+    /// The event store, if it is not the one in the data folder.
+    pub(crate) store: Option<StoreAddress>,
     /// The address to listen on, if it is not the command's own default.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
@@ -89,6 +123,7 @@ impl Settings {
         let scavenge_hours = self.store_scavenge_hours.or(file.store_scavenge_hours).unwrap_or(24);
         Ok(Config {
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| "daybook-data".into()),
+            store: self.store.or(file.store),
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
             store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
@@ -142,6 +177,16 @@ mod tests {
         let told = format!("{error:#}");
         assert!(told.contains("data_dri") && told.contains("data_dir"), "{told}");
         assert!(told.contains("line 1"), "{told}");
+    }
+
+    #[test]
+    fn the_address_of_the_store_is_not_shown() {
+        let (_folder, path) = given_file("store = \"esdb://admin:secret@host\"\n");
+
+        let config = Settings::default().resolve(Some(&path)).unwrap();
+
+        assert_eq!(config.store.as_ref().unwrap().reveal(), "esdb://admin:secret@host");
+        assert!(!format!("{config:?}").contains("secret"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `daybook events`: the events themselves.
 
+use std::future::ready;
 use std::io::Write as _;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -53,28 +55,16 @@ pub(crate) async fn run(command: Events, config: &Config) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The position after which the last `count` matching events stand. Looks back in growing steps.
+/// The position after which the last `count` matching events stand.
 async fn before_last(
     store: &Store,
     filter: &Filter,
     count: u64,
 ) -> anyhow::Result<Option<Position>> {
-    let Some(Position(head)) = store.head().await? else { return Ok(None) };
-    let mut back = count;
-    loop {
-        let after = (head + 1).checked_sub(back).and_then(|first| first.checked_sub(1));
-        let after = after.map(Position);
-        let events = store.read_all(after, filter.clone()).map(|event| event.map(|e| e.position));
-        let positions: Vec<_> =
-            events.collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
-        let surplus = positions.len().checked_sub(usize::try_from(count)?);
-        match surplus {
-            Some(0) => return Ok(after),
-            Some(surplus) => return Ok(Some(positions[surplus - 1])),
-            None if after.is_none() => return Ok(None),
-            None => back = back.saturating_mul(8),
-        }
-    }
+    let matches = |event: &Recorded| filter.matches(event.stream.as_str(), &event.kind);
+    let matching = store.read_all_backward(None).try_filter(|event| ready(matches(event)));
+    let mut earlier = pin!(matching.skip(usize::try_from(count)?));
+    Ok(earlier.try_next().await?.map(|event| event.position))
 }
 
 fn print(event: &Recorded, output: Output) -> anyhow::Result<()> {

@@ -44,14 +44,21 @@ impl Layout<'_> {
     }
 }
 
-/// Opens the event store of the data folder, which no other process may be using.
+/// Opens the event store: that of the data folder, which no other process may be using, or the one
+/// that is served elsewhere.
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
-    open(&Layout(config).events(), config)
+    match &config.store {
+        Some(address) => Ok(Store::eventstoredb(address.reveal())?),
+        None => open(&Layout(config).events(), config),
+    }
 }
 
-/// Opens the event store of the data folder to read it only, whoever else is using it.
+/// Opens the event store to read it only, whoever else is using it.
 pub(crate) fn look_at_store(config: &Config) -> anyhow::Result<Store> {
-    look_at(&Layout(config).events())
+    match &config.store {
+        Some(_) => open_store(config),
+        None => look_at(&Layout(config).events()),
+    }
 }
 
 /// Opens the books of the simulated payment provider to read them only, whoever is using them.
@@ -107,9 +114,7 @@ impl Platform {
         let projections = Projections::start(
             store.clone(),
             database.clone(),
-            // The store's lock admits one process to the folder: whatever lease a killed one left
-            // behind is this one's.
-            ProjectionOptions { owner: "embedded".into(), ..ProjectionOptions::default() },
+            projection_options(config),
             projecting.clone(),
         )
         .await?;
@@ -191,6 +196,17 @@ impl Platform {
         self.catalog.join().await?;
         self.database.close().await;
         decided
+    }
+}
+
+/// How projections run. The lock of the embedded store admits one process to the folder: whatever
+/// lease a killed one left behind is this one's. Beside another store, processes are told apart,
+/// and the lease of a killed one runs out first.
+fn projection_options(config: &Config) -> ProjectionOptions {
+    let options = ProjectionOptions::default();
+    match config.store {
+        None => ProjectionOptions { owner: "embedded".into(), ..options },
+        Some(_) => options,
     }
 }
 

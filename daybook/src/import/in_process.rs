@@ -1,6 +1,7 @@
 //! A shop in this process: no HTTP in between.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
@@ -12,8 +13,8 @@ use daybook_domain::product::{Product, ProductCommand, ProductState};
 use daybook_domain::stock::{Stock, StockCommand};
 use daybook_domain::values::{Money, OrderId};
 use daybook_event_schemas::Actor;
-use daybook_event_store::{EventStore, Filter, Position, ReadError, Revision, Tailed};
-use futures::{Stream, StreamExt};
+use daybook_event_store::{EventStore, Filter, Position, ReadError, Revision, Store, Tailed};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -119,8 +120,17 @@ impl Shop for InProcess<'_> {
     }
 
     async fn events(&self) -> anyhow::Result<u64> {
-        let head = self.platform.store.head().await?;
-        Ok(head.map_or(0, |Position(last)| last + 1))
+        let store = &self.platform.store;
+        match store {
+            Store::Memory(_) | Store::Embedded(_) => {
+                Ok(store.head().await?.map_or(0, |Position(last)| last + 1))
+            }
+            // What lies between the positions of other stores is not to be counted on.
+            _ => {
+                let events = store.read_all(None, Filter::all());
+                Ok(events.try_fold(0, |count, _| ready(Ok(count + 1))).await?)
+            }
+        }
     }
 
     async fn settle(&self) -> anyhow::Result<()> {
