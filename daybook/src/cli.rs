@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Look after process managers: what they could not carry out waits here
     #[command(subcommand)]
     Processes(Processes),
-    /// Look after the event store's files: back up, restore, check, salvage, scavenge
+    /// Serve the event store, or look after its files: back up, restore, check, salvage, scavenge
     #[command(subcommand)]
     Store(Store),
     /// Check the business's invariants, and every read model against the events
@@ -93,11 +93,38 @@ pub(crate) enum Command {
 Examples:
   daybook serve                        data in ./daybook-data, API on http://127.0.0.1:8420
   daybook serve --demo                 with a small catalogue, and what to try
-  daybook serve --data-dir /srv/daybook --listen 0.0.0.0:8420")]
+  daybook serve --data-dir /srv/daybook --listen 0.0.0.0:8420
+  daybook serve --store-listen 127.0.0.1:2113  its events for EventStoreDB's clients, too")]
 pub(crate) struct Serve {
     /// List a small catalogue and print what to try
     #[arg(long)]
     pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) wire: Wire,
+}
+
+/// How the event store is served to EventStoreDB's clients.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The event store on EventStoreDB's protocol")]
+pub(crate) struct Wire {
+    /// The server's certificate and those that vouch for it, in the PEM format
+    #[arg(long, env = "DAYBOOK_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, in the PEM format
+    #[arg(long, env = "DAYBOOK_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Ask callers for the name and password of a user
+    #[arg(long, env = "DAYBOOK_STORE_AUTHENTICATION")]
+    pub(crate) authentication: bool,
+    /// Password that the user `admin` gets at the first start; or `DAYBOOK_STORE_ADMIN_PASSWORD`
+    #[arg(long, env = "DAYBOOK_STORE_ADMIN_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) admin_password_file: Option<PathBuf>,
+    /// Most bytes of one append, up to 16777216
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
+    pub(crate) max_append_size: u32,
+    /// Let whoever can reach the address read and write everything, unencrypted
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -273,6 +300,25 @@ Examples:
         store: StoreArg,
         #[command(flatten)]
         output: OutputArg,
+    },
+    /// Serve the store to EventStoreDB's clients, of any language
+    ///
+    /// Clients append, read, subscribe and operate as with EventStoreDB and KurrentDB. On another
+    /// address than this machine's own, connections have to be encrypted and callers to be users,
+    /// unless --insecure says that neither is needed.
+    #[command(after_help = "\
+Examples:
+  daybook store serve                          then connect to kurrentdb://127.0.0.1:2113?tls=false
+  daybook store serve --listen 0.0.0.0:2113 --tls-certificate server.crt --tls-key server.key \\
+      --authentication --admin-password-file admin.password
+  daybook store serve --data-dir /srv/events --max-append-size 16777216
+
+The last line on standard error before it serves tells what to connect with.")]
+    Serve {
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        wire: Wire,
     },
     /// Say what the store holds: events, streams, categories, bytes
     ///

@@ -72,7 +72,7 @@ pub(crate) struct Settings {
     /// KurrentDB or a `daybook store serve`, such as esdb://user:password@host:2113?tls=true
     #[arg(long, global = true, env = "DAYBOOK_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<StoreAddress>,
-    /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421]
+    /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421, for `store serve` 127.0.0.1:2113]
     #[arg(long, global = true, env = "DAYBOOK_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Address of a payment provider's API; the simulated provider in the box if not given
@@ -81,7 +81,10 @@ pub(crate) struct Settings {
     /// Whether to compress segments of the event store once they are full [default: false]
     #[arg(long, global = true, env = "DAYBOOK_STORE_COMPRESS", value_name = "BOOL")]
     store_compress: Option<bool>,
-    /// Hours between two scavenges of the event store by `serve`; 0 for none [default: 24]
+    /// Address on which `serve` serves its event store to EventStoreDB's clients [default: none]
+    #[arg(long, global = true, env = "DAYBOOK_STORE_LISTEN", value_name = "ADDR")]
+    store_listen: Option<SocketAddr>,
+    /// Hours between two scavenges of the event store by a server; 0 for none [default: 24]
     #[arg(long, global = true, env = "DAYBOOK_STORE_SCAVENGE_HOURS", value_name = "N")]
     store_scavenge_hours: Option<u32>,
     /// What to log, such as `debug` or `warn,daybook_command_side=debug` [default: info for servers, warn for tools]
@@ -105,6 +108,8 @@ pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
     pub(crate) store_compress: bool,
+    /// The address to serve the event store on, if it is.
+    pub(crate) store_listen: Option<SocketAddr>,
     /// The time between two scavenges, if there are any.
     pub(crate) scavenge_interval: Option<Duration>,
     pub(crate) log: Option<String>,
@@ -127,6 +132,7 @@ impl Settings {
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
             store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
+            store_listen: self.store_listen.or(file.store_listen),
             scavenge_interval: (scavenge_hours > 0)
                 .then(|| Duration::from_hours(scavenge_hours.into())),
             log: self.log.or(file.log),

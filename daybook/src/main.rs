@@ -16,6 +16,7 @@ mod serve;
 mod shutdown;
 mod store;
 mod verify;
+mod wire;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use clap::{CommandFactory, Parser};
 use daybook_observability::LogOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::cli::{Cli, Command, Import};
+use crate::cli::{Cli, Command, Import, Store};
 use crate::config::{Config, LogFormat};
 
 fn main() -> ExitCode {
@@ -94,6 +95,8 @@ fn log_options(config: &Config, command: &Command) -> LogOptions {
         LogFormat::Text => daybook_observability::LogFormat::Text,
         LogFormat::Json => daybook_observability::LogFormat::Json,
     };
-    let usual = if matches!(command, Command::Serve(_) | Command::Psp) { "info" } else { "warn" };
+    let serves =
+        matches!(command, Command::Serve(_) | Command::Psp | Command::Store(Store::Serve { .. }));
+    let usual = if serves { "info" } else { "warn" };
     LogOptions { filter: config.log.clone().unwrap_or_else(|| usual.into()), format }
 }

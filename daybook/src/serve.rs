@@ -6,14 +6,18 @@ use std::process::ExitCode;
 use anyhow::Context;
 use daybook_command_side::idempotency::Idempotency;
 use daybook_domain::values::Timestamp;
+use daybook_event_store::Store;
 use daybook_gateway::{Gateway, GatewayOptions};
 use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::platform::{Layout, Platform, text};
+use crate::wire::WireServer;
 use crate::{demo, shutdown};
 
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
@@ -26,7 +30,15 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
         format!("cannot listen on {address}; is it in use? choose another with --listen")
     })?;
     let address = listener.local_addr()?;
+    let wire = match config.store_listen {
+        Some(address) => Some(WireServer::listen(&args.wire, address, config.shutdown).await?),
+        None => None,
+    };
     let platform = Platform::start(config).await?;
+    let wire = match wire {
+        Some(wire) => Some(serve_store(wire, &platform.store, &stopping).await?),
+        None => None,
+    };
     if args.demo {
         let now = Timestamp::from_micros(chrono::Utc::now().timestamp_micros());
         demo::set_up(&platform.commands, now).await?;
@@ -35,9 +47,23 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
     tell(&format!("daybook serves on http://{address}, data in {}", config.data_dir.display()));
     let options = GatewayOptions { drain_timeout: config.shutdown, ..GatewayOptions::default() };
     gateway(&platform, config)?.serve(listener, options, stopping).await?;
+    if let Some(wire) = wire {
+        wire.await??;
+    }
     platform.stop().await?;
     tell("daybook has stopped; everything is on disk");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves the store to EventStoreDB's clients, beside the platform.
+async fn serve_store(
+    wire: WireServer,
+    store: &Store,
+    stopping: &CancellationToken,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    wire.admit(store).await?;
+    tell(&format!("its event store is served on {}", wire.connection_string()));
+    Ok(tokio::spawn(wire.serve(store.clone(), stopping.child_token())))
 }
 
 fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {

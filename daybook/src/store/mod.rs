@@ -1,9 +1,10 @@
-//! `daybook store`: looks after the event store's files.
+//! `daybook store`: serves the event store, and looks after its files.
 
 mod backup;
 mod check;
 mod salvage;
 mod scavenge;
+mod serve;
 mod stats;
 
 use std::fmt;
@@ -33,6 +34,9 @@ pub(crate) async fn run(command: Store, config: &Config) -> anyhow::Result<ExitC
         }
         Store::Scavenge { least_percent, store, output } => {
             scavenge::run(&folder(store, config), least_percent, output.output).await
+        }
+        Store::Serve { store, wire } => {
+            serve::run(folder(store, config).path(), &wire, config).await
         }
         Store::Stats { store, output } => stats::run(&folder(store, config), output.output),
         Store::Restore { backup, dir, output } => backup::put_back(&backup, &dir, output.output),

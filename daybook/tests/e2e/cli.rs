@@ -21,7 +21,7 @@ pub(crate) fn then_it_fails(folder: &Path, args: &[&str], code: i32, words: &[&s
 fn help_teaches_by_examples() {
     let folder = TempDir::new().unwrap();
 
-    let store = ["backup", "check", "restore", "salvage", "scavenge", "stats"]
+    let store = ["backup", "check", "restore", "salvage", "scavenge", "serve", "stats"]
         .map(|command| ["store", command, "--help"]);
     let others = [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]];
     for command in others.into_iter().chain(store.iter().map(|command| &command[..])) {

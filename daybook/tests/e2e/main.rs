@@ -10,4 +10,5 @@ mod import;
 mod kills;
 mod retail_year;
 mod store;
+mod store_serve;
 mod support;

@@ -69,6 +69,8 @@ pub(crate) fn run_and_kill(folder: &Path, args: &[&str], after: Duration) -> boo
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+    /// What it said until it listened.
+    pub(crate) told: Vec<String>,
 }
 
 impl Server {
@@ -90,7 +92,8 @@ impl Server {
             url
         });
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url: url.unwrap_or_else(|| panic!("never listened: {seen:?}")) }
+        let url = url.unwrap_or_else(|| panic!("never listened: {seen:?}"));
+        Self { child, url, told: seen }
     }
 
     /// Asks it to stop, and waits until it has.
