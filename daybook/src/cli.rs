@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use uuid::Uuid;
 
-use crate::config::Settings;
+use crate::config::{Settings, StoreAddress};
 
 /// Daybook: an event-sourced order platform
 ///
@@ -243,8 +243,9 @@ pub(crate) enum Processes {
 #[derive(Debug, Args)]
 pub(crate) struct StoreArg {
     /// Folder of the store [default: `events` in the data folder]
+    // In place of the setting of the same name, so of the same type.
     #[arg(long, value_name = "DIR")]
-    pub(crate) store: Option<PathBuf>,
+    pub(crate) store: Option<StoreAddress>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -43,6 +43,11 @@ impl StoreAddress {
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// The folder that it names, if it is none of a server.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        (!self.0.contains("://")).then(|| Path::new(&self.0))
+    }
 }
 
 impl FromStr for StoreAddress {
@@ -69,7 +74,7 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "DAYBOOK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Event store to use instead of the one in the data folder: the address of an EventStoreDB, a
-    /// KurrentDB or a `daybook store serve`, such as esdb://user:password@host:2113?tls=true
+    /// KurrentDB or a `daybook store serve`, such as `esdb://user:password@host:2113?tls=true`
     #[arg(long, global = true, env = "DAYBOOK_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<StoreAddress>,
     /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421, for `store serve` 127.0.0.1:2113]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
 use daybook_event_store::{Finding, StoreFolder};
 use serde::Serialize;
@@ -26,25 +27,29 @@ const LONG: u64 = 64 << 20;
 pub(crate) async fn run(command: Store, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
         Store::Backup { dir, store, output } => {
-            backup::take(&folder(store, config), &dir, output.output)
+            backup::take(&folder(store, config)?, &dir, output.output)
         }
-        Store::Check { store, output } => check::run(&folder(store, config), output.output),
+        Store::Check { store, output } => check::run(&folder(store, config)?, output.output),
         Store::Salvage { to, store, output } => {
-            salvage::run(&folder(store, config), &to, output.output)
+            salvage::run(&folder(store, config)?, &to, output.output)
         }
         Store::Scavenge { least_percent, store, output } => {
-            scavenge::run(&folder(store, config), least_percent, output.output).await
+            scavenge::run(&folder(store, config)?, least_percent, output.output).await
         }
         Store::Serve { store, wire } => {
-            serve::run(folder(store, config).path(), &wire, config).await
+            serve::run(folder(store, config)?.path(), &wire, config).await
         }
-        Store::Stats { store, output } => stats::run(&folder(store, config), output.output),
+        Store::Stats { store, output } => stats::run(&folder(store, config)?, output.output),
         Store::Restore { backup, dir, output } => backup::put_back(&backup, &dir, output.output),
     }
 }
 
-fn folder(StoreArg { store }: StoreArg, config: &Config) -> StoreFolder {
-    StoreFolder::new(store.unwrap_or_else(|| Layout(config).events()))
+fn folder(StoreArg { store }: StoreArg, config: &Config) -> anyhow::Result<StoreFolder> {
+    let Some(store) = store else { return Ok(StoreFolder::new(Layout(config).events())) };
+    let folder = store.folder().context(
+        "this command is about a store in a folder of this machine: name it with --store DIR",
+    )?;
+    Ok(StoreFolder::new(folder))
 }
 
 /// A finding, for people and programs.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::cli::{segment, then_it_fails};
 use crate::support::{MadeUp, Server, run, run_json, told};
@@ -67,7 +68,7 @@ fn tools_that_only_look_work_beside_a_server() {
 
 #[test]
 fn tools_that_only_look_make_no_store() {
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
 
     then_it_fails(folder.path(), &["events", "tail"], 1, &["not an event store", "data/events"]);
 
@@ -216,7 +217,7 @@ fn a_store_is_scavenged_while_its_server_is_stopped() {
 
 #[test]
 fn what_is_no_store_cannot_be_checked_or_salvaged() {
-    let folder = tempfile::TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
 
     then_it_fails(folder.path(), &["store", "check"], 1, &["data/events", "no such folder"]);
     let salvage = ["store", "salvage", "--to", "salvaged.jsonl"];
@@ -248,4 +249,15 @@ fn stats_agree_with_the_events() {
     assert_eq!(stats["firstRecordedAt"], events[0]["recordedAt"]);
     assert_eq!(stats["lastRecordedAt"], events.last().unwrap()["recordedAt"]);
     assert!(text.contains(&format!("events      {}", events.len())), "{text}");
+}
+
+#[test]
+fn a_store_elsewhere_is_not_looked_after() {
+    let folder = TempDir::new().unwrap();
+    let elsewhere = ["store", "stats", "--store", "esdb://admin:secret@127.0.0.1:1"];
+
+    then_it_fails(folder.path(), &elsewhere, 1, &["--store DIR"]);
+
+    let told = told(&run(folder.path(), &elsewhere));
+    assert!(!told.contains("secret"), "{told}");
 }
