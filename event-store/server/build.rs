@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(files, [folder])?;
     let mut config = prost_build::Config::new();
     config
+        // Some of them link to what is not there.
+        .disable_comments(["."])
         .enable_type_names()
         .type_name_domain(["."], "type.googleapis.com")
         .bytes(["."])

@@ -16,7 +16,7 @@ use crate::probe::Probe;
 use crate::report::{Book, Report};
 use crate::rounds::{Warmth, Writers};
 use crate::stats::{Figure, Sample};
-use crate::{Embedded, disk, live};
+use crate::{Embedded, Ported, disk, live};
 
 const APPENDS: [(&str, Writers); 4] = [
     ("append_1_writer", Writers { writers: 1, batch: 1 }),
@@ -216,7 +216,7 @@ impl<S: FnMut() + Send> Run<'_, S> {
     /// The peers have nothing like it: they would have to be asked again and again.
     async fn live(&mut self) -> anyhow::Result<()> {
         let folder = self.folder("live", Contender::Daybook);
-        let Embedded(store) = Embedded::open(&folder, &EmbeddedOptions::default())?;
+        let Ported(store) = Embedded::open(&folder, &EmbeddedOptions::default())?;
         for _ in 0..self.plan.rounds {
             self.probe()?;
             for (measure, idle) in LIVE {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use daybook_event_store::{
-    EmbeddedStore, EventStore, Expected, Filter, Position, StreamId, Tailed,
-};
+use daybook_event_store::{EventStore, Expected, Filter, Position, StreamId, Tailed};
 use futures::StreamExt;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -17,8 +15,8 @@ use crate::stats::{Sample, Stretch};
 
 /// One writer appends, and one subscriber takes the times, while `idle` others wait for what never
 /// comes. An event that is seen before its append is acknowledged took no time.
-pub(crate) async fn latency(
-    store: &EmbeddedStore,
+pub(crate) async fn latency<S: EventStore>(
+    store: &S,
     payloads: &Arc<Payloads>,
     idle: usize,
     time: Duration,
@@ -50,8 +48,8 @@ pub(crate) async fn latency(
 }
 
 /// Follows a category from the head on, says when it has caught up, and when it saw what.
-async fn follow(
-    store: EmbeddedStore,
+async fn follow<S: EventStore>(
+    store: S,
     category: &'static str,
     ready: UnboundedSender<()>,
     see: Option<UnboundedSender<(Position, Instant)>>,

@@ -13,8 +13,8 @@ const DAYBOOK: &str = "daybook";
 /// What to do about a machine that is not quiet.
 const ADVICE: &str = "not to be quoted: the machine is busy; stop what else runs on it, and repeat";
 
-/// What the embedded engine is to reach.
-const AIMS: [(&str, &str, Quantity, Bound); 11] = [
+/// What the engine is to reach, embedded and on the wire. Two callers read streams.
+const AIMS: [(&str, &str, Quantity, Bound); 18] = [
     ("append_1_writer", DAYBOOK, Quantity::RatioTo("probe"), Bound::AtLeast(0.9)),
     ("append_64_writers", DAYBOOK, Quantity::RatioTo("raw_loop"), Bound::AtLeast(0.9)),
     ("append_64_writers", DAYBOOK, Quantity::RatioTo("raw_writers"), Bound::AtLeast(0.9)),
@@ -31,6 +31,23 @@ const AIMS: [(&str, &str, Quantity, Bound); 11] = [
     ("read_streams_warm", DAYBOOK, Quantity::Figure(Figure::PerSecond), Bound::AtLeast(300_000.0)),
     ("cold_open", "daybook_100_segments", Quantity::Figure(Figure::Millis), Bound::AtMost(1_000.0)),
     ("disk", DAYBOOK, Quantity::Figure(Figure::BytesPerPayloadByte), Bound::AtMost(1.1)),
+    ("wire_append_1_caller", DAYBOOK, Quantity::RatioTo("probe"), Bound::AtLeast(0.4)),
+    ("wire_append_64_callers", DAYBOOK, Quantity::RatioTo("echo"), Bound::AtLeast(0.8)),
+    (
+        "wire_append_64_callers",
+        DAYBOOK,
+        Quantity::Figure(Figure::P99Micros),
+        Bound::AtMost(6_000.0),
+    ),
+    (
+        "wire_append_batches_of_100",
+        DAYBOOK,
+        Quantity::Figure(Figure::PerSecond),
+        Bound::AtLeast(100_000.0),
+    ),
+    ("wire_read_streams", DAYBOOK, Quantity::Figure(Figure::PerSecond), Bound::AtLeast(8_000.0)),
+    ("wire_read_all", DAYBOOK, Quantity::Figure(Figure::PerSecond), Bound::AtLeast(800_000.0)),
+    ("wire_live_latency", DAYBOOK, Quantity::Figure(Figure::P50Micros), Bound::AtMost(2_000.0)),
 ];
 
 /// What a comparison found.
