@@ -334,6 +334,29 @@ Examples:
         #[command(flatten)]
         output: OutputArg,
     },
+    /// Copy a store's events into another store, here or on a cluster
+    ///
+    /// A store is a folder, or the address of an EventStoreDB, a KurrentDB or a `daybook store
+    /// serve`. Events keep their order, ids, streams, revisions, payloads and metadata; streams keep
+    /// their metadata, deletions and tombstones. Streams whose names begin with $ are left out. Times
+    /// of recording are the target's. Positions are kept from one empty folder to another. Where the
+    /// source has dropped a stream's first events, placeholders of the type $gap take their revisions.
+    ///
+    /// Interrupted, it goes on where it was when it is run again; what came to the source meanwhile
+    /// is copied, too. In the end both stores are compared, event by event. A folder to read from may
+    /// be in use; one to write to must not be.
+    #[command(after_help = "\
+Examples:
+  daybook store copy daybook-data/events 'esdb://admin:changeit@db1:2113?tls=true'
+  daybook store copy 'kurrentdb://127.0.0.1:2113?tls=false' copy/events -o json")]
+    Copy {
+        /// Where the events are: a folder, or an address
+        from: StoreAddress,
+        /// Where they are to be: a folder, or an address
+        to: StoreAddress,
+        #[command(flatten)]
+        output: OutputArg,
+    },
     /// Write everything that can be read of a damaged store to a file
     ///
     /// One line of JSON for each event, in order, with its position and revision, and one for each
@@ -404,6 +427,12 @@ pub(crate) struct BenchStore {
     /// On which disk: a temporary folder is made here [default: the data folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// Measure it as a client sees it: on EventStoreDB's protocol, beside a bare gRPC call
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) wire: bool,
+    /// The address of a UmaDB with an empty data folder, to be measured beside it
+    #[arg(long, value_name = "URL", requires = "wire")]
+    pub(crate) umadb: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArg,
 }

@@ -58,6 +58,16 @@ impl FromStr for StoreAddress {
     }
 }
 
+/// Without its credentials.
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, rest))) => write!(f, "{scheme}://{rest}"),
+            _ => f.write_str(&self.0),
+        }
+    }
+}
+
 impl fmt::Debug for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StoreAddress(…)")
@@ -165,6 +175,14 @@ mod tests {
         let path = folder.path().join("daybook.toml");
         std::fs::write(&path, text).unwrap();
         (folder, path)
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_credentials() {
+        let shown = |address: &str| StoreAddress(address.into()).to_string();
+        assert_eq!(shown("esdb://admin:changeit@db:2113?tls=true"), "esdb://db:2113?tls=true");
+        assert_eq!(shown("kurrentdb://db:2113"), "kurrentdb://db:2113");
+        assert_eq!(shown("backups/events"), "backups/events");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daybook_event_store_comparison::{
-    Aim, Bound, Comparison, Figure, Outcome, Part, Quantity, Report, Spread,
+    Aim, Bound, Comparison, Figure, Outcome, Part, Quantity, Report, Spread, WireComparison,
 };
 
 use crate::cli::{BenchPart, BenchStore, Output};
@@ -39,15 +39,21 @@ pub(super) async fn run(args: BenchStore, config: &Config) -> anyhow::Result<Exi
 
 async fn measure(args: &BenchStore, folder: &Path) -> anyhow::Result<Report> {
     let (seconds, rounds) = if args.quick { (0.1, 2) } else { (1.0, 5) };
-    let comparison = Comparison {
-        parts: parts(&args.only),
-        time: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
-        rounds: args.rounds.unwrap_or(rounds).into(),
-        small: args.quick,
+    let (time, small) = (Duration::from_secs_f64(args.seconds.unwrap_or(seconds)), args.quick);
+    let rounds = args.rounds.unwrap_or(rounds).into();
+    let report = if args.wire {
+        let comparison = WireComparison { time, rounds, small, umadb: args.umadb.clone() };
+        let mut progress = Progress::new("turns", comparison.steps());
+        let report = comparison.run(folder, || progress.step()).await;
+        progress.finish();
+        report
+    } else {
+        let comparison = Comparison { parts: parts(&args.only), time, rounds, small };
+        let mut progress = Progress::new("turns", comparison.steps());
+        let report = comparison.run(folder, || progress.step()).await;
+        progress.finish();
+        report
     };
-    let mut progress = Progress::new("turns", comparison.steps());
-    let report = comparison.run(folder, || progress.step()).await;
-    progress.finish();
     report.with_context(|| format!("cannot measure in {}", folder.display()))
 }
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod copy;
 mod salvage;
 mod scavenge;
 mod serve;
@@ -30,6 +31,7 @@ pub(crate) async fn run(command: Store, config: &Config) -> anyhow::Result<ExitC
             backup::take(&folder(store, config)?, &dir, output.output)
         }
         Store::Check { store, output } => check::run(&folder(store, config)?, output.output),
+        Store::Copy { from, to, output } => copy::run(&from, &to, output.output).await,
         Store::Salvage { to, store, output } => {
             salvage::run(&folder(store, config)?, &to, output.output)
         }

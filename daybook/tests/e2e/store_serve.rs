@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use tempfile::TempDir;
 
 use crate::cli::then_it_fails;
-use crate::support::{Server, get};
+use crate::support::{MadeUp, Server, get, run_json};
 
 /// Where plain HTTP finds a server that clients connect to.
 fn http(server: &Server, path: &str) -> String {
@@ -91,4 +91,21 @@ fn the_platform_serves_its_store_beside_itself() {
     let gossip = get(&format!("http://{}/gossip", wire.trim_end_matches("?tls=false")));
     assert_eq!(gossip["members"][0]["isAlive"], true);
     assert!(server.stop());
+}
+
+#[test]
+fn a_store_is_copied_to_a_server_and_back() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+    let server = Server::start(made.path(), &["store", "serve", "--data-dir", "served"]);
+    let copy = |from, to| run_json(made.path(), &["store", "copy", from, to, "-o", "json"]);
+
+    let there = copy("data/events", &server.url);
+    let back = copy(&server.url, "copied");
+
+    assert!(there["copied"].as_u64().unwrap() > 100, "{there}");
+    assert_eq!((&there["gaps"], &there["copied"]), (&0.into(), &back["copied"]));
+    assert_eq!(copy("data/events", "copied")["copied"], 0, "it has all of it already");
+    then_it_fails(made.path(), &["store", "copy", "copied", "copied"], 1, &["itself"]);
+    then_it_fails(made.path(), &["store", "copy", "nowhere", "copied"], 1, &["nowhere"]);
 }
