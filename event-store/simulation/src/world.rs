@@ -19,6 +19,9 @@ use crate::{frames, recorder};
 
 /// Most actors within one another's I/O.
 const DEEPEST: u32 = 3;
+/// Most times that others act within one step: whoever reads everything must come to an end, however
+/// much is written meanwhile.
+const MOST_NESTED: u32 = 100;
 /// Most reads under way at a time.
 const MOST_READERS: usize = 4;
 
@@ -33,6 +36,8 @@ pub(crate) struct World {
     readers: RefCell<Vec<Reader>>,
     pub(crate) tails: RefCell<Vec<Tail>>,
     depth: Cell<u32>,
+    /// How often others acted within this step.
+    nested: Cell<u32>,
     /// What an actor found while it acted within another's I/O.
     found: RefCell<Option<Violation>>,
 }
@@ -55,6 +60,7 @@ impl World {
             readers: RefCell::default(),
             tails: RefCell::new(tails),
             depth: Cell::new(0),
+            nested: Cell::new(0),
             found: RefCell::default(),
         }
     }
@@ -87,6 +93,7 @@ impl World {
 
     /// One step of whoever's turn it is.
     fn step(&self) -> Check {
+        self.nested.set(0);
         let act = self.plan.act(&mut self.random.borrow_mut());
         match act {
             Act::Commit => return self.commit(),
@@ -109,13 +116,15 @@ impl World {
     /// Lets another actor act within an I/O, by chance.
     pub(crate) fn interleave(&self) {
         let nesting = self.plan.nesting;
-        if nesting == 0 || self.depth.get() >= DEEPEST || self.disk().is_off() {
+        let (depth, nested) = (self.depth.get(), self.nested.get());
+        if nesting == 0 || depth >= DEEPEST || nested >= MOST_NESTED || self.disk().is_off() {
             return;
         }
         let Some(engine) = self.engine.borrow().clone() else { return };
         if self.below(nesting) != 0 {
             return;
         }
+        self.nested.set(nested + 1);
         self.depth.set(self.depth.get() + 1);
         recorder::say(|| format!("  within it, at depth {}:", self.depth.get()));
         let done = match self.below(4) {
