@@ -123,11 +123,19 @@ impl Folder {
     fn glance_once(&self) -> Result<(Vec<u64>, Option<Last>), OpenError> {
         layout::check_is_store(&*self.vfs, &self.dir)?;
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
-        let mut last = None;
+        let (mut last, mut later) = (None, false);
         while last.is_none()
             && let Some(first) = firsts.pop()
         {
             last = self.begun(first)?;
+            later |= last.is_none();
+        }
+        // A segment is begun once all before it is durable: there is no unfinished write then.
+        if later
+            && let Some(last) = &last
+            && let Some((offset, flaw)) = last.scan.flaw
+        {
+            return Err(open::damaged(&self.path(last.header.first), offset, flaw));
         }
         Ok((firsts, last))
     }
