@@ -113,9 +113,7 @@ impl Ledger {
         let unreadable = |error| format!("cannot be read: {error}");
         let all: Vec<_> =
             store.read_all(None, Filter::all()).try_collect().await.map_err(unreadable)?;
-        let times = all.iter().map(|event| event.recorded_at);
-        holds(|| "recorded_at decreases".into(), times.is_sorted())?;
-        check_tail(store, &all).await?;
+        let tail = tail(store, &all).await?;
         let whole = self.with_dropped(&all)?;
         for ((position, event), dense) in whole.iter().zip(0..) {
             same("a position", position, &dense)?;
@@ -126,12 +124,11 @@ impl Ledger {
             streams.entry(event.stream.clone()).or_default().push(event.clone());
         }
         let bounded = streams.get(BOUNDED.0).map_or(0, Vec::len) as u64;
-        let there: BTreeSet<_> = all.iter().map(|event| event.position.0).collect();
-        for event in whole.values().filter(|event| !there.contains(&event.position.0)) {
-            let out = event.revision.0 + BOUNDED.1 < bounded;
-            let lost = || format!("an event that is live was dropped, or is lost: {event:?}");
-            holds(lost, event.stream.as_str() == BOUNDED.0 && out)?;
-        }
+        let out = |event: &Recorded| {
+            event.stream.as_str() == BOUNDED.0 && event.revision.0 + BOUNDED.1 < bounded
+        };
+        check_whole("all events", &all, &whole, out)?;
+        check_whole("the tail", &tail, &whole, out)?;
         self.check_operations(whole.values())?;
         check_streams(store, streams).await?;
         self.dropped = whole.len() - all.len();
@@ -251,11 +248,11 @@ async fn check_streams(
     Ok(())
 }
 
-/// A subscription delivers what a read does.
-async fn check_tail(store: &EmbeddedStore, all: &[Recorded]) -> Result<(), Broken> {
-    let Some(last) = all.last() else { return Ok(()) };
-    let mut tail = Box::pin(store.tail(None, Filter::all()));
+/// What a subscription delivers up to the last of all events.
+async fn tail(store: &EmbeddedStore, all: &[Recorded]) -> Result<Vec<Recorded>, Broken> {
     let mut events = Vec::new();
+    let Some(last) = all.last() else { return Ok(events) };
+    let mut tail = Box::pin(store.tail(None, Filter::all()));
     while let Some(item) = tail.next().await {
         match item.map_err(|error| format!("the tail failed: {error}"))? {
             Tailed::Event(event) => events.push(event),
@@ -263,5 +260,30 @@ async fn check_tail(store: &EmbeddedStore, all: &[Recorded]) -> Result<(), Broke
             Tailed::CaughtUp(_) => {}
         }
     }
-    same("the tail", &events, &all.to_vec())
+    Ok(events)
+}
+
+/// What was read in order is all that there ever was but for events that may be dropped. A store
+/// that was opened goes on with the scavenge that was cut off, so that no two reads need be equal.
+fn check_whole(
+    what: &str,
+    read: &[Recorded],
+    whole: &BTreeMap<u64, Recorded>,
+    out: impl Fn(&Recorded) -> bool,
+) -> Result<(), Broken> {
+    let ascends = read.is_sorted_by(|a, b| a.position < b.position);
+    holds(|| format!("{what}: positions do not increase"), ascends)?;
+    let times = read.is_sorted_by_key(|event| event.recorded_at);
+    holds(|| format!("{what}: recorded_at decreases"), times)?;
+    let mut read = read.iter().peekable();
+    for event in whole.values() {
+        match read.next_if(|read| read.position == event.position) {
+            Some(read) => same(what, read, event)?,
+            None => holds(
+                || format!("{what}: it is live, and was dropped or is lost: {event:?}"),
+                out(event),
+            )?,
+        }
+    }
+    same(&format!("{what}: what was never there"), &read.next(), &None)
 }
