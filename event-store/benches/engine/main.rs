@@ -1,5 +1,5 @@
 //! The embedded engine's ceilings, beside what the disk itself does in the same run:
-//! `cargo bench -p daybook-event-store --bench engine [append|read|tails]`. The
+//! `cargo bench -p daybook-event-store --bench engine [append|scans|streams|tails]`. The
 //! environment's `BENCH_DIR` chooses the disk, `BENCH_SECONDS` how long each part takes.
 //!
 //! A run on a machine that is busy with something else says little: the time of a sync jumps from
@@ -34,8 +34,11 @@ fn main() {
         if wants("append") {
             append::all(dir.path()).await;
         }
-        if wants("read") {
-            read::all(dir.path()).await;
+        if wants("scans") {
+            read::scans(dir.path()).await;
+        }
+        if wants("streams") {
+            read::streams(dir.path()).await;
         }
         if wants("tails") {
             tails::all(dir.path()).await;

@@ -1,8 +1,9 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use daybook_event_store::{
-    Direction, EmbeddedStore, EventStore, Expected, Filter, Revision, StreamId,
+    Direction, EmbeddedStore, EventStore, Expected, Filter, IndexStream, Revision, StreamId,
 };
 use futures::StreamExt;
 
@@ -12,34 +13,68 @@ use super::{events, open};
 const STREAMS: usize = 4_000;
 const LENGTH: usize = 50;
 
-/// Reads of a store of 200,000 events in 4,000 streams of 50, written side by side.
-pub(crate) async fn all(dir: &Path) {
-    let dir = dir.join("read");
-    fill(&dir).await;
-    for (what, cache_bytes) in [("all of it", 1 << 30), ("a tenth of it", 20 << 20)] {
-        let start = Instant::now();
-        let store = open(&dir, cache_bytes);
-        println!("opened in {:?}: {:?}; {what} fits the cache", start.elapsed(), store.stats());
+/// How streams are written: all of them side by side, or so many at a time.
+const ABREAST: [usize; 2] = [STREAMS, 200];
+/// Categories that the streams are spread over.
+const CATEGORIES: usize = 16;
+/// Caches that hold everything, also twice, and a tenth of it.
+const CACHES: [(&str, u64); 2] = [("all of it", 1 << 30), ("a tenth of it", 20 << 20)];
+
+/// Reads of everything, and of one category in 16.
+pub(crate) async fn scans(dir: &Path) {
+    let dir = dir.join("scans");
+    fill(&dir, 200).await;
+    for (what, cache_bytes) in CACHES {
+        let store = opened(&dir, what, cache_bytes);
         read_all(&store, "first time", 1).await;
         read_all(&store, "again", 10).await;
-        for what in ["first time", "again"] {
-            read_streams(&store, what, STREAMS, 40_000).await;
+        for (what, times) in [("first time", 1), ("again", 1), ("and again", 20)] {
+            read_category(&store, what, times).await;
         }
-        read_streams(&store, "a hundred of them", 100, 200_000).await;
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// Reads of streams.
+pub(crate) async fn streams(dir: &Path) {
+    for abreast in ABREAST {
+        let dir = dir.join(format!("streams-{abreast}"));
+        fill(&dir, abreast).await;
+        for (what, cache_bytes) in CACHES {
+            println!("written {abreast} side by side");
+            let store = opened(&dir, what, cache_bytes);
+            read_streams(&store, "first time", STREAMS, STREAMS).await;
+            for what in ["again", "and again"] {
+                read_streams(&store, what, STREAMS, 40_000).await;
+            }
+            read_streams(&store, "a hundred of them", 100, 200_000).await;
+        }
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }
 
-async fn fill(dir: &Path) {
+fn opened(dir: &Path, what: &str, cache_bytes: u64) -> EmbeddedStore {
+    let start = Instant::now();
+    let store = open(dir, cache_bytes);
+    println!("opened in {:?}: {:?}; {what} fits the cache", start.elapsed(), store.stats());
+    store
+}
+
+fn name(n: usize) -> StreamId {
+    StreamId::new(&format!("bench{}", n % CATEGORIES), n).unwrap()
+}
+
+/// 200,000 events in 4,000 streams of 50.
+async fn fill(dir: &Path, abreast: usize) {
     let store = open(dir, 1 << 20);
-    for _ in 0..LENGTH {
-        let appends = (0..STREAMS).map(|n| {
-            let store = store.clone();
-            async move {
-                let stream = StreamId::new("bench", n).unwrap();
-                store.append(&stream, Expected::Any, events(1)).await.unwrap()
-            }
-        });
-        futures::stream::iter(appends).buffer_unordered(256).for_each(async |_| {}).await;
+    for first in (0..STREAMS).step_by(abreast) {
+        for _ in 0..LENGTH {
+            let appends = (first..first + abreast).map(|n| {
+                let store = store.clone();
+                async move { store.append(&name(n), Expected::Any, events(1)).await.unwrap() }
+            });
+            futures::stream::iter(appends).buffer_unordered(256).for_each(async |_| {}).await;
+        }
     }
 }
 
@@ -54,16 +89,26 @@ async fn read_all(store: &EmbeddedStore, what: &str, times: usize) {
     run.report(&format!("read all, {what}, events"), count);
 }
 
+async fn read_category(store: &EmbeddedStore, what: &str, times: usize) {
+    let (run, mut count) = (Measured::start(), 0);
+    let index = IndexStream::Category("bench3".into());
+    for _ in 0..times {
+        let listed = store.read_index(&index, Revision::START, Direction::Forward);
+        count += listed.count().await;
+    }
+    run.report(&format!("read a category, {what}, events"), count);
+}
+
 /// Two readers, each of whole streams in no order that the disk knows.
 async fn read_streams(store: &EmbeddedStore, what: &str, streams: usize, reads: usize) {
+    let names: Arc<[StreamId]> = (0..streams).map(name).collect();
     let (run, tasks) = (Measured::start(), 2);
     let task = |task: usize| {
-        let store = store.clone();
+        let (store, names) = (store.clone(), Arc::clone(&names));
         tokio::spawn(async move {
             for n in 0..reads / tasks {
                 let stream = (n * tasks + task) * 1_877 % streams;
-                let stream = StreamId::new("bench", stream).unwrap();
-                let events = store.read(&stream, Revision::START, Direction::Forward);
+                let events = store.read(&names[stream], Revision::START, Direction::Forward);
                 assert_eq!(events.count().await, LENGTH);
             }
         })

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,13 +13,14 @@ const SHARED: usize = 16;
 const NAME: usize = 32;
 const FIXED: usize = 200;
 
-/// Events one after another in the store's order, checked and decoded: those of one frame, or
-/// those whose records begin within one stretch of a segment.
+/// Events one after another, checked and decoded: in the store's order, by their positions, those
+/// of one frame or those whose records begin within one stretch of a segment; or some of a list,
+/// by their revisions or ordinals.
 #[derive(Debug)]
 pub(crate) struct Block {
     first: u64,
     events: Vec<Recorded>,
-    /// The positions of those that were dropped, ascending; nearly always none.
+    /// The numbers of those that were dropped, ascending; nearly always none.
     dropped: Vec<u64>,
     /// Roughly what it takes in memory.
     weight: usize,
@@ -32,18 +34,18 @@ impl Block {
         Self { first, events, dropped: Vec::new(), weight }
     }
 
-    /// The position of its first event.
+    /// The number of its first event.
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
 
-    /// The position after its last event.
+    /// The number after that of its last event.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.events.len() as u64
     }
 
-    pub(crate) fn covers(&self, position: u64) -> bool {
-        (self.first..self.end()).contains(&position)
+    pub(crate) fn covers(&self, number: u64) -> bool {
+        (self.first..self.end()).contains(&number)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -58,11 +60,18 @@ impl Block {
         &self.events
     }
 
-    /// The event at a position, if it is here and was not dropped.
-    pub(crate) fn get(&self, position: u64) -> Option<&Recorded> {
-        let event = self.record(position)?;
-        let dropped = !self.dropped.is_empty() && self.dropped.binary_search(&position).is_ok();
-        (!dropped).then_some(event)
+    /// The event of a number, if it is here and was not dropped.
+    pub(crate) fn get(&self, number: u64) -> Option<&Recorded> {
+        self.record(number).filter(|_| !self.is_dropped(number))
+    }
+
+    /// Whether one of these events was dropped.
+    pub(crate) fn has_dropped(&self, numbers: Range<u64>) -> bool {
+        !self.dropped.is_empty() && numbers.into_iter().any(|number| self.is_dropped(number))
+    }
+
+    fn is_dropped(&self, number: u64) -> bool {
+        !self.dropped.is_empty() && self.dropped.binary_search(&number).is_ok()
     }
 
     /// The event at a position, which is of a known stream, as [`get`](Self::get) tells it. The
@@ -82,9 +91,9 @@ impl Block {
         })
     }
 
-    /// The event at a position, if it is here; without contents where it was dropped.
-    pub(crate) fn record(&self, position: u64) -> Option<&Recorded> {
-        self.events.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    /// The event of a number, if it is here; without contents where it was dropped.
+    pub(crate) fn record(&self, number: u64) -> Option<&Recorded> {
+        self.events.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 }
 
@@ -96,24 +105,43 @@ pub(crate) struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// For so many records from a position on, with the bytes that they are kept in.
+    /// For so many records from a number on, with the bytes that they are kept in.
     pub(crate) fn new(first: u64, count: usize, bytes: &Bytes) -> Self {
         let weight = FIXED + bytes.len() + count * size_of::<Recorded>();
         let events = Vec::with_capacity(count);
         Self { block: Block { first, events, dropped: Vec::new(), weight }, kinds: Vec::new() }
     }
 
+    /// For copies of a list's events, from a number on: with bytes of their own, so that they lie
+    /// together and keep nothing else.
+    pub(crate) fn of_copies(first: u64, events: &[(Recorded, bool)]) -> Arc<Block> {
+        let parts = || events.iter().flat_map(|(event, _)| [&event.metadata, &event.data]);
+        let mut bytes = Vec::with_capacity(parts().map(Bytes::len).sum());
+        parts().for_each(|part| bytes.extend_from_slice(part));
+        let mut rest = Bytes::from(bytes);
+        let mut builder = Self::new(first, events.len(), &rest);
+        for (event, dropped) in events {
+            let metadata = rest.split_to(event.metadata.len());
+            let data = rest.split_to(event.data.len());
+            let copy = Recorded {
+                stream: builder.stream(event.stream.as_str()),
+                kind: builder.kind(&event.kind),
+                data,
+                metadata,
+                ..*event
+            };
+            builder.take(copy, *dropped);
+        }
+        builder.finish()
+    }
+
     /// Takes the next record, which was decoded from these bytes.
     pub(crate) fn push(&mut self, record: &Record<'_>, bytes: &Bytes) {
         let (metadata, data) = record.contents(bytes);
-        let position = self.block.end();
-        if record.is_husk() {
-            self.block.dropped.push(position);
-        }
         let event = Recorded {
             stream: self.stream(record.stream()),
             revision: record.revision(),
-            position: Position(position),
+            position: Position(self.block.end()),
             recorded_at: record.recorded_at(),
             id: record.id(),
             kind: self.kind(record.kind()),
@@ -121,6 +149,13 @@ impl BlockBuilder {
             metadata,
             is_json: record.is_json(),
         };
+        self.take(event, record.is_husk());
+    }
+
+    fn take(&mut self, event: Recorded, dropped: bool) {
+        if dropped {
+            self.block.dropped.push(self.block.end());
+        }
         self.block.events.push(event);
     }
 

@@ -12,6 +12,9 @@ use super::error::Fault;
 
 /// What an entry takes beside its bytes, roughly.
 const ENTRY: u64 = 100;
+/// Misses of a set: few enough to look at, enough that keys which meet in it do not always make
+/// each other forgotten.
+const SET: usize = 4;
 /// The bytes of a typical entry.
 const TYPICAL: u64 = 16 << 10;
 
@@ -23,8 +26,8 @@ pub(crate) struct Cache(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     entries: quick_cache::sync::Cache<Key, Cached, ByMemory>,
-    /// Hashes of keys that were missed of late.
-    missed: Box<[AtomicU64]>,
+    /// Hashes of keys that were missed of late, in small sets with the newest first.
+    missed: Box<[[AtomicU64; SET]]>,
     files: AtomicU64,
 }
 
@@ -62,6 +65,8 @@ pub(crate) enum Part {
     Index(u64),
     /// A larger piece of an index file.
     Piece(u64),
+    /// A group of a list's events: the list's place in the index file, and which group.
+    Group(u32, u32),
 }
 
 /// Whether a reader may wait for the disk.
@@ -73,10 +78,14 @@ pub(crate) enum Io {
     Allowed,
 }
 
+fn is_in(set: &[AtomicU64; SET], hash: u64) -> bool {
+    set.iter().any(|slot| slot.load(Ordering::Relaxed) == hash)
+}
+
 impl Cache {
     pub(crate) fn new(bytes: u64) -> Self {
         let entries = size(bytes / TYPICAL).max(1);
-        let missed = (0..entries).map(|_| AtomicU64::new(0)).collect();
+        let missed = (0..entries.div_ceil(SET)).map(|_| Default::default()).collect();
         let entries = quick_cache::sync::Cache::with_weighter(entries, bytes, ByMemory);
         Self(Arc::new(Inner { entries, missed, files: AtomicU64::new(0) }))
     }
@@ -115,9 +124,23 @@ impl Cache {
     /// Whether what is not cached was missed before, about as lately as what was cached last. Of
     /// what is read once, only a part need be read then.
     pub(crate) fn misses_again(&self, key: &Key) -> bool {
+        let (set, hash) = self.set(key);
+        let again = is_in(set, hash);
+        if !again {
+            set.iter().fold(hash, |newer, slot| slot.swap(newer, Ordering::Relaxed));
+        }
+        again
+    }
+
+    /// The same, without missing it once more.
+    pub(crate) fn was_missed(&self, key: &Key) -> bool {
+        let (set, hash) = self.set(key);
+        is_in(set, hash)
+    }
+
+    fn set(&self, key: &Key) -> (&[AtomicU64; SET], u64) {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-        let slot = &self.0.missed[size(hash) % self.0.missed.len()];
-        slot.swap(hash, Ordering::Relaxed) == hash
+        (&self.0.missed[size(hash) % self.0.missed.len()], hash)
     }
 
     /// The block that is cached. That it was asked for does not keep it there.

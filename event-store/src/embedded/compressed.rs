@@ -17,7 +17,7 @@ use super::vfs::{OpenMode, Vfs, VfsFile};
 
 const MAGIC: &[u8; 8] = b"DAYBOOKZ";
 const HEADER: usize = 40;
-/// The bytes that a block holds before it is compressed; as many as the cache reads at a time.
+/// The bytes that a block holds before it is compressed.
 const BLOCK: usize = 16 << 10;
 /// Bytes of a block in the table: where it ends, and its CRC.
 const ENTRY: usize = 8;

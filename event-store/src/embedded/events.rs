@@ -7,7 +7,7 @@ use std::vec;
 use futures::Stream;
 
 use super::block::Block;
-use crate::{Filter, Position, ReadError, Recorded, Tailed};
+use crate::{Direction, Filter, Listed, Position, ReadError, Recorded, Revision, Tailed};
 
 /// After so many chunks without an item, others on the async runtime have their turn.
 const EMPTY_CHUNKS: usize = 64;
@@ -56,6 +56,41 @@ impl Iterator for Events {
         }
         let filter = &self.filter;
         self.listed.find(|event| filter.matches(event.stream.as_str(), &event.kind))
+    }
+}
+
+/// Some events of a list, in the direction of the read, with their revisions or ordinals.
+#[derive(Debug)]
+pub(crate) enum Picked {
+    /// They were looked up one by one.
+    Found(vec::IntoIter<Listed>),
+    /// Some of a group.
+    Group { group: Arc<Block>, within: Range<u64>, direction: Direction },
+}
+
+impl Picked {
+    pub(crate) fn none() -> Self {
+        Self::Found(Vec::new().into_iter())
+    }
+}
+
+impl Iterator for Picked {
+    type Item = Listed;
+
+    fn next(&mut self) -> Option<Listed> {
+        let (group, within, direction) = match self {
+            Self::Found(events) => return events.next(),
+            Self::Group { group, within, direction } => (group, within, direction),
+        };
+        loop {
+            let ordinal = match direction {
+                Direction::Forward => within.next(),
+                Direction::Backward => within.next_back(),
+            }?;
+            if let Some(event) = group.get(ordinal) {
+                return Some(Listed { ordinal: Revision(ordinal), event: event.clone() });
+            }
+        }
     }
 }
 

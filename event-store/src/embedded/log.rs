@@ -6,16 +6,16 @@ use uuid::Uuid;
 
 use super::block::Block;
 use super::bytes::size;
-use super::cache::Io;
+use super::cache::{Io, Key};
 use super::error::Fault;
-use super::events::Events;
+use super::events::{Events, Picked};
 use super::filtered::{self, Plan};
 use super::index::List;
-use super::list_scan::ListScan;
+use super::list_scan::{ListScan, Next};
 use super::maintenance::Bell;
 use super::open::Segments;
 use super::recent::Recent;
-use super::segment::{Found, Segment, stretch};
+use super::segment::{Found, Segment};
 use super::snapshot::Snapshot;
 use super::vfs::Vfs;
 use crate::admission::Place;
@@ -196,7 +196,7 @@ impl Log {
                 Plan::Events(found, end) => {
                     let events = self.events(segment, None, &found, io)?.into_iter();
                     window.start = end;
-                    let events = events.map(|(_, event)| event).collect();
+                    let events = events.map(|Listed { event, .. }| event).collect();
                     return Ok(Events::of(events, Arc::clone(filter)));
                 }
             }
@@ -208,7 +208,7 @@ impl Log {
     }
 
     /// The next live events of a stream; none at its end, and none over a stretch of others.
-    pub(crate) fn read(&self, scan: &mut StreamScan, io: Io) -> Result<Vec<Recorded>, Fault> {
+    pub(crate) fn read(&self, scan: &mut StreamScan, io: Io) -> Result<Picked, Fault> {
         if io == Io::Allowed {
             // The hop to this thread is paid: make the most of it.
             scan.at.allow_more();
@@ -267,43 +267,61 @@ impl Log {
         scan: &mut StreamScan,
         bounds: &Bounds,
         io: Io,
-    ) -> Result<Option<Vec<Recorded>>, Fault> {
+    ) -> Result<Option<Picked>, Fault> {
         let StreamScan { at, stream, began, .. } = scan;
-        if at.direction == Direction::Forward {
+        let direction = at.direction;
+        if direction == Direction::Forward {
             at.from = at.from.max(bounds.first.0);
         }
-        let Some((segment, found)) = at.next(snapshot, io)? else { return Ok(Some(Vec::new())) };
-        let (last, count) = (found.last().map_or(0, |last| last.position), found.len());
-        let mut events = self.events(&segment, Some(stream), &found, io)?;
-        if events.len() < count && began.is_some() {
-            return Ok(None);
-        }
-        at.pass(last, last + 1);
+        let Some(next) = at.next(snapshot, io)? else { return Ok(Some(Picked::none())) };
         let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
-        if at.direction == Direction::Backward
-            && let Some((_, oldest)) = events.last()
-            && (oldest.revision <= bounds.first || !is_live(oldest))
-        {
+        // Whether there may be live ones before it.
+        let goes_on = |oldest: &Recorded| oldest.revision > bounds.first && is_live(oldest);
+        let (picked, backward) = match &next {
+            Next::Found(segment, found) => {
+                let mut events = self.events(segment, Some(stream), found, io)?;
+                if events.len() < found.len() && began.is_some() {
+                    return Ok(None);
+                }
+                let backward = events.last().is_none_or(|Listed { event, .. }| goes_on(event));
+                events.retain(|Listed { event, .. }| is_live(event));
+                (Picked::Found(events.into_iter()), backward)
+            }
+            Next::Group(group, within) => {
+                let lives = |revision: &u64| group.record(*revision).is_some_and(is_live);
+                let live = within.clone().find(lives).unwrap_or(within.end)..within.end;
+                if group.has_dropped(live.clone()) && began.is_some() {
+                    return Ok(None);
+                }
+                let backward = group.record(within.start).is_none_or(goes_on);
+                (Picked::Group { group: Arc::clone(group), within: live, direction }, backward)
+            }
+        };
+        at.go_on(&next);
+        if direction == Direction::Backward && !backward {
             at.window.end = at.window.start;
         }
-        events.retain(|(_, event)| is_live(event));
-        Ok(Some(events.into_iter().map(|(_, event)| event).collect()))
+        Ok(Some(picked))
     }
 
     /// The next events of an index stream; none at its end, and none over a stretch of dropped
     /// ones.
-    pub(crate) fn read_index(&self, scan: &mut ListScan, io: Io) -> Result<Vec<Listed>, Fault> {
+    pub(crate) fn read_index(&self, scan: &mut ListScan, io: Io) -> Result<Picked, Fault> {
         if io == Io::Allowed {
             scan.allow_more();
         }
-        let Some((segment, found)) = scan.next(&self.snapshot(), io)? else {
-            return Ok(Vec::new());
+        let Some(next) = scan.next(&self.snapshot(), io)? else { return Ok(Picked::none()) };
+        let picked = match &next {
+            Next::Found(segment, found) => {
+                Picked::Found(self.events(segment, None, found, io)?.into_iter())
+            }
+            Next::Group(group, within) => {
+                let (group, within) = (Arc::clone(group), within.clone());
+                Picked::Group { group, within, direction: scan.direction }
+            }
         };
-        let last = found.last().map_or(0, |last| last.position);
-        let events = self.events(&segment, None, &found, io)?;
-        scan.pass(last, last + 1);
-        let listed = |(ordinal, event)| Listed { ordinal: Revision(ordinal), event };
-        Ok(events.into_iter().map(listed).collect())
+        scan.go_on(&next);
+        Ok(picked)
     }
 
     /// The last of a stream's events before a position, without its contents where it was dropped.
@@ -316,11 +334,17 @@ impl Log {
         let (from, direction) = (Revision::END, Direction::Backward);
         let mut scan = ListScan::new(stream.clone().into(), from, direction, 0..before);
         scan.at_most(1);
-        let Some((segment, found)) = scan.next(&self.snapshot(), io)? else { return Ok(None) };
-        let Some(Found { position, .. }) = found.first() else { return Ok(None) };
-        let recent = self.recent.read().from(*position).next().cloned();
-        let event = recent.and_then(|frame| frame.record(*position).cloned());
-        event.map_or_else(|| segment.event(*position, io), Ok).map(Some)
+        let event = match scan.next(&self.snapshot(), io)? {
+            None => return Ok(None),
+            Some(Next::Group(group, within)) => group.record(within.end - 1).cloned(),
+            Some(Next::Found(segment, found)) => {
+                let Some(Found { position, .. }) = found.first() else { return Ok(None) };
+                let recent = self.recent.read().from(*position).next().cloned();
+                let event = recent.and_then(|frame| frame.record(*position).cloned());
+                Some(event.map_or_else(|| segment.event(*position, io), Ok)?)
+            }
+        };
+        Ok(event)
     }
 
     /// Events that were found in a segment, with their revisions or ordinals; those of a stream, if
@@ -331,27 +355,27 @@ impl Log {
         stream: Option<&StreamId>,
         found: &[Found],
         io: Io,
-    ) -> Result<Vec<(u64, Recorded)>, Fault> {
+    ) -> Result<Vec<Listed>, Fault> {
         let recent = self.recent.read().first().unwrap_or(u64::MAX);
-        let (mut events, mut block) = (Vec::with_capacity(found.len()), None::<Arc<Block>>);
-        for (n, Found { ordinal, position, extent }) in found.iter().enumerate() {
-            let mut known = block.filter(|block| block.covers(*position));
-            if known.is_none() && *position >= recent {
-                known = self.recent.read().from(*position).next().cloned();
-            }
-            let others =
-                || found.get(n + 1).is_some_and(|next| stretch(&next.extent) == stretch(extent));
-            let at_hand = match known {
-                Some(block) => block,
-                None => segment.block(*position, extent, others(), io)?,
-            };
-            let event = match stream {
-                Some(stream) => at_hand.of_stream(*position, stream),
-                None => at_hand.get(*position).cloned(),
-            };
-            events.extend(event.map(|event| (*ordinal, event)));
-            block = Some(at_hand);
-        }
+        let at_hand = |position| {
+            let frame = || self.recent.read().from(position).next().cloned();
+            (position >= recent).then(frame).flatten()
+        };
+        let mut events = Vec::with_capacity(found.len());
+        let was_missed = |found: &Found, key: &Key| segment.misses_again(found, key);
+        segment.each_block(
+            found,
+            was_missed,
+            at_hand,
+            io,
+            |&Found { ordinal, position, .. }, block| {
+                let event = match stream {
+                    Some(stream) => block.of_stream(position, stream),
+                    None => block.get(position).cloned(),
+                };
+                events.extend(event.map(|event| Listed { ordinal: Revision(ordinal), event }));
+            },
+        )?;
         Ok(events)
     }
 }

@@ -1,6 +1,5 @@
+mod groups;
 mod records;
-
-pub(crate) use records::stretch;
 
 use std::ops::Range;
 use std::sync::Arc;

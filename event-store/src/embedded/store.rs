@@ -349,7 +349,8 @@ impl EventStore for EmbeddedStore {
                 return Ok(None);
             }
             let (events, scan) = step(&log, scan, Log::read).await?;
-            Ok(Some((events.into_iter(), (log, scan))))
+            let events = events.map(|Listed { event, .. }| event);
+            Ok(Some((events, (log, scan))))
         }))
     }
 
@@ -365,7 +366,7 @@ impl EventStore for EmbeddedStore {
                 return Ok(None);
             }
             let (events, scan) = step(&log, scan, Log::read_index).await?;
-            Ok(Some((events.into_iter(), (log, scan))))
+            Ok(Some((events, (log, scan))))
         }))
     }
 

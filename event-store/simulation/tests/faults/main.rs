@@ -11,6 +11,7 @@ mod crashes;
 mod damage;
 mod folder;
 mod given;
+mod groups;
 mod lifetimes;
 mod model;
 mod read_only;

@@ -319,7 +319,7 @@ impl SealedIndex {
         let span = Span::new(u64_at(&fixed, 2), count.into());
         let span = span.ok_or_else(|| self.blocks.flaw(start, "a list has no such events"))?;
         let numbers = Numbers { bytes: name.end..name.end + bytes, count: count as usize };
-        Ok(Some(Entry { span, numbers }))
+        Ok(Some(Entry { at, span, numbers }))
     }
 
     /// The wanted events of a list.
@@ -329,7 +329,7 @@ impl SealedIndex {
         wanted: &Wanted,
         io: Io,
     ) -> Result<Vec<Located>, Fault> {
-        let Entry { span, numbers } = entry;
+        let Entry { span, numbers, .. } = entry;
         let mut cursor = self.blocks.cursor(io);
         let range = wanted.range(span.first, numbers.count, |bound| match bound {
             0 => Ok(0),
@@ -381,6 +381,8 @@ impl<'a> Raw<'a> {
 /// A list's place in an index file.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    /// Where it is among the lists.
+    pub(crate) at: u32,
     pub(crate) span: Span,
     numbers: Numbers,
 }

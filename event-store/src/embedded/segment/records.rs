@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Extent, Segment};
+use super::{Extent, Found, Segment};
 use crate::Recorded;
 use crate::embedded::block::{Block, BlockBuilder};
 use crate::embedded::bytes::{narrow, size};
@@ -15,11 +15,13 @@ use crate::embedded::error::Fault;
 use crate::embedded::format::{RECORD_HEADER, Record};
 
 /// The bytes of a stretch.
-const STRETCH: u32 = 16 << 10;
+const STRETCH: u32 = 64 << 10;
 /// Most records that begin within one.
 const MOST: u64 = STRETCH as u64 / RECORD_HEADER as u64 + 1;
 /// A larger record is read by itself, each time.
-const LARGE: u32 = 256 << 10;
+pub(super) const LARGE: u32 = 256 << 10;
+/// So many events of a stretch are worth all of it.
+const MANY: usize = 8;
 /// Read at a time by a scan.
 const SCAN_BYTES: u32 = 512 << 10;
 const SCAN_EVENTS: u64 = 4_096;
@@ -31,25 +33,27 @@ impl Segment {
     pub(crate) fn event(&self, position: u64, io: Io) -> Result<Recorded, Fault> {
         let offsets = self.offsets(position..position + 1, io)?;
         let at = offsets[0].into()..offsets[1].into();
-        let event = self.block(position, &at, false, io)?.record(position).cloned();
+        let event = self
+            .block(position, &at, |key| self.cache.misses_again(key), io)?
+            .record(position)
+            .cloned();
         event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
     }
 
     /// A block that has the record at a position, which is in a known place. It is that record
-    /// alone where the one of its stretch is not cached, unless that was missed before, or is wanted
-    /// for others too.
+    /// alone where the one of its stretch is not cached and `load` does not want it to be.
     pub(crate) fn block(
         &self,
         position: u64,
         at: &Extent,
-        others: bool,
+        load: impl FnOnce(&Key) -> bool,
         io: Io,
     ) -> Result<Arc<Block>, Fault> {
         let stretch = stretch(at);
         if self.is_settled(stretch) && at.end - at.start <= u64::from(LARGE) {
             let key = self.key(stretch);
             let mut block = self.cache.block(&key);
-            if block.is_none() && io == Io::Allowed && (others || self.cache.misses_again(&key)) {
+            if block.is_none() && io == Io::Allowed && load(&key) {
                 // Another record may be damaged, and this one is good.
                 block = self.load(position, stretch).ok();
                 if let Some(block) = &block {
@@ -62,6 +66,33 @@ impl Segment {
         }
         let bytes = self.read(at.clone(), io)?;
         self.decode(position, &[at.start, at.end].map(|at| narrow(size(at))), &bytes)
+    }
+
+    /// The blocks that have some events, each time with the event that was looked for. Those of
+    /// whole stretches are loaded where many of the events are in a stretch, or where the stretch
+    /// of one `was_missed` before; `at_hand` knows blocks that need not be.
+    pub(crate) fn each_block(
+        &self,
+        found: &[Found],
+        was_missed: impl Fn(&Found, &Key) -> bool,
+        at_hand: impl Fn(u64) -> Option<Arc<Block>>,
+        io: Io,
+        mut take: impl FnMut(&Found, &Block),
+    ) -> Result<(), Fault> {
+        let mut block = None::<Arc<Block>>;
+        for (n, event) in found.iter().enumerate() {
+            let Found { position, extent, .. } = event;
+            let known = block.filter(|block| block.covers(*position));
+            let also = |next: &Found| stretch(&next.extent) == stretch(extent);
+            let many = || found.get(n + MANY - 1).is_some_and(also);
+            let load = |key: &Key| many() || was_missed(event, key);
+            let it = known
+                .or_else(|| at_hand(*position))
+                .map_or_else(|| self.block(*position, extent, load, io), Ok)?;
+            take(event, &it);
+            block = Some(it);
+        }
+        Ok(())
     }
 
     /// The next blocks of a scan over positions of this segment: they cover the first one and some
@@ -105,26 +136,28 @@ impl Segment {
         groups.truncate(fit.max(1));
         let end = offsets[groups[groups.len() - 1].end];
         let bytes = self.read(start.into()..end.into(), Io::Allowed)?;
-        let load = |group: Range<usize>| {
+        let mut blocks = Vec::with_capacity(groups.len());
+        for group in groups {
             let within =
                 (offsets[group.start] - start) as usize..(offsets[group.end] - start) as usize;
             let position = first + group.start as u64;
             let records = &offsets[group.start..=group.end];
-            if !self.is_whole(first, &offsets, &group) || !self.cache.has_room() {
-                return self.decode(position, records, &bytes.slice(within));
+            let keep = self.is_whole(first, &offsets, &group) && self.cache.has_room();
+            // Where it is kept, bytes of its own: it must not keep all those that were read.
+            let bytes =
+                if keep { Bytes::copy_from_slice(&bytes[within]) } else { bytes.slice(within) };
+            let (block, fault) = self.decode_good(position, records, &bytes);
+            if keep && fault.is_none() {
+                self.cache.insert_block(self.key(records[0] / STRETCH), Arc::clone(&block));
             }
-            // Bytes of its own, so that it does not keep all those that were read.
-            let block = self.decode(position, records, &Bytes::copy_from_slice(&bytes[within]))?;
-            self.cache.insert_block(self.key(records[0] / STRETCH), Arc::clone(&block));
-            Ok(block)
-        };
-        let mut blocks = Vec::with_capacity(groups.len());
-        for group in groups {
-            match load(group) {
-                Ok(block) => blocks.push(block),
+            if block.count() > 0 {
+                blocks.push(block);
+            }
+            match fault {
+                Some(fault) if blocks.is_empty() => return Err(fault),
                 // What comes before damage is read.
-                Err(_) if !blocks.is_empty() => break,
-                Err(fault) => return Err(fault),
+                Some(_) => break,
+                None => {}
             }
         }
         Ok(blocks)
@@ -157,13 +190,27 @@ impl Segment {
     /// Checks and decodes the records from a position on: where they begin, where the last of them
     /// ends, and the bytes from the first on.
     fn decode(&self, first: u64, offsets: &[u32], bytes: &Bytes) -> Result<Arc<Block>, Fault> {
+        let (block, fault) = self.decode_good(first, offsets, bytes);
+        fault.map_or(Ok(block), Err)
+    }
+
+    /// The same up to the first that is damaged, and what is wrong with it.
+    fn decode_good(
+        &self,
+        first: u64,
+        offsets: &[u32],
+        bytes: &Bytes,
+    ) -> (Arc<Block>, Option<Fault>) {
         let records = &offsets[..offsets.len() - 1];
         let mut block = BlockBuilder::new(first, records.len(), bytes);
         for (position, &offset) in (first..).zip(records) {
             let at = (offset - offsets[0]) as usize;
-            block.push(&self.record(&bytes[at..], position, offset.into())?, bytes);
+            match self.record(&bytes[at..], position, offset.into()) {
+                Ok(record) => block.push(&record, bytes),
+                Err(fault) => return (block.finish(), Some(fault)),
+            }
         }
-        Ok(block.finish())
+        (block.finish(), None)
     }
 
     /// The record at the start of bytes that were read from an offset.
@@ -187,7 +234,7 @@ impl Segment {
 }
 
 /// The stretch in which a record begins.
-pub(crate) fn stretch(at: &Extent) -> u32 {
+fn stretch(at: &Extent) -> u32 {
     narrow(size(at.start)) / STRETCH
 }
 
