@@ -194,9 +194,10 @@ impl Log {
             match filtered::plan(filter, &snapshot, segment, window.start..end, io)? {
                 Plan::Read => blocks = segment.blocks(window.start..end, io)?,
                 Plan::Events(found, end) => {
-                    let events = self.events(segment, None, &found, io)?.into_iter();
+                    let was_missed = |_: &Found, key: &Key| segment.misses_stretch_again(key);
+                    let events = self.events(segment, (None, &found), was_missed, io)?;
                     window.start = end;
-                    let events = events.map(|Listed { event, .. }| event).collect();
+                    let events = events.into_iter().map(|Listed { event, .. }| event).collect();
                     return Ok(Events::of(events, Arc::clone(filter)));
                 }
             }
@@ -279,7 +280,7 @@ impl Log {
         let goes_on = |oldest: &Recorded| oldest.revision > bounds.first && is_live(oldest);
         let (picked, backward) = match &next {
             Next::Found(segment, found) => {
-                let mut events = self.events(segment, Some(stream), found, io)?;
+                let mut events = self.listed(segment, Some(stream), found, io)?;
                 if events.len() < found.len() && began.is_some() {
                     return Ok(None);
                 }
@@ -313,7 +314,7 @@ impl Log {
         let Some(next) = scan.next(&self.snapshot(), io)? else { return Ok(Picked::none()) };
         let picked = match &next {
             Next::Found(segment, found) => {
-                Picked::Found(self.events(segment, None, found, io)?.into_iter())
+                Picked::Found(self.listed(segment, None, found, io)?.into_iter())
             }
             Next::Group(group, within) => {
                 let (group, within) = (Arc::clone(group), within.clone());
@@ -347,13 +348,25 @@ impl Log {
         Ok(event)
     }
 
+    /// Events of a list that are not in a group.
+    fn listed(
+        &self,
+        segment: &Segment,
+        stream: Option<&StreamId>,
+        found: &[Found],
+        io: Io,
+    ) -> Result<Vec<Listed>, Fault> {
+        let was_missed = |found: &Found, key: &Key| segment.misses_again(found, key);
+        self.events(segment, (stream, found), was_missed, io)
+    }
+
     /// Events that were found in a segment, with their revisions or ordinals; those of a stream, if
     /// all are of one.
     fn events(
         &self,
         segment: &Segment,
-        stream: Option<&StreamId>,
-        found: &[Found],
+        (stream, found): (Option<&StreamId>, &[Found]),
+        was_missed: impl Fn(&Found, &Key) -> bool,
         io: Io,
     ) -> Result<Vec<Listed>, Fault> {
         let recent = self.recent.read().first().unwrap_or(u64::MAX);
@@ -362,7 +375,6 @@ impl Log {
             (position >= recent).then(frame).flatten()
         };
         let mut events = Vec::with_capacity(found.len());
-        let was_missed = |found: &Found, key: &Key| segment.misses_again(found, key);
         segment.each_block(
             found,
             was_missed,

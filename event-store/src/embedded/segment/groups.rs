@@ -62,7 +62,7 @@ impl Segment {
     /// group. That it is missed now is taken note of.
     pub(crate) fn misses_again(&self, Found { extent, .. }: &Found, key: &Key) -> bool {
         let alone = extent.end - extent.start > u64::from(LARGE) / EVENTS;
-        (alone || self.sealed_index().is_none()) && self.cache.misses_again(key)
+        (alone || self.sealed_index().is_none()) && self.misses_stretch_again(key)
     }
 
     /// Copies of a group's events; `None` where that would be much.

@@ -34,10 +34,15 @@ impl Segment {
         let offsets = self.offsets(position..position + 1, io)?;
         let at = offsets[0].into()..offsets[1].into();
         let event = self
-            .block(position, &at, |key| self.cache.misses_again(key), io)?
+            .block(position, &at, |key| self.misses_stretch_again(key), io)?
             .record(position)
             .cloned();
         event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
+    }
+
+    /// Whether a stretch that is not cached was missed before. That it is missed now is taken note of.
+    pub(crate) fn misses_stretch_again(&self, key: &Key) -> bool {
+        self.cache.misses_again(key)
     }
 
     /// A block that has the record at a position, which is in a known place. It is that record
