@@ -67,8 +67,9 @@ async fn a_stream_that_is_read_again_is_read_from_memory() {
     assert_eq!(first_time.len(), LENGTH);
     assert_eq!(of_stream(&store, &stream(3)).await, first_time);
 
-    let logs = sim.files("log");
-    logs.iter().for_each(|log| sim.overwrite(log, vec![0; sim.contents(log).len()]));
+    for log in &sim.files("log") {
+        sim.overwrite(log, vec![0; sim.contents(log).len()]);
+    }
 
     assert_eq!(of_stream(&store, &stream(3)).await, first_time);
     for first in [0, 1, 15, 63, 64, 70, 79] {
