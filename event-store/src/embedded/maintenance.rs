@@ -29,6 +29,8 @@ pub(crate) struct Maintenance {
     queue: Arc<Queue>,
     compress: Option<Compress>,
     scavenger: Scavenger,
+    /// The disk refused an index file. What can wait is done meanwhile: it may make room.
+    refused: bool,
 }
 
 /// Whether a step found something to do.
@@ -61,7 +63,7 @@ impl Maintenance {
             Scavenger::open(folder.clone(), Arc::clone(&log), requests, options.compress)?;
         let compress = || Compress::new(folder.clone(), Arc::clone(&log));
         let compress = options.compress.then(compress);
-        Ok(Self { upkeep: Upkeep::new(folder, log), queue, compress, scavenger })
+        Ok(Self { upkeep: Upkeep::new(folder, log), queue, compress, scavenger, refused: false })
     }
 
     /// What asks for scavenges.
@@ -69,26 +71,45 @@ impl Maintenance {
         self.scavenger.scavenges()
     }
 
-    /// Does the most urgent piece of work; where it must be `urgent`, nothing else.
+    /// Does the most urgent piece of work; where it must be `urgent`, nothing else. What the disk
+    /// refuses is tried again once there is nothing else to do.
     ///
     /// # Errors
-    /// The disk refused it. The store is as good as before; another step tries again.
+    /// The disk refused it again. The store is as good as before; another step tries once more.
     pub(crate) fn step(&mut self, urgent: bool) -> std::io::Result<Step> {
-        let sealed = self.upkeep.seal();
-        if matches!(sealed, Ok(true)) {
-            return Ok(Step::Worked);
+        if !self.refused {
+            match self.keep() {
+                Ok(true) => return Ok(Step::Worked),
+                Ok(false) => {}
+                Err(error) => self.refuse(&error),
+            }
         }
         if self.queue.stopped().is_some() {
             // A disk that failed the writer is not one to replace good files on.
             self.scavenger.pause();
             return Ok(Step::Idle);
         }
-        // Sealing may want what is damaged.
-        if self.upkeep.step()? {
-            return Ok(Step::Worked);
+        match if urgent { Step::Idle } else { self.paced() } {
+            Step::Idle if !urgent && mem::take(&mut self.refused) => {
+                self.keep().map(|worked| if worked { Step::Worked } else { Step::Idle })
+            }
+            step => Ok(step),
         }
-        sealed?;
-        Ok(if urgent { Step::Idle } else { self.paced() })
+    }
+
+    /// Does a piece of the care for index files; whether there was any.
+    fn keep(&mut self) -> std::io::Result<bool> {
+        let sealed = self.upkeep.seal();
+        if matches!(sealed, Ok(true)) || self.queue.stopped().is_some() {
+            return sealed;
+        }
+        // Sealing may want what is damaged.
+        Ok(self.upkeep.step()? || sealed?)
+    }
+
+    fn refuse(&mut self, error: &std::io::Error) {
+        tracing::warn!(%error, "an index file of the event store cannot be written");
+        self.refused = true;
     }
 
     /// Does a piece of what can wait. One segment is rewritten at a time, by one of the two.
@@ -127,7 +148,8 @@ struct State {
     rung: bool,
     /// What can wait is not to wait any longer.
     nudged: bool,
-    /// The last step failed: it is tried again when the bell rings.
+    /// The last step failed, or one before it whose work is put off: the writer does not wait for
+    /// that. It is tried again when the bell rings.
     failing: bool,
     closing: bool,
 }
@@ -168,9 +190,9 @@ impl Bell {
         self.changed.notify_all();
     }
 
-    /// Waits for something to do, or for the end of a rest, which may come earlier; whether there
-    /// is any.
-    fn wait(&self, rest: &mut Option<Instant>) -> bool {
+    /// Waits for something to do, or for the end of a rest, which may come earlier; whether the bell
+    /// rang. `None` where the store closes.
+    fn wait(&self, rest: &mut Option<Instant>) -> Option<bool> {
         let mut state = self.state.lock();
         let mut rested = false;
         while !state.rung && !state.closing && !rested {
@@ -179,19 +201,19 @@ impl Bell {
                 None => self.changed.wait(&mut state),
             }
         }
-        state.rung = false;
         if mem::take(&mut state.nudged) {
             *rest = None;
         }
-        !state.closing
+        let rung = mem::take(&mut state.rung);
+        (!state.closing).then_some(rung)
     }
 
     fn is_closing(&self) -> bool {
         self.state.lock().closing
     }
 
-    fn worked(&self, result: &std::io::Result<Step>) {
-        self.state.lock().failing = result.is_err();
+    fn worked(&self, failing: bool) {
+        self.state.lock().failing = failing;
         self.changed.notify_all();
     }
 }
@@ -211,11 +233,12 @@ impl Drop for Ending<'_> {
 pub(crate) fn run(bell: &Bell, mut maintenance: Maintenance) {
     let _ending = Ending(bell);
     let mut rest = None;
-    while bell.wait(&mut rest) {
+    while let Some(rung) = bell.wait(&mut rest) {
+        maintenance.refused &= !rung;
         while !bell.is_closing() {
             let resting = rest.is_some_and(|end| end > Instant::now());
             let result = maintenance.step(resting);
-            bell.worked(&result);
+            bell.worked(result.is_err() || maintenance.refused);
             match &result {
                 Ok(Step::Paced(pause)) => rest = Some(Instant::now() + *pause),
                 Ok(Step::Idle) if !resting => rest = None,

@@ -65,7 +65,7 @@ impl Vfs for Disk {
             reached_by_creating(path);
             // What had the name is emptied rather than replaced.
             if let Ok(inode) = state.inode(path) {
-                state.inodes[inode].change(Change::Length(0));
+                state.set_length(inode, 0);
                 return Ok(inode);
             }
             state.inodes.push(Inode::default());
@@ -141,11 +141,25 @@ impl Vfs for Disk {
 
 impl State {
     fn set_entry(&mut self, path: &Path, inode: Option<usize>) {
-        match inode {
+        let before = match inode {
             Some(inode) => self.entries.insert(path.to_owned(), inode),
             None => self.entries.remove(path),
         };
         self.unsynced_entries.push((path.to_owned(), inode));
+        if let Some(gone) = before.filter(|gone| !self.entries.values().any(|named| named == gone))
+        {
+            self.give_back(self.inodes[gone].current.len());
+        }
+    }
+
+    fn set_length(&mut self, inode: usize, length: usize) {
+        self.give_back(self.inodes[inode].current.len().saturating_sub(length));
+        self.inodes[inode].change(Change::Length(length));
+    }
+
+    /// What is removed makes room.
+    fn give_back(&mut self, bytes: usize) {
+        self.space = self.space.map(|space| space + bytes);
     }
 
     /// How many of some bytes fit on the disk; only what extends a file takes space.
@@ -282,7 +296,7 @@ impl VfsFile for SimFile {
             state.may_fail(Fault::WriteError)?;
             recorder::note(&[length], || format!("    to {length}:"));
             state.cut_damage(self.inode, at(length));
-            state.inodes[self.inode].change(Change::Length(at(length)));
+            state.set_length(self.inode, at(length));
             Ok(())
         })
     }

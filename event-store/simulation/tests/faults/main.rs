@@ -10,6 +10,7 @@ mod compressing;
 mod crashes;
 mod damage;
 mod folder;
+mod full;
 mod given;
 mod groups;
 mod lifetimes;

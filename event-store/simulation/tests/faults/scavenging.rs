@@ -404,15 +404,20 @@ async fn a_segment_with_little_to_give_back_is_left_alone() {
 async fn a_full_disk_ends_a_scavenge_and_nothing_else() {
     let full = Disk::default();
     let before = given(&full).await;
-    for space in (0..40_000).step_by(1_500) {
+    let (mut failed, mut done) = (0, 0);
+    for space in (0..9_000).step_by(300) {
         let sim = full.copy();
         let store = open(&sim);
         sim.set_space(Some(space));
-        let progress = store.scavenge(every_last_one()).ended().await;
-        let ScavengeState::Failed { reason } = progress.state else {
-            panic!("with {space} bytes: {progress:?}");
-        };
-        assert!(!reason.is_empty());
+        match store.scavenge(every_last_one()).ended().await.state {
+            ScavengeState::Failed { reason } => {
+                assert!(!reason.is_empty());
+                failed += 1;
+            }
+            // It makes more room than it needs.
+            ScavengeState::Done => done += 1,
+            state => panic!("with {space} bytes it is {state:?}"),
+        }
         sim.set_space(None);
 
         let there = all(&store).await;
@@ -423,6 +428,7 @@ async fn a_full_disk_ends_a_scavenge_and_nothing_else() {
         scavenged(&store).await;
         holds(&sim, &store, &before).await;
     }
+    assert!(failed >= 10 && done >= 5, "{failed} failed, {done} had room enough");
 }
 
 #[tokio::test]
