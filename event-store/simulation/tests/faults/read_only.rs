@@ -2,13 +2,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daybook_event_store::{
-    AppendError, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, OpenError, Position,
-    Tailed,
+    AppendError, BackupError, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter,
+    OpenError, Position, StoreFolder, Tailed,
 };
 use futures::{FutureExt, StreamExt};
 
 use crate::given::{DIR, all, event, history, holds, open, options, stream};
 use daybook_event_store_simulation::Disk;
+
+/// Bytes of a segment's header.
+const SEGMENT_HEADER: usize = 32;
 
 fn try_look(sim: &Disk) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open_read_only_with(Arc::new(sim.clone()), DIR, &options())
@@ -129,6 +132,46 @@ async fn damage_before_the_last_write_is_reported_with_its_place() {
     let refused = try_look(&sim);
 
     assert!(matches!(refused, Err(OpenError::Damaged { segment, .. }) if segment == last));
+}
+
+#[tokio::test]
+async fn damage_before_a_segment_that_was_only_begun_is_no_unfinished_write() {
+    let sim = Disk::default();
+    let writer = open(&sim);
+    let mut count = 0;
+    while sim.files("log").len() < 2 {
+        history(&writer, count..count + 1).await;
+        count += 1;
+    }
+    drop(writer);
+    let [first, begun] = &sim.files("log")[..] else { unreachable!("there are two") };
+    sim.files("idx").iter().for_each(|index| sim.delete(index));
+    sim.overwrite(begun, sim.contents(begun)[..SEGMENT_HEADER].to_vec());
+    let whole = sim.contents(first);
+    holds(&look(&sim), count - 1).await;
+
+    // The last frame is somewhat longer.
+    for at in whole.len() - 100..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        sim.overwrite(first, bytes);
+
+        let looked = try_look(&sim).map(|_| ());
+        let backup = StoreFolder::with(Arc::new(sim.copy()), DIR).backup("/backup", &mut |_, _| ());
+
+        for refused in [looked, backup.map(|_| ()).map_err(store_error)] {
+            let reported =
+                matches!(&refused, Err(OpenError::Damaged { segment, .. }) if segment == first);
+            assert!(reported, "byte {at}: {refused:?}");
+        }
+    }
+}
+
+fn store_error(error: BackupError) -> OpenError {
+    match error {
+        BackupError::Store(error) => error,
+        other => panic!("{other}"),
+    }
 }
 
 #[tokio::test]
