@@ -53,6 +53,9 @@ bugs! {
     EndedStreamWritten "a stream that has ended can be written to after it was opened again",
     BackupUnsynced "a backup's files are not synced",
     UnboundedRead "a read shows events that the stream's metadata excludes",
+    AgeUnheeded "a read shows events that are older than their stream lets them be",
+    ScavengedYoung "the scavenger takes events for older than they are",
+    OrdinalsForgotten "the ordinals of an index stream begin anew with each segment",
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -5,13 +5,10 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::Poll;
 
 use daybook_event_store::{
-    BackupError, EmbeddedOptions, EmbeddedStore, EventStore, Filter, OpenError, ReadError,
-    Recorded, StoreFolder,
+    BackupError, EmbeddedOptions, EmbeddedStore, OpenError, ReadError, Recorded, StoreFolder,
 };
-use futures::StreamExt;
 use thiserror::Error;
 
 use crate::coverage::Reached;
@@ -19,7 +16,7 @@ use crate::disk::{Disk, Faults, Weather};
 use crate::engine::DIR;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::world::World;
-use crate::{frames, poll, recorder};
+use crate::{frames, readers, recorder};
 
 /// The folder of the backup. Nothing there is damaged at rest.
 pub(crate) const BACKUP: &str = "/backup";
@@ -68,7 +65,7 @@ impl World {
         let seed = self.random.borrow_mut().u64(..);
         let crashed = disk.crashed(seed);
         crashed.set_weather(Weather::default());
-        let (events, head) = look(&crashed, BACKUP).map_err(|error| {
+        let (events, head) = look(&crashed, BACKUP)?.map_err(|error| {
             Violation::new(Invariant::D1, format!("a backup cannot be read: {error}"))
         })?;
         ensure(head == count, Invariant::D1, || {
@@ -83,7 +80,7 @@ impl World {
         recorder::say(|| "look".into());
         let disk = self.disk();
         let (looked, faults) = self.act(|| look(&disk, DIR));
-        match looked {
+        match looked? {
             Ok((events, head)) => {
                 recorder::reached(Reached::Looked);
                 let certain = if faults.misread() { 0 } else { certain };
@@ -117,15 +114,14 @@ impl World {
 }
 
 /// All that is seen without the lock.
-fn look(disk: &Disk, folder: &str) -> Looked {
+fn look(disk: &Disk, folder: &str) -> Check<Looked> {
     let options = EmbeddedOptions { cache_bytes: 0, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open_read_only_with(Arc::new(disk.clone()), folder, &options);
-    let store = store.map_err(Failed::Open)?;
+    let store = match store {
+        Ok(store) => store,
+        Err(error) => return Ok(Err(Failed::Open(error))),
+    };
     let head = usize::try_from(store.stats().events).unwrap_or(usize::MAX);
-    let mut read = store.read_all(None, Filter::all()).boxed();
-    let mut events = Vec::new();
-    while let Poll::Ready(Some(event)) = poll::next(&mut read) {
-        events.push(event.map_err(Failed::Read)?);
-    }
-    Ok((events, head))
+    let events = readers::all(&store)?;
+    Ok(events.map(|events| (events, head)).map_err(Failed::Read))
 }

@@ -58,7 +58,8 @@ impl Ledger {
     }
 
     /// A commit begins: from now on its events may be read, once they are durable.
-    pub(crate) fn begin(&mut self, batch: &[Request]) -> Vec<Answer> {
+    pub(crate) fn begin(&mut self, batch: &[Request], clock: i64) -> Vec<Answer> {
+        self.model.begin(clock);
         let judge = |request| {
             let answer = self.model.judge(request);
             self.model.apply(&answer);

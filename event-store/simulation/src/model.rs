@@ -13,10 +13,12 @@ use uuid::Uuid;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 
 pub(crate) use judge::{Answer, Request};
-pub(crate) use reads::{Expectation, Wanted};
+pub(crate) use reads::{Expectation, Given, Wanted};
 
 /// The type of the event that ends a stream.
 const TOMBSTONE: &str = "$streamDeleted";
+/// More microseconds than pass by looks at the clock alone, each of which takes one.
+const LOOKS: i64 = 100_000;
 
 /// An event as it must stand in the store.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ struct Event {
     body: Body,
     /// As it was first read; the store chooses it.
     recorded_at: Option<i64>,
+    /// The clock before it was written: it is recorded then or later.
+    not_before: i64,
     /// A scavenge may have found it excluded, and dropped it.
     droppable: bool,
 }
@@ -46,6 +50,10 @@ pub(crate) struct Model {
     events: Vec<Event>,
     streams: BTreeMap<StreamId, Vec<usize>>,
     ids: BTreeMap<(StreamId, Uuid), usize>,
+    /// The clock when the commit began that runs.
+    clock: i64,
+    /// The latest that the clock has been, and may be by the next look at it.
+    latest: i64,
     /// A scavenge was asked for.
     scavenged: bool,
     /// The events that somebody found dropped since the store was opened.
@@ -75,8 +83,14 @@ impl Model {
         if let Body::Given(event) = &body {
             self.ids.insert((stream.clone(), event.id), at);
         }
-        let (stream, droppable) = (stream.clone(), false);
-        self.events.push(Event { stream, revision, body, recorded_at: None, droppable });
+        self.events.push(Event {
+            stream: stream.clone(),
+            revision,
+            body,
+            recorded_at: None,
+            not_before: self.clock,
+            droppable: false,
+        });
     }
 
     /// Where a stream's event of an id is, if it has one.
@@ -97,9 +111,21 @@ impl Model {
         self.streams.retain(|_, places| !places.is_empty());
     }
 
-    /// The store was opened again. What was dropped may not have been for good.
+    /// A commit begins.
+    pub(crate) fn begin(&mut self, clock: i64) {
+        self.clock = clock;
+    }
+
+    /// The clock has come so far.
+    pub(crate) fn tick(&mut self, clock: i64) {
+        self.latest = self.latest.max(clock + LOOKS);
+    }
+
+    /// The store was opened again. What was dropped may not have been for good, and when what was
+    /// not answered was recorded is to be learnt.
     pub(crate) fn reopened(&mut self) {
         self.missed.clear();
+        self.clock = i64::MIN;
     }
 
     /// From now on a scavenge may drop what is excluded.
@@ -119,7 +145,8 @@ impl Model {
             return;
         }
         let head = self.len();
-        let dead: Vec<_> = (0..head).filter(|at| !self.is_live(*at, head)).collect();
+        let dead = |at: &usize| !self.is_live(*at, head, self.latest);
+        let dead: Vec<_> = (0..head).filter(dead).collect();
         for at in dead {
             self.events[at].droppable = true;
         }

@@ -77,7 +77,7 @@ impl Plan {
             (Act::Close, sometimes(3)),
             (Act::Fill, sometimes(4)),
             (Act::Damage, sometimes(4)),
-            (Act::MoveClock, sometimes(3)),
+            (Act::MoveClock, sometimes(6)),
             (Act::Scavenge, sometimes(3)),
             (Act::BackUp, sometimes(2)),
             (Act::Look, sometimes(2)),

@@ -4,21 +4,26 @@
 use std::cell::RefCell;
 use std::task::Poll;
 
-use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Tailed};
-use futures::StreamExt;
+use daybook_event_store::{
+    EmbeddedStore, EventStore, Filter, Position, ReadError, Recorded, Revision, Tailed,
+};
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::coverage::Reached;
+use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::Ledger;
-use crate::model::{Expectation, Model, Wanted};
+use crate::model::{Expectation, Given, Model, Wanted};
 use crate::{poll, recorder};
 
 /// A read that is under way.
 pub(crate) struct Reader {
-    events: BoxStream<'static, Result<Recorded, ReadError>>,
+    /// Events, each with its ordinal where it is of an index stream.
+    events: BoxStream<'static, Result<(Recorded, Option<Revision>), ReadError>>,
     expected: Expectation,
+    disk: Disk,
 }
 
 /// What became of a read's step.
@@ -33,28 +38,42 @@ pub(crate) enum Progress {
 
 impl Reader {
     /// Begins a read of a store that shows so many events.
-    pub(crate) fn begin(engine: &Engine, model: &Model, wanted: Wanted, head: usize) -> Self {
+    pub(crate) fn begin(
+        engine: &Engine,
+        disk: Disk,
+        model: &Model,
+        wanted: Wanted,
+        head: usize,
+    ) -> Self {
+        let (store, plain) = (&engine.store, |event| (event, None));
         let events = match &wanted {
             Wanted::Stream(stream, from, direction) => {
-                engine.store.read(stream, *from, *direction).boxed()
+                store.read(stream, *from, *direction).map_ok(plain).boxed()
+            }
+            Wanted::Index(index, from, direction) => {
+                let read = store.read_index(index, *from, *direction);
+                read.map_ok(|listed| (listed.event, Some(listed.ordinal))).boxed()
             }
             Wanted::All(from, filter) => {
-                engine.store.read_all(before(*from), filter.clone()).boxed()
+                store.read_all(before(*from), filter.clone()).map_ok(plain).boxed()
             }
         };
-        Self { events, expected: model.expect(wanted, head) }
+        Self { events, expected: model.expect(wanted, head, disk.clock()), disk }
     }
 
     /// Takes the next item.
     pub(crate) fn step(&mut self, engine: &Engine, ledger: &RefCell<Ledger>) -> Check<Progress> {
+        let before = self.disk.clock();
         let item = poll::next(&mut self.events);
+        self.expected.take_time(before, self.disk.clock());
         let head = engine.head();
         let mut ledger = ledger.borrow_mut();
         match item {
-            Poll::Pending => Err(Violation::new(Invariant::D3, "a read waits, and need not")),
-            Poll::Ready(Some(Ok(read))) => {
+            Poll::Pending => Err(waits()),
+            Poll::Ready(Some(Ok((read, ordinal)))) => {
                 ledger.check(&read)?;
-                self.expected.give(&mut ledger.model, read.position, head)?;
+                let given = Given { position: read.position, ordinal };
+                self.expected.give(&mut ledger.model, given, head)?;
                 Ok(Progress::More)
             }
             Poll::Ready(Some(Err(ReadError::Deleted { .. }))) => {
@@ -71,6 +90,24 @@ impl Reader {
             }
         }
     }
+}
+
+/// All events that can be read.
+pub(crate) fn all(store: &EmbeddedStore) -> Check<Result<Vec<Recorded>, ReadError>> {
+    let mut read = store.read_all(None, Filter::all()).boxed();
+    let mut events = Vec::new();
+    loop {
+        match poll::next(&mut read) {
+            Poll::Ready(Some(Ok(event))) => events.push(event),
+            Poll::Ready(Some(Err(error))) => return Ok(Err(error)),
+            Poll::Ready(None) => return Ok(Ok(events)),
+            Poll::Pending => return Err(waits()),
+        }
+    }
+}
+
+fn waits() -> Violation {
+    Violation::new(Invariant::D3, "a read waits, and need not")
 }
 
 /// The position before one, to read after.

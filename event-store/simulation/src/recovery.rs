@@ -2,12 +2,8 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
-use daybook_event_store::{
-    Direction, EventStore, Filter, OpenError, ReadError, Recorded, Revision,
-};
-use futures::StreamExt;
+use daybook_event_store::{Direction, OpenError, ReadError, Revision};
 
 use crate::coverage::Reached;
 use crate::disk::{Damage, Disk, Faults, Weather};
@@ -15,9 +11,9 @@ use crate::engine::Engine;
 use crate::frames;
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::model::Wanted;
-use crate::readers::{Progress, Reader};
+use crate::readers::{self, Progress, Reader};
 use crate::world::World;
-use crate::{poll, recorder};
+use crate::{recorder, workload};
 
 /// So often an opening may fail for what happens to it; then the weather clears.
 const STORMY_OPENINGS: u32 = 3;
@@ -85,9 +81,8 @@ impl World {
         let disk = self.disk();
         disk.set_weather(Weather::default());
         disk.power_off_in(None);
-        let (events, _) = self.act(|| self.engine().map(|engine| all(&engine)));
-        let waits = || Violation::new(Invariant::D3, "a read waits, and need not");
-        match events?.ok_or_else(waits)? {
+        let (events, _) = self.act(|| readers::all(&self.engine()?.store));
+        match events? {
             Ok(events) => {
                 let head = self.engine()?.head();
                 self.ledger.borrow_mut().recover(head, &events, kept)?;
@@ -201,14 +196,16 @@ impl World {
         ensure(stats.events == count as u64, Invariant::D1, || format!("stats say {stats:?}"))?;
         drop(ledger);
         let streams: Vec<_> = self.ledger.borrow().model.streams().cloned().collect();
-        for stream in streams {
-            let forward = Wanted::Stream(stream.clone(), Revision::START, Direction::Forward);
-            let backward = Wanted::Stream(stream, Revision::END, Direction::Backward);
-            for wanted in [forward, backward] {
-                let error = self.read_whole(&engine, wanted)?;
-                if error.is_some() {
-                    return Ok(error);
-                }
+        let index = workload::index(&mut self.random.borrow_mut());
+        let views = |(from, direction)| {
+            let streams = streams.iter().map(move |of| Wanted::Stream(of.clone(), from, direction));
+            streams.chain([Wanted::Index(index.clone(), from, direction)])
+        };
+        let ways = [(Revision::START, Direction::Forward), (Revision::END, Direction::Backward)];
+        for wanted in ways.into_iter().flat_map(views) {
+            let error = self.read_whole(&engine, wanted)?;
+            if error.is_some() {
+                return Ok(error);
             }
         }
         Ok(None)
@@ -217,7 +214,8 @@ impl World {
     /// Reads to the end; an error where damage is in the way.
     fn read_whole(&self, engine: &Engine, wanted: Wanted) -> Check<Option<ReadError>> {
         let head = engine.head();
-        let mut reader = Reader::begin(engine, &self.ledger.borrow().model, wanted, head);
+        let mut reader =
+            Reader::begin(engine, self.disk(), &self.ledger.borrow().model, wanted, head);
         loop {
             match self.act(|| reader.step(engine, &self.ledger)).0? {
                 Progress::More => {}
@@ -241,20 +239,6 @@ impl World {
         self.drop_readers();
         self.close_engine();
         Ok(())
-    }
-}
-
-/// All events that can be read; `None` stands for a read that waits, which none must.
-fn all(engine: &Engine) -> Option<Result<Vec<Recorded>, ReadError>> {
-    let mut read = engine.store.read_all(None, Filter::all()).boxed();
-    let mut events = Vec::new();
-    loop {
-        match poll::next(&mut read) {
-            Poll::Ready(Some(Ok(event))) => events.push(event),
-            Poll::Ready(Some(Err(error))) => return Some(Err(error)),
-            Poll::Ready(None) => return Some(Ok(events)),
-            Poll::Pending => return None,
-        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use daybook_event_store::{
-    Direction, Expected, Filter, NewEvent, Revision, StreamId, StreamMetadata, StreamWrite,
+    Direction, Expected, Filter, IndexStream, NewEvent, Revision, StreamId, StreamMetadata,
+    StreamWrite,
 };
 use fastrand::Rng;
 use uuid::Uuid;
@@ -51,6 +52,7 @@ impl Workload {
     fn describe(&mut self, stream: &StreamId, model: &Model, random: &mut Rng) -> Vec<StreamWrite> {
         let bound = |random: &mut Rng| random.bool().then(|| random.u64(1..6));
         let said = StreamMetadata {
+            max_age: bound(random).and_then(NonZeroU64::new),
             max_count: bound(random).and_then(NonZeroU64::new),
             truncate_before: bound(random).map(Revision),
             ..StreamMetadata::default()
@@ -195,6 +197,15 @@ pub(crate) fn filter(random: &mut Rng) -> Filter {
     }
 }
 
+/// What a reader of a category or a type wants.
+pub(crate) fn index(random: &mut Rng) -> IndexStream {
+    if random.u8(..4) == 0 {
+        IndexStream::EventType((*pick(random, &KINDS)).into())
+    } else {
+        IndexStream::Category((*pick(random, &CATEGORIES)).into())
+    }
+}
+
 /// What a reader of a stream wants.
 pub(crate) fn read(plan: &Plan, random: &mut Rng) -> Wanted {
     // Also one that nobody writes to.
@@ -202,11 +213,22 @@ pub(crate) fn read(plan: &Plan, random: &mut Rng) -> Wanted {
     if plan.lifetimes && random.u8(..4) == 0 {
         stream = stream.metadata_stream().unwrap_or(stream);
     }
-    if random.bool() {
-        let from = if random.bool() { Revision::START } else { Revision(random.u64(..8)) };
-        Wanted::Stream(stream, from, Direction::Forward)
+    let (from, direction) = way(random);
+    Wanted::Stream(stream, from, direction)
+}
+
+/// Which part of an index stream a reader wants.
+pub(crate) fn read_index(random: &mut Rng) -> Wanted {
+    let (from, direction) = way(random);
+    Wanted::Index(index(random), from, direction)
+}
+
+/// From where a reader reads, and which way.
+fn way(random: &mut Rng) -> (Revision, Direction) {
+    let (end, direction) = if random.bool() {
+        (Revision::START, Direction::Forward)
     } else {
-        let from = if random.bool() { Revision::END } else { Revision(random.u64(..8)) };
-        Wanted::Stream(stream, from, Direction::Backward)
-    }
+        (Revision::END, Direction::Backward)
+    };
+    (if random.bool() { end } else { Revision(random.u64(..8)) }, direction)
 }

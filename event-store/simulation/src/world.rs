@@ -94,6 +94,7 @@ impl World {
     /// One step of whoever's turn it is.
     fn step(&self) -> Check {
         self.nested.set(0);
+        self.ledger.borrow_mut().model.tick(self.disk().clock());
         let act = self.plan.act(&mut self.random.borrow_mut());
         match act {
             Act::Commit => return self.commit(),
@@ -180,7 +181,7 @@ impl World {
             let requests: Vec<_> = batch.iter().map(Request::summary).collect();
             format!("commit {}", requests.join("; "))
         });
-        let expected = self.ledger.borrow_mut().begin(&batch);
+        let expected = self.ledger.borrow_mut().begin(&batch, self.disk().clock());
         let was_off = self.disk().is_off();
         let (answers, faults) = self.act(|| engine.commit(&batch));
         let off = self.disk().is_off();
@@ -248,16 +249,23 @@ impl World {
         let mut ledger = self.ledger.borrow_mut();
         ledger.see(head)?;
         let random = &mut self.random.borrow_mut();
-        let wanted = if random.bool() {
-            recorder::reached(Reached::StreamRead);
-            workload::read(&self.plan, random)
-        } else {
-            recorder::reached(Reached::AllRead);
-            let from = if random.bool() { 0 } else { random.usize(..=head) };
-            Wanted::All(from, workload::filter(random))
+        let wanted = match random.u8(..6) {
+            0..3 => {
+                recorder::reached(Reached::StreamRead);
+                workload::read(&self.plan, random)
+            }
+            3 => {
+                recorder::reached(Reached::IndexRead);
+                workload::read_index(random)
+            }
+            _ => {
+                recorder::reached(Reached::AllRead);
+                let from = if random.bool() { 0 } else { random.usize(..=head) };
+                Wanted::All(from, workload::filter(random))
+            }
         };
         recorder::say(|| format!("{wanted:?}"));
-        Ok(Reader::begin(engine, &ledger.model, wanted, head))
+        Ok(Reader::begin(engine, self.disk(), &ledger.model, wanted, head))
     }
 
     fn tail(&self) -> Check {
@@ -334,9 +342,15 @@ impl World {
     }
 
     fn move_clock(&self) {
-        let by = self.random.borrow_mut().i64(-10_000..10_000);
+        // By little, or by as much as events may become old.
+        let most = if self.below(2) == 0 { 10_000 } else { 4_000_000 };
+        let by = self.random.borrow_mut().i64(-most / 2..most);
         recorder::say(|| format!("the clock moves by {by} µs"));
-        self.disk().move_clock(by);
+        let disk = self.disk();
+        disk.move_clock(by);
+        let model = &mut self.ledger.borrow_mut().model;
+        model.tick(disk.clock());
+        model.settle();
     }
 
     fn scavenge(&self) {

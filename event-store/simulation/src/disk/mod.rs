@@ -245,6 +245,11 @@ impl Disk {
         unsynced_entries.retain(|(path, _)| !path.starts_with(folder));
     }
 
+    /// What the clock says.
+    pub(crate) fn clock(&self) -> i64 {
+        self.0.lock().clock
+    }
+
     /// Moves the clock, forwards or back.
     pub(crate) fn move_clock(&self, by: i64) {
         self.0.lock().clock += by;
