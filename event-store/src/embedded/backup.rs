@@ -12,6 +12,7 @@ use super::bytes::size;
 use super::cache::Io;
 use super::error::{Fault, OpenError};
 use super::format::FORMAT;
+use super::layout::BACKUP_FILE;
 use super::open::{self, Folder};
 use super::rewrite::Temporary;
 use super::segment::Segment;
@@ -20,8 +21,6 @@ use super::{compressed, layout, scan};
 use crate::ReadError;
 use crate::planted::{self, Bug};
 
-/// The file that makes a folder a backup, and says of what.
-const MANIFEST: &str = "BACKUP";
 /// Copied at a time.
 const CHUNK: u64 = 1 << 20;
 
@@ -99,7 +98,7 @@ pub enum BackupError {
         file: PathBuf,
     },
     /// There is no backup to put back.
-    #[error("{path} is not a backup: it has no file {MANIFEST}")]
+    #[error("{path} is not a backup: it has no file {BACKUP_FILE}")]
     Missing {
         /// The folder.
         path: PathBuf,
@@ -138,6 +137,7 @@ pub(crate) fn backup(
     let store = Store::look(from)?;
     let _lock = layout::lock(&*to.vfs, &to.dir)?;
     check_target(&store, to)?;
+    layout::tidy(&*to.vfs, &to.dir)?;
     let mut backup = store.describe(to.vfs.now())?;
     write_manifest(to, &backup)?;
     let (segments, bytes) = copy_all(&store.sources, to, progress)?;
@@ -359,7 +359,7 @@ fn check_copy(source: &Source<'_>, path: &Path, copy: Arc<dyn VfsFile>) -> Resul
 }
 
 fn read_manifest(folder: &Folder) -> Result<Option<Backup>, BackupError> {
-    let file = folder.dir.join(MANIFEST);
+    let file = folder.dir.join(BACKUP_FILE);
     let read = || {
         let file = folder.vfs.open(&file, OpenMode::Read)?;
         file.read_vec_at(size(file.length()?), 0)
@@ -373,9 +373,9 @@ fn read_manifest(folder: &Folder) -> Result<Option<Backup>, BackupError> {
 }
 
 fn write_manifest(folder: &Folder, backup: &Backup) -> Result<(), BackupError> {
-    let file = folder.dir.join(MANIFEST);
+    let file = folder.dir.join(BACKUP_FILE);
     let bytes = serde_json::to_vec_pretty(backup).map_err(io::Error::from);
-    let written = bytes.and_then(|b| layout::replace(&*folder.vfs, &folder.dir, MANIFEST, &b));
+    let written = bytes.and_then(|b| layout::replace(&*folder.vfs, &folder.dir, BACKUP_FILE, &b));
     written.map_err(OpenError::io("write", &file))?;
     Ok(())
 }

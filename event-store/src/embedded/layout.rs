@@ -14,6 +14,8 @@ use crate::planted::{self, Bug};
 const FORMAT_FILE: &str = "FORMAT";
 /// How far a scavenge has come.
 pub(crate) const SCAVENGE_FILE: &str = "SCAVENGE";
+/// The file that makes a folder a backup, and says of what.
+pub(crate) const BACKUP_FILE: &str = "BACKUP";
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_LINE: &str = "daybook event store, format ";
 const TEMPORARY: &str = ".tmp";
@@ -62,13 +64,16 @@ pub(crate) fn segments(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>, OpenError>
     Ok(segments)
 }
 
-/// Removes the files of a store that were left half-written.
+/// Removes the files of a store or a backup that were left half-written. After a power failure one
+/// may also be another name of a file that is whole, and must not be written to.
 pub(crate) fn tidy(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
     let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
     let half = |name: &&String| {
         name.strip_suffix(TEMPORARY).is_some_and(|name| {
             let first = || first(name, index, ".idx").or_else(|| first(name, segment, ".log"));
-            name == SCAVENGE_FILE || first().is_some() || run_positions(name).is_some()
+            [SCAVENGE_FILE, BACKUP_FILE].contains(&name)
+                || first().is_some()
+                || run_positions(name).is_some()
         })
     };
     for name in names.iter().filter(half) {

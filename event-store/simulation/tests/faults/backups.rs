@@ -127,6 +127,39 @@ async fn a_backup_interrupted_anywhere_says_so_and_is_finished_by_the_next() {
 }
 
 #[tokio::test]
+async fn what_a_lost_renaming_left_is_not_written_to() {
+    let given = Disk::default();
+    let writer = open(&given);
+    history(&writer, 0..25).await;
+    let first = given.changes();
+    let needed = {
+        let sim = given.copy();
+        back_up(&sim).unwrap();
+        sim.changes() - first
+    };
+    for change in 0..needed {
+        for seed in 0..12 {
+            // A file may have its old name beside the new one after this.
+            let sim = given.copy();
+            sim.power_off_at(first + change);
+            back_up(&sim).unwrap_err();
+            let crashed = sim.crashed(seed);
+
+            for next in 0..6 {
+                let sim = crashed.copy();
+                sim.power_off_at(sim.changes() + next);
+                drop(back_up(&sim));
+
+                let sim = sim.killed();
+                let copied = back_up(&sim);
+                assert!(copied.is_ok(), "change {change}, seed {seed}, {next}: {copied:?}");
+                then_in(&sim, BACKUP, 25).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_backup_is_put_back_into_a_new_folder() {
     let sim = Disk::default();
     let writer = open(&sim);
