@@ -13,7 +13,7 @@ use crate::{
 
 /// The type of the events that stand where the source has none any more, so that those after them
 /// keep their revisions.
-const GAP: &str = "$gap";
+pub(crate) const GAP: &str = "$gap";
 /// The type of the event that ends a stream.
 const TOMBSTONE: &str = "$streamDeleted";
 /// Most events, and bytes of payload and metadata, of one append. EventStoreDB takes 1 MiB.
@@ -28,6 +28,18 @@ pub struct CopySummary {
     pub events: u64,
     /// Placeholders that were appended for events which the source has dropped.
     pub gaps: u64,
+}
+
+/// What to do where the target lacks events of a stream before the next one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gaps {
+    /// Nothing: [`CopyError::Gap`].
+    #[default]
+    Refuse,
+    /// Placeholders of the type `$gap` take their revisions.
+    Fill,
+    /// What comes after them in the stream is left out.
+    LeaveOut,
 }
 
 /// Why a copy ended early, or why a target is not the copy of a source.
@@ -49,6 +61,16 @@ pub enum CopyError {
         /// Why.
         #[source]
         error: AppendError,
+    },
+    /// Events of a stream are missing.
+    #[error("{stream} lacks {count} events before revision {revision}")]
+    Gap {
+        /// The stream.
+        stream: StreamId,
+        /// The revision of the next event that is there.
+        revision: Revision,
+        /// How many are missing.
+        count: u64,
     },
     /// The target has something else, or more, or less than the source.
     #[error("{stream} differs from revision {revision} on: {what}")]
@@ -87,13 +109,13 @@ pub async fn copy<S: EventStore, T: EventStore>(
         }
         let position = event.position;
         if !batch.takes(&event) {
-            done.gaps += std::mem::take(&mut batch).write(target).await?;
+            done.gaps += std::mem::take(&mut batch).write(target, Gaps::Fill).await?.gaps;
             reach(done, position);
         }
         done.events += 1;
         batch.push(event);
     }
-    done.gaps += batch.write(target).await?;
+    done.gaps += batch.write(target, Gaps::Fill).await?.gaps;
     Ok(done)
 }
 
@@ -123,14 +145,26 @@ async fn resume<S: EventStore, T: EventStore>(
 }
 
 /// Events of one stream, one after another.
-#[derive(Default)]
-struct Batch {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
     events: Vec<Recorded>,
     bytes: usize,
 }
 
+/// What became of a batch.
+#[derive(Default)]
+pub(crate) struct Written {
+    /// Where its last event is, if it is there.
+    pub(crate) last: Option<Position>,
+    /// Placeholders that it took.
+    pub(crate) gaps: u64,
+    /// It comes after a gap, and was left out.
+    pub(crate) left_out: bool,
+}
+
 impl Batch {
-    fn takes(&self, event: &Recorded) -> bool {
+    /// Whether an event belongs to it, too.
+    pub(crate) fn takes(&self, event: &Recorded) -> bool {
         let Some(last) = self.events.last() else { return true };
         last.stream == event.stream
             && last.revision.0 + 1 == event.revision.0
@@ -139,40 +173,75 @@ impl Batch {
             && self.bytes + bytes(event) <= BATCH_BYTES
     }
 
-    fn push(&mut self, event: Recorded) {
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn push(&mut self, event: Recorded) {
         self.bytes += bytes(&event);
         self.events.push(event);
     }
 
-    /// Writes the events; how many placeholders it took.
-    async fn write<T: EventStore>(self, target: &T) -> Result<u64, CopyError> {
-        let Some(Recorded { stream, revision, kind, .. }) = self.events.first() else {
-            return Ok(0);
+    /// Its stream, unless it is empty.
+    pub(crate) fn stream(&self) -> Option<&StreamId> {
+        self.events.first().map(|event| &event.stream)
+    }
+
+    /// Its events by themselves.
+    pub(crate) fn split(self) -> impl Iterator<Item = Self> {
+        self.events.into_iter().map(|event| Self { bytes: bytes(&event), events: vec![event] })
+    }
+
+    /// Writes the events.
+    pub(crate) async fn write<T: EventStore>(
+        self,
+        target: &T,
+        gaps: Gaps,
+    ) -> Result<Written, CopyError> {
+        let (Some(first), Some(last)) = (self.events.first(), self.events.last()) else {
+            return Ok(Written::default());
         };
-        let (stream, first) = (stream.clone(), *revision);
+        let (stream, kind) = (first.stream.clone(), first.kind.clone());
+        let (first, last) = (first.revision, last.revision);
         let refused = |error| CopyError::Refused { stream: stream.clone(), revision: first, error };
-        if &**kind == TOMBSTONE {
+        let written = |last| Written { last: Some(last), ..Written::default() };
+        if &*kind == TOMBSTONE {
             return match target.tombstone(&stream, Expected::Any).await {
-                Ok(_) | Err(AppendError::Deleted { .. }) => Ok(0),
+                Ok(appended) => Ok(written(appended.position)),
+                Err(AppendError::Deleted { .. }) => Ok(Written::default()),
                 Err(error) => Err(refused(error)),
             };
         }
         let events: Vec<_> = self.events.into_iter().map(again).collect();
-        // What is said of a stream as a whole is what was said last: its revision tells nothing.
-        let expected = if stream.described().is_some() { Expected::Any } else { before(first) };
-        let Err(error) = target.append(&stream, expected, events.clone()).await else {
-            return Ok(0);
-        };
-        let AppendError::Conflict { actual, .. } = error else { return Err(refused(error)) };
-        let missing = actual.map_or(0, |actual| actual.0.saturating_add(1))..first.0;
-        if missing.is_empty() {
-            let what = "the target has other events there";
-            return Err(CopyError::Differs { stream, revision: first, what });
+        if stream.described().is_some() {
+            // What is said of a stream as a whole is what was said last: its revision tells nothing.
+            let appended = target.append(&stream, Expected::Any, events).await.map_err(refused)?;
+            return Ok(written(appended.position));
         }
-        let gaps = missing.end - missing.start;
-        fill(target, &stream, missing).await.map_err(refused)?;
-        target.append(&stream, expected, events).await.map_err(refused)?;
-        Ok(gaps)
+        let differs = |what| CopyError::Differs { stream: stream.clone(), revision: first, what };
+        let (appended, gaps) = match target.append(&stream, before(first), events.clone()).await {
+            Ok(appended) => (appended, 0),
+            Err(AppendError::Conflict { actual, .. }) => {
+                let missing = actual.map_or(0, |actual| actual.0.saturating_add(1))..first.0;
+                if missing.is_empty() {
+                    return Err(differs("the target has other events there"));
+                }
+                let count = missing.end - missing.start;
+                match gaps {
+                    Gaps::Refuse => return Err(CopyError::Gap { stream, revision: first, count }),
+                    Gaps::LeaveOut => {
+                        return Ok(Written { left_out: true, ..Written::default() });
+                    }
+                    Gaps::Fill => fill(target, &stream, missing).await.map_err(refused)?,
+                }
+                (target.append(&stream, before(first), events).await.map_err(refused)?, count)
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        if appended.revision != last {
+            return Err(differs("the target has these events at other revisions"));
+        }
+        Ok(Written { gaps, ..written(appended.position) })
     }
 }
 

@@ -12,6 +12,7 @@ mod embedded;
 mod eventstoredb;
 mod index_stream;
 mod lifetimes;
+mod load;
 mod memory;
 mod metadata;
 #[cfg(feature = "planted-bugs")]
@@ -23,7 +24,7 @@ mod port;
 mod store;
 mod stream_id;
 
-pub use copy::{CopyError, CopySummary, compare_copy, copy};
+pub use copy::{CopyError, CopySummary, Gaps, compare_copy, copy};
 #[cfg(feature = "simulation")]
 pub use embedded::simulation;
 pub use embedded::{
@@ -34,6 +35,7 @@ pub use embedded::{
 #[cfg(feature = "eventstoredb")]
 pub use eventstoredb::{EventStoreDb, EventStoreDbOptions, InvalidAddress};
 pub use index_stream::{IndexStream, InvalidIndexStream};
+pub use load::{Loaded, Loading};
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
