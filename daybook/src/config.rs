@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use daybook_projections::{Address, Limits};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -87,6 +89,34 @@ pub(crate) struct Settings {
     /// KurrentDB or a `daybook store serve`, such as `esdb://user:password@host:2113?tls=true`
     #[arg(long, global = true, env = "DAYBOOK_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<StoreAddress>,
+    /// Database of the read models instead of the file in the data folder: a file, or a PostgreSQL
+    /// database such as `postgres://user:password@host/daybook?sslmode=verify-full`
+    #[arg(
+        long,
+        global = true,
+        env = "DAYBOOK_DATABASE",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database: Option<Address>,
+    /// Replica of the database, for queries
+    #[arg(
+        long,
+        global = true,
+        env = "DAYBOOK_DATABASE_REPLICA",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_replica: Option<Address>,
+    /// Most connections to PostgreSQL for queries, and as many for projections [default: 8]
+    #[arg(long, global = true, env = "DAYBOOK_DATABASE_CONNECTIONS", value_name = "N")]
+    database_connections: Option<NonZeroU32>,
+    /// Seconds to wait for a connection to PostgreSQL [default: 5]
+    #[arg(long, global = true, env = "DAYBOOK_DATABASE_CONNECT_SECONDS", value_name = "N")]
+    database_connect_seconds: Option<NonZeroU32>,
+    /// Seconds that a statement may take on PostgreSQL [default: 10]
+    #[arg(long, global = true, env = "DAYBOOK_DATABASE_STATEMENT_SECONDS", value_name = "N")]
+    database_statement_seconds: Option<NonZeroU32>,
     /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421, for `store serve` 127.0.0.1:2113]
     #[arg(long, global = true, env = "DAYBOOK_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -119,6 +149,11 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The event store, if it is not the one in the data folder.
     pub(crate) store: Option<StoreAddress>,
+    /// The database of the read models, if it is not the file in the data folder.
+    pub(crate) database: Option<Address>,
+    /// Where queries are put, if not to the database itself.
+    pub(crate) database_replica: Option<Address>,
+    pub(crate) database_limits: Limits,
     /// The address to listen on, if it is not the command's own default.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
@@ -141,9 +176,30 @@ impl Settings {
             None => Self::default(),
         };
         let scavenge_hours = self.store_scavenge_hours.or(file.store_scavenge_hours).unwrap_or(24);
+        let usual = Limits::default();
+        let seconds = |given: Option<NonZeroU32>, usual| {
+            given.map_or(usual, |seconds| Duration::from_secs(seconds.get().into()))
+        };
+        let database_limits = Limits {
+            connections: self
+                .database_connections
+                .or(file.database_connections)
+                .map_or(usual.connections, NonZeroU32::get),
+            connect: seconds(
+                self.database_connect_seconds.or(file.database_connect_seconds),
+                usual.connect,
+            ),
+            statement: seconds(
+                self.database_statement_seconds.or(file.database_statement_seconds),
+                usual.statement,
+            ),
+        };
         Ok(Config {
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| "daybook-data".into()),
             store: self.store.or(file.store),
+            database: self.database.or(file.database),
+            database_replica: self.database_replica.or(file.database_replica),
+            database_limits,
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
             store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
@@ -216,6 +272,25 @@ mod tests {
 
         assert_eq!(config.store.as_ref().unwrap().reveal(), "esdb://admin:secret@host");
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_password_of_the_database_is_not_shown() {
+        let text = "database = \"postgres://ann:secret@db/shop\"\n\
+                    database_replica = \"postgres://replica/shop?password=secret\"\n\
+                    database_connections = 3\n";
+        let (_folder, path) = given_file(text);
+        let flags =
+            Settings { database_statement_seconds: NonZeroU32::new(2), ..Settings::default() };
+
+        let config = flags.resolve(Some(&path)).unwrap();
+
+        let database = config.database.as_ref().unwrap();
+        assert_eq!(database.reveal(), "postgres://ann:secret@db/shop");
+        assert!(!format!("{config:?}").contains("secret"));
+        let (connections, statement) = (3, Duration::from_secs(2));
+        let limits = Limits { connections, statement, ..Limits::default() };
+        assert_eq!(config.database_limits, limits);
     }
 
     #[test]

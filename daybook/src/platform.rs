@@ -9,7 +9,8 @@ use daybook_command_side::payments::{HttpOptions, HttpProvider, Provider, Simula
 use daybook_event_store::{EmbeddedOptions, EventStore, Position, Store};
 use daybook_gateway::ReadinessCheck;
 use daybook_projections::catalog::{Catalog, CatalogOptions};
-use daybook_projections::{Database, Progress, ProjectionOptions, Projections, State};
+use daybook_projections::{Address, Database, Progress, ProjectionOptions, Projections, State};
+use daybook_query_side::Queries;
 use futures::future;
 use tokio_util::sync::CancellationToken;
 
@@ -35,8 +36,11 @@ impl Layout<'_> {
         self.0.data_dir.join("simulated-provider")
     }
 
-    pub(crate) fn read_models(&self) -> PathBuf {
-        self.0.data_dir.join("read-models.sqlite")
+    pub(crate) fn read_models(&self) -> anyhow::Result<Address> {
+        match &self.0.database {
+            Some(address) => Ok(address.clone()),
+            None => Ok(Address::from(text(&self.0.data_dir.join("read-models.sqlite"))?)),
+        }
     }
 
     pub(crate) fn catalog(&self) -> PathBuf {
@@ -82,6 +86,21 @@ fn open(folder: &Path, config: &Config) -> anyhow::Result<Store> {
         .with_context(|| format!("cannot open the event store in {}", folder.display()))
 }
 
+/// Opens the database of the read models to write.
+pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Database> {
+    Ok(Database::open(&Layout(config).read_models()?, &config.database_limits).await?)
+}
+
+/// Opens the read models, or their replica, for questions.
+pub(crate) fn open_queries(config: &Config) -> anyhow::Result<Queries> {
+    let address = match &config.database_replica {
+        Some(replica) => replica.clone(),
+        None => Layout(config).read_models()?,
+    };
+    let queries = Queries::open(&address, &config.database_limits);
+    queries.with_context(|| format!("{address} is not the address of a database"))
+}
+
 /// The running platform.
 pub(crate) struct Platform {
     pub(crate) store: Store,
@@ -110,7 +129,7 @@ impl Platform {
         let provider = provider(config)?;
         let commands = Commands::new(store.clone());
         let (deciding, projecting) = (CancellationToken::new(), CancellationToken::new());
-        let database = Database::open(&text(&layout.read_models())?).await?;
+        let database = open_database(config).await?;
         let projections = Projections::start(
             store.clone(),
             database.clone(),
@@ -200,13 +219,13 @@ impl Platform {
 }
 
 /// How projections run. The lock of the embedded store admits one process to the folder: whatever
-/// lease a killed one left behind is this one's. Beside another store, processes are told apart,
-/// and the lease of a killed one runs out first.
+/// lease a killed one left behind in it is this one's. Beside another store, or on another
+/// database, processes are told apart, and the lease of a killed one runs out first.
 fn projection_options(config: &Config) -> ProjectionOptions {
     let options = ProjectionOptions::default();
-    match config.store {
-        None => ProjectionOptions { owner: "embedded".into(), ..options },
-        Some(_) => options,
+    match (&config.store, &config.database) {
+        (None, None) => ProjectionOptions { owner: "embedded".into(), ..options },
+        _ => options,
     }
 }
 
@@ -227,7 +246,6 @@ pub(crate) fn provider(config: &Config) -> anyhow::Result<Provider> {
 }
 
 /// A path as the text that databases are addressed by.
-pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
-    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
-    Ok(text.to_owned())
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }

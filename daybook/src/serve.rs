@@ -8,7 +8,6 @@ use daybook_command_side::idempotency::Idempotency;
 use daybook_domain::values::Timestamp;
 use daybook_event_store::Store;
 use daybook_gateway::{Gateway, GatewayOptions};
-use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Serve;
 use crate::config::Config;
-use crate::platform::{Layout, Platform, text};
+use crate::platform::{self, Layout, Platform};
 use crate::wire::WireServer;
 use crate::{demo, shutdown};
 
@@ -72,7 +71,7 @@ fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {
         commands: platform.commands.clone(),
         idempotency: Idempotency::new(platform.store.clone()),
         provider: platform.provider.clone(),
-        queries: Queries::open(&text(&layout.read_models())?)?,
+        queries: platform::open_queries(config)?,
         catalog: Catalog::new(layout.catalog()),
         metrics: daybook_observability::render,
         readiness: platform.readiness(),

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use daybook_command_side::payments::SimulatedProvider;
 use daybook_domain::values::Timestamp;
-use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use daybook_query_side::verify::{Check, ReadModels, verify};
 use serde::Serialize;
 
 use crate::cli::{Output, OutputArg};
 use crate::config::Config;
-use crate::platform::{self, Layout, text};
+use crate::platform::{self, Layout};
 
 /// How long read models that are behind may take to catch up, where a server is running.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +30,7 @@ pub(crate) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<Exi
     let layout = Layout(config);
     let store = platform::look_at_store(config)?;
     let models = ReadModels {
-        queries: Queries::open(&text(&layout.read_models())?)?,
+        queries: platform::open_queries(config)?,
         catalog: Catalog::new(layout.catalog()),
         patience: PATIENCE,
     };

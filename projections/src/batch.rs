@@ -2,24 +2,25 @@
 
 use std::ops::Range;
 
+use daybook_database::{Error, Tx, is_refusal, query};
 use daybook_event_schemas::{DecodeError, Envelope, open};
 use daybook_event_store::{Position, Recorded};
-use sqlx::error::ErrorKind;
 use thiserror::Error;
 
+use crate::Database;
 use crate::projection::Projection;
 use crate::registry::{self, Lease};
-use crate::{Database, Tx};
 
 /// Why a batch was not written. Nothing of the part that failed is kept.
 #[derive(Debug, Error)]
 pub(crate) enum BatchError {
-    /// Another worker took the projection over.
-    #[error("another worker took the projection over")]
+    /// Another worker took the projection over, or the database is not as this one left it: it
+    /// was restored, or its server failed and lost its last transactions.
+    #[error("another worker took the projection over, or its checkpoint was set back")]
     Fenced,
     /// The database failed.
     #[error("the database failed")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[from] Error),
 }
 
 /// An event to be applied, or the reason why it cannot be.
@@ -47,7 +48,7 @@ pub(crate) struct Times {
 pub(crate) async fn project<P: Projection>(
     projection: &mut P,
     database: &Database,
-    lease: &Lease,
+    lease: &mut Lease,
     events: Vec<Recorded>,
     upto: Position,
     times: Times,
@@ -68,7 +69,10 @@ pub(crate) async fn project<P: Projection>(
             {
                 divide(part, &mut parts, &mut steps, &error);
             }
-            written => written?,
+            written => {
+                written?;
+                lease.position = Some(upto);
+            }
         }
     }
     let parked = steps.iter().filter(|step| step.event.is_err()).count();
@@ -89,7 +93,7 @@ fn divide<E>(
     part: Range<usize>,
     parts: &mut Vec<Range<usize>>,
     steps: &mut [Step<E>],
-    error: &sqlx::Error,
+    error: &Error,
 ) {
     if part.len() == 1 {
         steps[part.start].event = Err(chain(error));
@@ -99,20 +103,6 @@ fn divide<E>(
     let middle = part.start + part.len() / 2;
     parts.push(middle..part.end);
     parts.push(part.start..middle);
-}
-
-/// Whether the database objects to the rows, rather than failing.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Encode(_))
-        || error.as_database_error().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                ErrorKind::UniqueViolation
-                    | ErrorKind::ForeignKeyViolation
-                    | ErrorKind::NotNullViolation
-                    | ErrorKind::CheckViolation
-            )
-        })
 }
 
 /// Writes the rows, the parked events and the checkpoint in one transaction.
@@ -146,7 +136,7 @@ async fn apply<P: Projection>(
     projection: &mut P,
     tx: &mut Tx,
     steps: &[Step<P::Event>],
-) -> Result<Option<(usize, String)>, sqlx::Error> {
+) -> Result<Option<(usize, String)>, Error> {
     let events = || steps.iter().enumerate().filter_map(|(n, s)| Some((n, s.event.as_ref().ok()?)));
     events().for_each(|(_, event)| projection.prepare(event));
     for rows in projection.buffers() {
@@ -160,19 +150,14 @@ async fn apply<P: Projection>(
     Ok(None)
 }
 
-async fn park<E>(
-    tx: &mut Tx,
-    lease: &Lease,
-    steps: &[Step<E>],
-    now: i64,
-) -> Result<(), sqlx::Error> {
+async fn park<E>(tx: &mut Tx, lease: &Lease, steps: &[Step<E>], now: i64) -> Result<(), Error> {
     for Step { recorded, event } in steps {
         let Err(reason) = event else { continue };
         tracing::warn!(
             projection = lease.name, position = recorded.position.0, stream = %recorded.stream,
             kind = &*recorded.kind, reason, "an event was parked"
         );
-        sqlx::query(
+        let parked = query(
             "INSERT INTO parked_events (projection, version, position, stream, revision, \
              event_id, kind, error, attempts, parked_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9) \
@@ -184,12 +169,11 @@ async fn park<E>(
         .bind(recorded.position.0.cast_signed())
         .bind(recorded.stream.as_str())
         .bind(recorded.revision.0.cast_signed())
-        .bind(recorded.id.to_string())
+        .bind(recorded.id)
         .bind(&*recorded.kind)
-        .bind(reason)
-        .bind(now)
-        .execute(tx.connection())
-        .await?;
+        .bind(reason.as_str())
+        .bind(now);
+        tx.execute(parked).await?;
     }
     Ok(())
 }
@@ -202,6 +186,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use daybook_database::{Executor, testing};
     use daybook_domain::stock::StockEvent;
     use daybook_domain::values::{Quantity, Timestamp};
     use daybook_event_schemas::{Actor, Metadata, seal};
@@ -209,6 +196,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::Limits;
     use crate::models::StockLevels;
 
     const KEY: (&str, u32) = (StockLevels::NAME, StockLevels::VERSION);
@@ -237,11 +225,20 @@ mod tests {
         }
     }
 
+    async fn database(folder: &Path) -> Database {
+        let address = testing::prepare(folder, "a.db").await.unwrap();
+        Database::open(&address, &Limits::default()).await.unwrap()
+    }
+
     async fn take(database: &Database, owner: &str, now: i64) -> Option<Lease> {
         registry::acquire(database, KEY, owner, now, now + 100).await.unwrap()
     }
 
-    async fn write(database: &Database, lease: &Lease, position: u64) -> Result<Done, BatchError> {
+    async fn write(
+        database: &Database,
+        lease: &mut Lease,
+        position: u64,
+    ) -> Result<Done, BatchError> {
         let mut projection = StockLevels::new(StockLevels::VERSION);
         let events = vec![received(position)];
         let times = Times { now: 0, lease_until: 100 };
@@ -250,14 +247,14 @@ mod tests {
 
     async fn on_hand(database: &Database) -> i64 {
         let mut tx = database.begin().await.unwrap();
-        let on_hand = sqlx::query_scalar("SELECT on_hand FROM stock");
-        on_hand.fetch_one(tx.connection()).await.unwrap()
+        let row = tx.fetch_optional(query("SELECT on_hand FROM stock")).await.unwrap();
+        row.unwrap().i64("on_hand").unwrap()
     }
 
     #[tokio::test]
     async fn a_lease_is_taken_over_only_after_its_end() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(folder.path().join("a.db").to_str().unwrap()).await.unwrap();
+        let database = database(folder.path()).await;
         registry::install::<StockLevels>(&database, 1).await.unwrap();
 
         let first = take(&database, "first", 1_000).await.unwrap();
@@ -271,17 +268,34 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_was_taken_over_can_write_no_more() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(folder.path().join("a.db").to_str().unwrap()).await.unwrap();
+        let database = database(folder.path()).await;
         registry::install::<StockLevels>(&database, 1).await.unwrap();
-        let stale = take(&database, "first", 1_000).await.unwrap();
-        write(&database, &stale, 0).await.unwrap();
-        let fresh = take(&database, "second", 2_000).await.unwrap();
+        let mut stale = take(&database, "first", 1_000).await.unwrap();
+        write(&database, &mut stale, 0).await.unwrap();
+        let mut fresh = take(&database, "second", 2_000).await.unwrap();
         assert_eq!(fresh.position, Some(Position(0)));
-        write(&database, &fresh, 1).await.unwrap();
+        write(&database, &mut fresh, 1).await.unwrap();
 
-        let refused = write(&database, &stale, 1).await;
+        let refused = write(&database, &mut stale, 1).await;
 
         assert!(matches!(refused, Err(BatchError::Fenced)), "{refused:?}");
         assert_eq!(on_hand(&database).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_lost_what_was_written_is_not_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path()).await;
+        registry::install::<StockLevels>(&database, 1).await.unwrap();
+        let mut lease = take(&database, "first", 1_000).await.unwrap();
+        write(&database, &mut lease, 0).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        let lost = "UPDATE projections SET position = NULL";
+        tx.execute(query(lost)).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let refused = write(&database, &mut lease, 1).await;
+
+        assert!(matches!(refused, Err(BatchError::Fenced)), "{refused:?}");
     }
 }

@@ -1,125 +1,121 @@
-use std::path::Path;
-use std::str::FromStr;
-use std::time::Duration;
-
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlitePool};
+use daybook_database::{Address, Engine, Error, Limits, MigrateError, Migrations, Pool, Step, Tx};
 use thiserror::Error;
-
-use crate::Tx;
 
 /// The runner's own tables, step by step. Read models do not migrate: a new version is built
 /// beside the old one.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "runner", include_str!("../migrations/0001_runner.sql"))];
+const MIGRATIONS: Migrations =
+    Migrations(&[(1, "runner", include_str!("../migrations/0001_runner.sql"))]);
 
 /// Why a database could not be opened.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
     /// No database can be at such an address.
-    #[error("{address:?} is not the address of a database: give a file's path or sqlite://PATH")]
+    #[error(
+        "{address} is not the address of a database: give a file's path, sqlite://PATH or \
+         postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
     Address {
         /// As given.
-        address: String,
+        address: Address,
         /// What is wrong with it.
-        source: sqlx::Error,
+        source: Error,
     },
     /// It was written by another release, or its own record of migrations is damaged.
     #[error(
-        "the read models in {address:?} are of another release: use that release, or move the \
-         file away and let this one build them again"
+        "the read models in {address} are of another release: use that release, or give an empty \
+         database and let this one build them again"
     )]
     Release {
         /// Which database.
-        address: String,
+        address: Address,
         /// What does not fit.
         source: MigrateError,
     },
-    /// It is not a database, its folder cannot be used, or it failed.
+    /// It is not a database, its folder or server cannot be used, or it failed.
     #[error(
-        "the database of the read models at {address:?} cannot be used: check its folder; a \
-         damaged file may be moved away, since the read models can be built again"
+        "the database of the read models at {address} cannot be used: check its folder or server; \
+         one that is damaged may be moved away, since the read models can be built again"
     )]
     Unusable {
         /// Which database.
-        address: String,
+        address: Address,
         /// What failed.
-        source: sqlx::Error,
+        source: Error,
     },
 }
 
 /// The database that holds the read models and their checkpoints.
 ///
-/// `SQLite` in WAL mode with one connection for all writing, since it knows one writer at a time.
-/// `synchronous` is NORMAL: a power failure may undo the last transactions, rows and checkpoint
+/// A failure of power, or of the server, may undo the last transactions, rows and checkpoint
 /// together, and their events are then projected once more.
 #[derive(Debug, Clone)]
 pub struct Database {
-    writer: SqlitePool,
+    writer: Pool,
+    address: Address,
 }
 
 impl Database {
-    /// Opens the database at a file's path or `sqlite://` address, creates it where there is
-    /// none, and brings the runner's tables up to date.
+    /// Opens the database and brings the runner's tables up to date. A file that is not there is
+    /// made.
     ///
     /// # Errors
-    /// The address makes no sense, the file cannot be used, or it is of a later release.
-    pub async fn open(address: &str) -> Result<Self, DatabaseError> {
-        let options = connect_options(address)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(10))
-            .foreign_keys(false)
-            .statement_cache_capacity(512)
-            .pragma("cache_size", "-65536")
-            .pragma("wal_autocheckpoint", "4000")
-            .disable_statement_logging();
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(Duration::from_mins(1))
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await
-            .map_err(|source| DatabaseError::Unusable { address: address.to_owned(), source })?;
-        let migrated = migrator().run(&writer).await;
-        migrated.map_err(|source| migration_error(address.to_owned(), source))?;
-        Ok(Self { writer })
+    /// The address makes no sense, the database cannot be used, or it is of a later release.
+    pub async fn open(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
+        let database = Self::connect(address, limits).await?;
+        database.migrate().await?;
+        Ok(database)
     }
 
-    /// Begins a transaction that will write. It waits for the one before it.
-    pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
-        Ok(Tx::new(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+    /// Opens the database as it is.
+    ///
+    /// # Errors
+    /// The address makes no sense, or the database cannot be used.
+    pub async fn connect(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
+        let address = address.clone();
+        match Pool::writer(&address, limits).await {
+            Ok(writer) => Ok(Self { writer, address }),
+            Err(source @ Error::Configuration(_)) => {
+                Err(DatabaseError::Address { address, source })
+            }
+            Err(source) => Err(DatabaseError::Unusable { address, source }),
+        }
     }
 
-    /// Closes the connection, which leaves the whole database in one file.
+    /// Brings the runner's tables up to date.
+    ///
+    /// # Errors
+    /// The database is of a later release, or failed.
+    pub async fn migrate(&self) -> Result<(), DatabaseError> {
+        let address = self.address.clone();
+        MIGRATIONS.run(&self.writer).await.map_err(|error| match error {
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+                DatabaseError::Unusable { address, source }
+            }
+            source => DatabaseError::Release { address, source },
+        })
+    }
+
+    /// The steps by which the runner's tables are made, and which of them were taken.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn migrations(&self) -> Result<Vec<Step>, DatabaseError> {
+        let address = self.address.clone();
+        let steps = MIGRATIONS.status(&self.writer).await;
+        steps.map_err(|source| DatabaseError::Unusable { address, source })
+    }
+
+    /// Begins a transaction that will write.
+    pub(crate) async fn begin(&self) -> Result<Tx, Error> {
+        self.writer.begin().await
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        self.writer.engine()
+    }
+
+    /// Closes the connections, which leaves the whole of a file's database in that file.
     pub async fn close(&self) {
         self.writer.close().await;
     }
-}
-
-fn connect_options(address: &str) -> Result<SqliteConnectOptions, DatabaseError> {
-    if !address.contains("://") {
-        return Ok(SqliteConnectOptions::new().filename(Path::new(address)));
-    }
-    SqliteConnectOptions::from_str(address)
-        .map_err(|source| DatabaseError::Address { address: address.to_owned(), source })
-}
-
-fn migration_error(address: String, error: MigrateError) -> DatabaseError {
-    match error {
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
-            DatabaseError::Unusable { address, source }
-        }
-        source => DatabaseError::Release { address, source },
-    }
-}
-
-fn migrator() -> Migrator {
-    let steps = MIGRATIONS.iter().map(|&(version, name, sql)| {
-        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    });
-    Migrator::with_migrations(steps.collect())
 }

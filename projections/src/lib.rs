@@ -27,11 +27,10 @@ mod registry;
 mod row;
 mod rows;
 mod runner;
-mod sql;
 mod worker;
 
 pub use database::{Database, DatabaseError};
+pub use daybook_database::{Address, Limits, Step, StepState};
 pub use options::ProjectionOptions;
 pub use projection::ApplyError;
 pub use runner::{Progress, Projections, StartError, State};
-use sql::Tx;

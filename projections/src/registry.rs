@@ -1,12 +1,11 @@
 //! The `projections` table: which versions there are, which one queries read, who works on it, and
 //! how far it has come.
 
+use daybook_database::{AssertSqlSafe, Error, Executor, Row, Tx, query};
 use daybook_event_store::Position;
-use sqlx::Row;
 
+use crate::Database;
 use crate::projection::Projection;
-use crate::sql::declaration;
-use crate::{Database, Tx};
 
 /// The right to write a version of a projection, as long as nobody took it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,24 +23,22 @@ pub(crate) struct Lease {
 pub(crate) async fn install<P: Projection>(
     database: &Database,
     version: u32,
-) -> Result<bool, sqlx::Error> {
-    let declaration = declaration(P::SCHEMA, version);
+) -> Result<bool, Error> {
+    let template = P::SCHEMA.replace("{version}", &version.to_string());
+    let declaration = database.engine().declaration(&template);
     let mut tx = database.begin().await?;
-    let made: Option<String> =
-        sqlx::query_scalar("SELECT declaration FROM projections WHERE name = $1 AND version = $2")
-            .bind(P::NAME)
-            .bind(i64::from(version))
-            .fetch_optional(tx.connection())
-            .await?;
-    if let Some(made) = made {
-        return Ok(made == declaration);
+    tx.make_tables_alone().await?;
+    let made = query("SELECT declaration FROM projections WHERE name = $1 AND version = $2")
+        .bind(P::NAME)
+        .bind(i64::from(version));
+    if let Some(made) = tx.fetch_optional(made).await? {
+        return Ok(made.str("declaration")? == declaration);
     }
-    sqlx::query("INSERT INTO projections (name, version, declaration) VALUES ($1, $2, $3)")
+    let made = query("INSERT INTO projections (name, version, declaration) VALUES ($1, $2, $3)")
         .bind(P::NAME)
         .bind(i64::from(version))
-        .bind(&declaration)
-        .execute(tx.connection())
-        .await?;
+        .bind(declaration.as_str());
+    tx.execute(made).await?;
     tx.script(declaration).await?;
     if live(&mut tx, P::NAME).await?.is_none() {
         publish_in::<P>(&mut tx, version).await?;
@@ -51,19 +48,15 @@ pub(crate) async fn install<P: Projection>(
 }
 
 /// The version that queries read.
-async fn live(tx: &mut Tx, name: &str) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar("SELECT version FROM projections WHERE name = $1 AND live")
-        .bind(name)
-        .fetch_optional(tx.connection())
-        .await
+async fn live(tx: &mut Tx, name: &str) -> Result<Option<i64>, Error> {
+    let live = query("SELECT version FROM projections WHERE name = $1 AND live").bind(name);
+    tx.fetch_optional(live).await?.map(|row| row.i64("version")).transpose()
 }
 
 /// Has queries read this version, unless they do.
-pub(crate) async fn publish<P: Projection>(
-    database: &Database,
-    version: u32,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn publish<P: Projection>(database: &Database, version: u32) -> Result<(), Error> {
     let mut tx = database.begin().await?;
+    tx.make_tables_alone().await?;
     if live(&mut tx, P::NAME).await? != Some(i64::from(version)) {
         publish_in::<P>(&mut tx, version).await?;
         tx.commit().await?;
@@ -71,7 +64,7 @@ pub(crate) async fn publish<P: Projection>(
     Ok(())
 }
 
-async fn publish_in<P: Projection>(tx: &mut Tx, version: u32) -> Result<(), sqlx::Error> {
+async fn publish_in<P: Projection>(tx: &mut Tx, version: u32) -> Result<(), Error> {
     for name in P::TABLES {
         tx.script(format!(
             "DROP VIEW IF EXISTS {name}; CREATE VIEW {name} AS SELECT * FROM {name}_v{version};"
@@ -81,12 +74,8 @@ async fn publish_in<P: Projection>(tx: &mut Tx, version: u32) -> Result<(), sqlx
     // Two statements, since at no time may two versions be live.
     for (live, versions) in [(false, "version <> $2"), (true, "version = $2")] {
         let sql = format!("UPDATE projections SET live = $3 WHERE name = $1 AND {versions}");
-        sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(P::NAME)
-            .bind(i64::from(version))
-            .bind(live)
-            .execute(tx.connection())
-            .await?;
+        let turn = query(AssertSqlSafe(sql)).bind(P::NAME).bind(i64::from(version)).bind(live);
+        tx.execute(turn).await?;
     }
     Ok(())
 }
@@ -99,9 +88,9 @@ pub(crate) async fn acquire(
     owner: &str,
     now: i64,
     until: i64,
-) -> Result<Option<Lease>, sqlx::Error> {
+) -> Result<Option<Lease>, Error> {
     let mut tx = database.begin().await?;
-    let taken = sqlx::query(
+    let take = query(
         "UPDATE projections SET owner = $1, token = token + 1, lease_until = $2 \
          WHERE name = $3 AND version = $4 AND (lease_until <= $5 OR owner = $1) \
          RETURNING token, position",
@@ -110,52 +99,52 @@ pub(crate) async fn acquire(
     .bind(until)
     .bind(name)
     .bind(i64::from(version))
-    .bind(now)
-    .fetch_optional(tx.connection())
-    .await?;
+    .bind(now);
+    let taken = tx.fetch_optional(take).await?;
     tx.commit().await?;
-    let lease = |row: sqlx::sqlite::SqliteRow| {
-        let position: Option<i64> = row.try_get("position")?;
+    let lease = |row: Row| {
+        let position = row.maybe_i64("position")?;
         let position = position.map(|position| Position(position.cast_unsigned()));
-        Ok(Lease { name, version, token: row.try_get("token")?, position })
+        Ok(Lease { name, version, token: row.i64("token")?, position })
     };
     taken.map(lease).transpose()
 }
 
 /// Moves the checkpoint and renews the lease, in the transaction of the rows. `false`: somebody
-/// else took over, and nothing of this transaction may be kept.
+/// else took over, or the checkpoint is not where this worker left it, and nothing of this
+/// transaction may be kept.
 pub(crate) async fn advance(
     tx: &mut Tx,
     lease: &Lease,
     position: Option<Position>,
     now: i64,
     until: i64,
-) -> Result<bool, sqlx::Error> {
-    let held = sqlx::query(
+) -> Result<bool, Error> {
+    let column = |position: Option<Position>| position.map(|position| position.0.cast_signed());
+    let held = query(
         "UPDATE projections SET position = COALESCE($1, position), updated_at = $2, \
-         lease_until = $3 WHERE name = $4 AND version = $5 AND token = $6",
+         lease_until = $3 WHERE name = $4 AND version = $5 AND token = $6 \
+         AND position IS NOT DISTINCT FROM $7",
     )
-    .bind(position.map(|position| position.0.cast_signed()))
+    .bind(column(position))
     .bind(now)
     .bind(until)
     .bind(lease.name)
     .bind(i64::from(lease.version))
     .bind(lease.token)
-    .execute(tx.connection())
-    .await?;
-    Ok(held.rows_affected() == 1)
+    .bind(column(lease.position));
+    Ok(tx.execute(held).await? == 1)
 }
 
 /// Gives the lease up, so that another worker need not wait for its end.
-pub(crate) async fn release(database: &Database, lease: &Lease) -> Result<(), sqlx::Error> {
+pub(crate) async fn release(database: &Database, lease: &Lease) -> Result<(), Error> {
     let mut tx = database.begin().await?;
-    sqlx::query(
+    let release = query(
         "UPDATE projections SET lease_until = 0 WHERE name = $1 AND version = $2 AND token = $3",
     )
     .bind(lease.name)
     .bind(i64::from(lease.version))
-    .bind(lease.token)
-    .execute(tx.connection())
-    .await?;
+    .bind(lease.token);
+    tx.execute(release).await?;
     tx.commit().await
 }

@@ -4,9 +4,8 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use daybook_database::{Column, Error, Kind, Value};
 use uuid::Uuid;
-
-use crate::sql::{Column, Kind, Value};
 
 /// A row of a table whose name, columns and key are known.
 pub(crate) trait Row: Send + Sync + Sized + 'static {
@@ -22,7 +21,7 @@ pub(crate) trait Row: Send + Sync + Sized + 'static {
     fn key(&self) -> Self::Key;
     fn write_key(key: &Self::Key, out: &mut Vec<Value>);
     fn write(&self, out: &mut Vec<Value>);
-    fn read(values: Vec<Value>) -> Result<Self, sqlx::Error>;
+    fn read(values: Vec<Value>) -> Result<Self, Error>;
 }
 
 /// A type that a column can have.
@@ -88,14 +87,14 @@ macro_rules! words {
         pub(crate) enum $name { $($variant),+ }
 
         impl $crate::row::Field for $name {
-            const KIND: $crate::sql::Kind = $crate::sql::Kind::Text;
+            const KIND: daybook_database::Kind = daybook_database::Kind::Text;
 
-            fn to_value(&self) -> $crate::sql::Value {
-                $crate::sql::Value::Word(match self { $(Self::$variant => $word),+ })
+            fn to_value(&self) -> daybook_database::Value {
+                daybook_database::Value::Word(match self { $(Self::$variant => $word),+ })
             }
 
-            fn from_value(value: $crate::sql::Value) -> Option<Self> {
-                let $crate::sql::Value::Text(text) = value else { return None };
+            fn from_value(value: daybook_database::Value) -> Option<Self> {
+                let daybook_database::Value::Text(text) = value else { return None };
                 match &*text { $($word => Some(Self::$variant),)+ _ => None }
             }
         }
@@ -122,12 +121,12 @@ macro_rules! row {
         impl $crate::row::Row for $name {
             type Key = ($($key_type,)+);
             const NAME: &'static str = $table;
-            const COLUMNS: &'static [$crate::sql::Column] = &[
-                $($crate::sql::Column {
+            const COLUMNS: &'static [daybook_database::Column] = &[
+                $(daybook_database::Column {
                     name: stringify!($key),
                     kind: <$key_type as $crate::row::Field>::KIND,
                 },)+
-                $($crate::sql::Column {
+                $(daybook_database::Column {
                     name: stringify!($field),
                     kind: <$type as $crate::row::Field>::KIND,
                 },)+
@@ -138,18 +137,18 @@ macro_rules! row {
                 ($(self.$key.clone(),)+)
             }
 
-            fn write_key(($($key,)+): &Self::Key, out: &mut Vec<$crate::sql::Value>) {
+            fn write_key(($($key,)+): &Self::Key, out: &mut Vec<daybook_database::Value>) {
                 use $crate::row::Field as _;
                 $(out.push($key.to_value());)+
             }
 
-            fn write(&self, out: &mut Vec<$crate::sql::Value>) {
+            fn write(&self, out: &mut Vec<daybook_database::Value>) {
                 use $crate::row::Field as _;
                 $(out.push(self.$key.to_value());)+
                 $(out.push(self.$field.to_value());)+
             }
 
-            fn read(values: Vec<$crate::sql::Value>) -> Result<Self, sqlx::Error> {
+            fn read(values: Vec<daybook_database::Value>) -> Result<Self, daybook_database::Error> {
                 let mut values = values.into_iter();
                 Ok(Self {
                     $($key: $crate::row::next(&mut values, stringify!($key))?,)+
@@ -165,8 +164,8 @@ pub(crate) use row;
 pub(crate) fn next<F: Field>(
     values: &mut impl Iterator<Item = Value>,
     column: &'static str,
-) -> Result<F, sqlx::Error> {
-    values.next().and_then(F::from_value).ok_or_else(|| sqlx::Error::ColumnDecode {
+) -> Result<F, Error> {
+    values.next().and_then(F::from_value).ok_or_else(|| Error::ColumnDecode {
         index: column.to_owned(),
         source: "not of the column's type".into(),
     })

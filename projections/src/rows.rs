@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use daybook_database::{Error, Merge, Table, Tx, Value};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::ApplyError;
 use crate::row::{Field, Row};
-use crate::sql::{Merge, Table, Value};
-use crate::{ApplyError, Tx};
 
 fn table<R: Row>(version: u32, merge: Merge) -> Table {
     let name = format!("{}_v{version}", R::NAME);
@@ -115,15 +115,15 @@ impl<R: Row> Rows<R> {
 /// [`Rows`] of any kind, as the runner sees them.
 pub(crate) trait Buffer: Send + Sync {
     /// Reads what is wanted.
-    fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+    fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>>;
     /// Writes what has changed.
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>>;
     /// Forgets everything: the database knows better.
     fn forget(&mut self);
 }
 
 impl<R: Row> Buffer for Rows<R> {
-    fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             let mut keys = Vec::with_capacity(self.wanted.len() * R::KEYS);
             for key in self.wanted.drain() {
@@ -142,7 +142,7 @@ impl<R: Row> Buffer for Rows<R> {
         .boxed()
     }
 
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             let values = self.values();
             tx.upsert(&self.table, values).await?;
@@ -189,11 +189,11 @@ impl<R: Row> Sums<R> {
 }
 
 impl<R: Row> Buffer for Sums<R> {
-    fn load<'a>(&'a mut self, _: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    fn load<'a>(&'a mut self, _: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         futures::future::ready(Ok(())).boxed()
     }
 
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         let mut values = Vec::with_capacity(self.added.len() * R::COLUMNS.len());
         for (key, sums) in std::mem::take(&mut self.added) {
             R::write_key(&key, &mut values);

@@ -18,7 +18,7 @@ use crate::{Database, ProjectionOptions, models, registry};
 pub enum StartError {
     /// The read models' tables could not be made.
     #[error("the tables of the read models could not be made")]
-    Tables(#[from] sqlx::Error),
+    Tables(#[from] daybook_database::Error),
     /// The tables of this version were made by a release that declared them otherwise.
     #[error(
         "the tables of projection {name} were made otherwise under the same version {version}: \

@@ -32,7 +32,7 @@ enum Interrupted {
     #[error(transparent)]
     Batch(#[from] BatchError),
     #[error("the database failed")]
-    Sql(#[from] sqlx::Error),
+    Sql(#[from] daybook_database::Error),
     #[error("the event store could not be read")]
     Store(#[from] ReadError),
     #[error("the event store has closed")]
@@ -95,12 +95,12 @@ impl<P: Projection> Worker<P> {
 
     /// Holds the lease and follows the store, until shut down or interrupted.
     async fn session(&mut self) -> Result<(), Interrupted> {
-        let Some(lease) = self.lease().await? else { return Ok(()) };
+        let Some(mut lease) = self.lease().await? else { return Ok(()) };
         self.progress.send_modify(|progress| {
             progress.position = lease.position;
             progress.state = State::CatchingUp;
         });
-        let followed = self.follow(&lease).await;
+        let followed = self.follow(&mut lease).await;
         self.projection.forget();
         if followed.is_ok() {
             registry::release(&self.database, &lease).await?;
@@ -124,7 +124,7 @@ impl<P: Projection> Worker<P> {
         Ok(None)
     }
 
-    async fn follow(&mut self, lease: &Lease) -> Result<(), Interrupted> {
+    async fn follow(&mut self, lease: &mut Lease) -> Result<(), Interrupted> {
         self.past = self.store.head().await?;
         let tail = self.store.tail(lease.position, P::filter());
         let mut tail = std::pin::pin!(tail.ready_chunks(CHUNK));
@@ -164,7 +164,7 @@ impl<P: Projection> Worker<P> {
         Ok(tx.commit().await?)
     }
 
-    async fn project(&mut self, lease: &Lease, batch: Gathered) -> Result<(), Interrupted> {
+    async fn project(&mut self, lease: &mut Lease, batch: Gathered) -> Result<(), Interrupted> {
         let Some(upto) = batch.upto else { return Ok(()) };
         let times = self.times();
         let recorded_at = batch.events.last().map(|event| event.recorded_at);

@@ -1,5 +1,5 @@
+use daybook_database::{Error, Row, query};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -92,7 +92,7 @@ pub struct Product {
 }
 
 impl FromRow for Payment {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             id: row.id("id")?,
             order: row.id("order_id")?,
@@ -111,7 +111,7 @@ impl FromRow for Payment {
 }
 
 impl FromRow for Customer {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             id: row.id("id")?,
             status: row.text("status")?,
@@ -126,7 +126,7 @@ impl FromRow for Customer {
 }
 
 impl FromRow for Product {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             sku: row.text("sku")?,
             status: row.text("status")?,
@@ -149,7 +149,7 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn payment(&self, id: Uuid) -> Result<Option<Payment>, QueryError> {
-        let query = sqlx::query("SELECT * FROM payments WHERE id = $1").bind(id.to_string());
+        let query = query("SELECT * FROM payments WHERE id = $1").bind(id);
         one(&self.pool, query).await
     }
 
@@ -158,7 +158,7 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn customer(&self, id: Uuid) -> Result<Option<Customer>, QueryError> {
-        let query = sqlx::query("SELECT * FROM customers WHERE id = $1").bind(id.to_string());
+        let query = query("SELECT * FROM customers WHERE id = $1").bind(id);
         one(&self.pool, query).await
     }
 
@@ -167,6 +167,6 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn product(&self, sku: &str) -> Result<Option<Product>, QueryError> {
-        one(&self.pool, sqlx::query("SELECT * FROM products WHERE sku = $1").bind(sku)).await
+        one(&self.pool, query("SELECT * FROM products WHERE sku = $1").bind(sku)).await
     }
 }

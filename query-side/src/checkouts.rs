@@ -1,5 +1,5 @@
+use daybook_database::{Error, Row, query};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ pub struct Checkout {
 }
 
 impl FromRow for Checkout {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         let (reason, detail) = (row.maybe_text("reason")?, row.maybe_text("detail")?);
         Ok(Self {
             order: row.id("order_id")?,
@@ -53,7 +53,7 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn checkout(&self, order: Uuid) -> Result<Option<Checkout>, QueryError> {
         let checkout = "SELECT * FROM checkouts WHERE order_id = $1";
-        one(&self.pool, sqlx::query(checkout).bind(order.to_string())).await
+        one(&self.pool, query(checkout).bind(order)).await
     }
 
     /// Checkouts that still have something to do, the longest silent first.
@@ -63,6 +63,6 @@ impl Queries {
     pub async fn open_checkouts(&self, limit: Limit) -> Result<Vec<Checkout>, QueryError> {
         let open = "SELECT * FROM checkouts WHERE stage NOT IN ('settled', 'shipped', 'calledOff') \
                     ORDER BY updated_at LIMIT $1";
-        many(&self.pool, sqlx::query(open).bind(limit.get())).await
+        many(&self.pool, query(open).bind(limit.get())).await
     }
 }

@@ -7,7 +7,7 @@ use crate::InvalidCursor;
 pub enum QueryError {
     /// The database cannot be read now and may be later.
     #[error("the read models cannot be read now")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[from] daybook_database::Error),
     /// The cursor is not one of this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),

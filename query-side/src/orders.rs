@@ -1,5 +1,5 @@
+use daybook_database::{Error, Row, query};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -122,7 +122,7 @@ pub struct TimelineEntry {
 }
 
 impl FromRow for Order {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         let reason = row.maybe_text("cancel_reason")?;
         let detail = row.maybe_text("cancel_detail")?;
         Ok(Self {
@@ -146,7 +146,7 @@ impl FromRow for Order {
 }
 
 impl FromRow for Line {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             sku: row.text("sku")?,
             seller: row.text("seller")?,
@@ -158,7 +158,7 @@ impl FromRow for Line {
 }
 
 impl FromRow for Shipment {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             seller: row.text("seller")?,
             tracking: row.maybe_text("tracking")?,
@@ -169,7 +169,7 @@ impl FromRow for Shipment {
 }
 
 impl FromRow for TimelineEntry {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             kind: row.text("kind")?,
             detail: row.maybe_text("detail")?,
@@ -187,10 +187,9 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn order(&self, id: Uuid) -> Result<Option<OrderDetails>, QueryError> {
-        let id = id.to_string();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool.snapshot().await?;
         let Some(order) =
-            one(&mut *tx, sqlx::query("SELECT * FROM orders WHERE id = $1").bind(&id)).await?
+            one(&mut tx, query("SELECT * FROM orders WHERE id = $1").bind(id)).await?
         else {
             return Ok(None);
         };
@@ -200,9 +199,9 @@ impl Queries {
         let timeline = "SELECT * FROM order_timeline WHERE order_id = $1 ORDER BY revision";
         Ok(Some(OrderDetails {
             order,
-            lines: many(&mut *tx, sqlx::query(lines).bind(&id)).await?,
-            shipments: many(&mut *tx, sqlx::query(shipments).bind(&id)).await?,
-            timeline: many(&mut *tx, sqlx::query(timeline).bind(&id)).await?,
+            lines: many(&mut tx, query(lines).bind(id)).await?,
+            shipments: many(&mut tx, query(shipments).bind(id)).await?,
+            timeline: many(&mut tx, query(timeline).bind(id)).await?,
         }))
     }
 
@@ -222,11 +221,7 @@ impl Queries {
         let (placed_at, id): (i64, String) = cursor.map_or_else(first, |c| c.key(&list))?;
         let page = "SELECT * FROM orders WHERE customer_id = $1 AND (placed_at, id) < ($2, $3) \
                     ORDER BY placed_at DESC, id DESC LIMIT $4";
-        let page = sqlx::query(page)
-            .bind(customer.to_string())
-            .bind(placed_at)
-            .bind(id)
-            .bind(limit.and_one());
+        let page = query(page).bind(customer).bind(placed_at).bind(id).bind(limit.and_one());
         let orders = many(&self.pool, page).await?;
         Ok(Page::new(orders, limit, |order: &Order| {
             Cursor::new(&list, &(order.placed_at.0.as_micros(), order.id))

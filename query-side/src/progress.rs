@@ -1,9 +1,8 @@
 use std::time::Duration;
 
+use daybook_database::{Error, Executor, Row, query};
 use daybook_event_store::Position;
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use tokio::time::{Instant as Moment, sleep, timeout_at};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -37,12 +36,12 @@ pub struct ProjectionStatus {
 }
 
 impl FromRow for ProjectionStatus {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             name: row.text("name")?,
             version: row.count("version")?,
-            live: row.try_get("live")?,
-            position: row.try_get::<Option<i64>, _>("position")?.map(i64::cast_unsigned),
+            live: row.bool("live")?,
+            position: row.maybe_i64("position")?.map(i64::cast_unsigned),
             updated_at: row.instant("updated_at")?,
             owner: row.maybe_text("owner")?,
             parked: row.count("parked")?,
@@ -77,7 +76,7 @@ pub struct ParkedEvent {
 }
 
 impl FromRow for ParkedEvent {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             projection: row.text("projection")?,
             version: row.count("version")?,
@@ -101,7 +100,7 @@ impl Queries {
     pub async fn parked_events(&self, limit: Limit) -> Result<Vec<ParkedEvent>, QueryError> {
         let parked = "SELECT * FROM parked_events \
                       ORDER BY position DESC, projection, version LIMIT $1";
-        many(&self.pool, sqlx::query(parked).bind(limit.get())).await
+        many(&self.pool, query(parked).bind(limit.get())).await
     }
 
     /// Every version of every projection.
@@ -112,7 +111,7 @@ impl Queries {
         let status = "SELECT p.*, (SELECT count(*) FROM parked_events e \
                       WHERE e.projection = p.name AND e.version = p.version) AS parked \
                       FROM projections p ORDER BY p.name, p.version";
-        many(&self.pool, sqlx::query(status)).await
+        many(&self.pool, query(status)).await
     }
 
     /// Waits until what queries read of a projection holds every event up to `position`, which
@@ -138,12 +137,18 @@ impl Queries {
     }
 
     async fn reached(&self, projection: &str) -> Result<Option<Position>, QueryError> {
-        let row = sqlx::query("SELECT position FROM projections WHERE name = $1 AND live")
-            .bind(projection)
-            .fetch_optional(&self.pool)
-            .await?;
-        let unknown = || QueryError::UnknownProjection { name: projection.to_owned() };
-        let position: Option<i64> = row.ok_or_else(unknown)?.try_get("position")?;
-        Ok(position.map(|position| Position(position.cast_unsigned())))
+        position_of(&self.pool, projection).await
     }
+}
+
+/// How far what queries read of a projection has come.
+pub(crate) async fn position_of(
+    database: impl Executor,
+    projection: &str,
+) -> Result<Option<Position>, QueryError> {
+    let live = query("SELECT position FROM projections WHERE name = $1 AND live").bind(projection);
+    let row = database.fetch_optional(live).await?;
+    let unknown = || QueryError::UnknownProjection { name: projection.to_owned() };
+    let position = row.ok_or_else(unknown)?.maybe_i64("position")?;
+    Ok(position.map(|position| Position(position.cast_unsigned())))
 }

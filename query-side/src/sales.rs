@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
+use daybook_database::{Error, Row, query};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 
 use crate::row::{Columns, FromRow, many};
@@ -47,7 +47,7 @@ pub struct ProductSales {
 }
 
 impl FromRow for Sales {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             orders: row.count("orders")?,
             lines: row.count("lines")?,
@@ -58,13 +58,13 @@ impl FromRow for Sales {
 }
 
 impl FromRow for DaySales {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self { day: row.text("day")?, sales: Sales::from_row(row)? })
     }
 }
 
 impl FromRow for ProductSales {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         let (sku, name) = (row.text("sku")?, row.maybe_text("name")?);
         Ok(Self { sku, name, sales: Sales::from_row(row)? })
     }
@@ -87,7 +87,7 @@ impl Queries {
         }
         let sales = "SELECT * FROM sales_by_day WHERE day BETWEEN $1 AND $2 AND orders > 0 \
                      ORDER BY day, currency";
-        let sales = sqlx::query(sales).bind(from.to_string()).bind(to.to_string());
+        let sales = query(sales).bind(from.to_string()).bind(to.to_string());
         many(&self.pool, sales).await
     }
 
@@ -107,7 +107,7 @@ impl Queries {
         let page = "SELECT s.*, p.name FROM sales_by_product s LEFT JOIN products p ON p.sku = s.sku \
                     WHERE s.currency = $1 AND (s.amount, s.sku) < ($2, $3) AND s.orders > 0 \
                     ORDER BY s.amount DESC, s.sku DESC LIMIT $4";
-        let page = sqlx::query(page).bind(currency).bind(amount).bind(sku).bind(limit.and_one());
+        let page = query(page).bind(currency).bind(amount).bind(sku).bind(limit.and_one());
         let sales = many(&self.pool, page).await?;
         Ok(Page::new(sales, limit, |sales: &ProductSales| {
             Cursor::new(&list, &(sales.sales.amount.amount, &sales.sku))

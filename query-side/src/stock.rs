@@ -1,5 +1,5 @@
+use daybook_database::{Error, Row, query};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ pub struct Reservation {
 }
 
 impl FromRow for Stock {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         let (on_hand, reserved) = (row.count("on_hand")?, row.count("reserved")?);
         Ok(Self {
             sku: row.text("sku")?,
@@ -60,7 +60,7 @@ impl FromRow for Stock {
 }
 
 impl FromRow for Reservation {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             order: row.id("order_id")?,
             sku: row.text("sku")?,
@@ -79,7 +79,7 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn stock(&self, sku: &str) -> Result<Option<Stock>, QueryError> {
-        one(&self.pool, sqlx::query("SELECT * FROM stock WHERE sku = $1").bind(sku)).await
+        one(&self.pool, query("SELECT * FROM stock WHERE sku = $1").bind(sku)).await
     }
 
     /// What is held of a SKU, by order.
@@ -96,7 +96,7 @@ impl Queries {
         let after: String = cursor.map_or(Ok(String::new()), |cursor| cursor.key(&list))?;
         let page = "SELECT * FROM reservations WHERE sku = $1 AND status = 'held' \
                     AND order_id > $2 ORDER BY order_id LIMIT $3";
-        let page = sqlx::query(page).bind(sku).bind(after).bind(limit.and_one());
+        let page = query(page).bind(sku).bind(after).bind(limit.and_one());
         let held = many(&self.pool, page).await?;
         Ok(Page::new(held, limit, |held: &Reservation| Cursor::new(&list, &held.order)))
     }
@@ -107,6 +107,6 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn reservations_of(&self, order: Uuid) -> Result<Vec<Reservation>, QueryError> {
         let held = "SELECT * FROM reservations WHERE order_id = $1 ORDER BY sku";
-        many(&self.pool, sqlx::query(held).bind(order.to_string())).await
+        many(&self.pool, query(held).bind(order)).await
     }
 }

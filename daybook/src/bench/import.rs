@@ -48,7 +48,12 @@ pub(super) async fn run(args: OnlineRetail, config: &Config) -> anyhow::Result<E
     let folder = tempfile::TempDir::new_in(&config.data_dir)
         .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
     let probe = Probe::run(folder.path(), PROBE)?;
-    let inside = Config { data_dir: folder.path().join("platform"), ..config.clone() };
+    let inside = Config {
+        data_dir: folder.path().join("platform"),
+        database: None,
+        database_replica: None,
+        ..config.clone()
+    };
     let report = in_process(&inside, &args).await?;
     let alone = store_alone(&inside, &folder.path().join("alone")).await?;
     let per_second = |count: u64| count as f64 / report.seconds;

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Folders, and the folders whose crates theirs may depend on outside of tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("event-schemas", &["domain", "event-store"]),
     ("event-store", &[]),
     ("event-store/server", &["event-store"]),
     ("event-store/comparison", &["event-store", "event-store-server"]),
     ("command-side", &["domain", "event-schemas", "event-store"]),
-    ("projections", &["domain", "event-schemas", "event-store"]),
-    ("query-side", &["domain", "event-schemas", "event-store"]),
+    ("database", &[]),
+    ("projections", &["database", "domain", "event-schemas", "event-store"]),
+    ("query-side", &["database", "domain", "event-schemas", "event-store"]),
     ("gateway", &["command-side", "domain", "event-schemas", "event-store", "query-side"]),
     ("observability", &[]),
 ];

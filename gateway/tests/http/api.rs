@@ -11,7 +11,7 @@ use daybook_command_side::payments::{Provider, SimulatedProvider};
 use daybook_event_store::Store;
 use daybook_gateway::{Gateway, GatewayOptions};
 use daybook_projections::catalog::{self as projections, CatalogOptions};
-use daybook_projections::{Database, ProjectionOptions, Projections};
+use daybook_projections::{Address, Database, Limits, ProjectionOptions, Projections};
 use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use serde_json::{Value, json};
@@ -26,8 +26,8 @@ pub(crate) struct Api {
     pub(crate) data: TempDir,
 }
 
-fn database(data: &Path) -> String {
-    data.join("read.sqlite").display().to_string()
+fn database(data: &Path) -> Address {
+    Address::from(&*data.join("read.sqlite").to_string_lossy())
 }
 
 /// The read models follow the events while this lives.
@@ -49,7 +49,7 @@ pub(crate) fn gateway(store: &Store, data: &Path) -> Gateway {
         commands: Commands::new(store.clone()),
         idempotency: Idempotency::new(store.clone()),
         provider: Provider::Simulated(SimulatedProvider::new(Store::memory())),
-        queries: Queries::open(&database(data)).expect("an address"),
+        queries: Queries::open(&database(data), &Limits::default()).expect("an address"),
         catalog: Catalog::new(data.join("catalog")),
         metrics: || "daybook_test 1\n".into(),
         readiness: Vec::new(),
@@ -70,7 +70,8 @@ impl Api {
     /// Posts the read models from now on, until the guard is dropped.
     pub(crate) async fn project(&self) -> Projecting {
         let shutdown = CancellationToken::new();
-        let database = Database::open(&database(self.data.path())).await.expect("a database");
+        let address = database(self.data.path());
+        let database = Database::open(&address, &Limits::default()).await.expect("a database");
         let options = ProjectionOptions {
             metrics: prometheus::Registry::new(),
             ..ProjectionOptions::default()

@@ -1,11 +1,11 @@
 //! Databases that cannot be used, and what is said about them.
 
-use daybook_projections::{Database, DatabaseError};
+use daybook_projections::{Address, Database, DatabaseError, Limits, StepState};
 
 use crate::support::World;
 
-async fn refused(address: &str) -> DatabaseError {
-    Database::open(address).await.unwrap_err()
+async fn refused(address: impl Into<Address>) -> DatabaseError {
+    Database::open(&address.into(), &Limits::default()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -43,15 +43,46 @@ async fn a_file_that_is_not_a_database_is_left_alone() {
 async fn the_database_of_a_later_release_is_refused() {
     let world = World::new();
     world.database("read.db").await.close().await;
-    world
-        .execute(
-            "read.db",
-            "INSERT INTO _sqlx_migrations SELECT 9999, description, installed_on, success, \
-             checksum, execution_time FROM _sqlx_migrations",
-        )
-        .await;
+    world.execute("read.db", LATER).await;
 
-    let error = refused(world.path("read.db").to_str().unwrap()).await;
+    let error = refused(world.address("read.db").await).await;
 
     assert!(matches!(error, DatabaseError::Release { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn processes_that_open_a_new_database_at_the_same_time_make_its_tables_once() {
+    let world = World::new();
+    let address = world.address("read.db").await;
+    let limits = Limits::default();
+
+    let open = || Database::open(&address, &limits);
+    let opened = tokio::join!(open(), open(), open());
+
+    for database in [opened.0, opened.1, opened.2] {
+        let steps = database.unwrap().migrations().await.unwrap();
+        assert_eq!(steps.len(), 1);
+        assert!(steps.iter().all(|step| step.state == StepState::Taken), "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_tells_which_steps_it_lacks() {
+    let world = World::new();
+    let limits = Limits::default();
+    let database = Database::connect(&world.address("read.db").await, &limits).await.unwrap();
+
+    let states = async || {
+        let steps = database.migrations().await.unwrap();
+        steps.into_iter().map(|step| (step.version, step.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [(1, StepState::Missing)]);
+    database.migrate().await.unwrap();
+    assert_eq!(states().await, [(1, StepState::Taken)]);
+    world.execute("read.db", LATER).await;
+    assert_eq!(states().await, [(1, StepState::Taken), (9999, StepState::Unknown)]);
+}
+
+/// What a later release leaves behind.
+const LATER: &str = "INSERT INTO _sqlx_migrations SELECT 9999, description, installed_on, \
+                     success, checksum, execution_time FROM _sqlx_migrations";

@@ -5,6 +5,8 @@ mod checkouts;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod measure;
 #[cfg(test)]
 mod models;

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daybook_database::{AssertSqlSafe, Executor, Pool, Raw, Row, query, testing};
 use daybook_domain::values::{Money, Timestamp};
 use daybook_event_schemas::{Actor, Contract, Metadata, seal};
 use daybook_event_store::{Appended, EventStore, Expected, NewEvent, Position, Store, StreamId};
-use daybook_projections::{Database, ProjectionOptions, Projections};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row, TypeInfo, ValueRef};
+use daybook_projections::{Address, Database, Limits, ProjectionOptions, Projections};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -45,14 +44,33 @@ impl World {
         self.folder.path().join(file)
     }
 
+    /// The address of a database, which is called like a file, and is one for sure if it
+    /// ends in `.sqlite`.
+    pub(crate) async fn address(&self, file: &str) -> Address {
+        if file.ends_with(".sqlite") {
+            return Address::from(&*self.path(file).to_string_lossy());
+        }
+        testing::prepare(self.folder.path(), file).await.unwrap()
+    }
+
     pub(crate) async fn database(&self, file: &str) -> Database {
-        Database::open(self.path(file).to_str().unwrap()).await.unwrap()
+        Database::open(&self.address(file).await, &Limits::default()).await.unwrap()
     }
 
     /// Starts the projections on a file.
     pub(crate) async fn start(&self, file: &str, options: ProjectionOptions) -> Running {
+        self.start_with(file, options, Limits::default()).await
+    }
+
+    /// The same, with limits of its own.
+    pub(crate) async fn start_with(
+        &self,
+        file: &str,
+        options: ProjectionOptions,
+        limits: Limits,
+    ) -> Running {
         let shutdown = CancellationToken::new();
-        let database = self.database(file).await;
+        let database = Database::open(&self.address(file).await, &limits).await.unwrap();
         let projections =
             Projections::start(self.store.clone(), database, options, shutdown.clone()).await;
         Running { projections: projections.unwrap(), shutdown }
@@ -85,31 +103,35 @@ impl World {
 
     /// The rows of a table as text, sorted.
     pub(crate) async fn rows(&self, file: &str, table: &str) -> Vec<String> {
-        let options = SqliteConnectOptions::new().filename(self.path(file));
-        let mut connection = options.connect().await.unwrap();
-        let sql = AssertSqlSafe(format!("SELECT * FROM {table}"));
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        self.sorted(file, &format!("SELECT * FROM {table}"), text).await
+    }
+
+    /// Some columns of all rows of a table, sorted as text.
+    pub(crate) async fn columns(&self, file: &str, table: &str, columns: &str) -> Vec<String> {
+        let values = |row: &Row| values(row).join(" ");
+        self.sorted(file, &format!("SELECT {columns} FROM {table}"), values).await
+    }
+
+    async fn sorted(&self, file: &str, sql: &str, text: impl Fn(&Row) -> String) -> Vec<String> {
+        let pool = self.pool(file).await;
+        let rows = pool.fetch_all(query(AssertSqlSafe(sql.to_owned()))).await.unwrap();
+        pool.close().await;
         let mut rows: Vec<_> = rows.iter().map(text).collect();
         rows.sort();
         rows
     }
 
-    /// Some columns of all rows of a table, sorted as text.
-    pub(crate) async fn columns(&self, file: &str, table: &str, columns: &str) -> Vec<String> {
-        let options = SqliteConnectOptions::new().filename(self.path(file));
-        let mut connection = options.connect().await.unwrap();
-        let sql = AssertSqlSafe(format!("SELECT {columns} FROM {table}"));
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
-        let mut rows: Vec<_> = rows.iter().map(values).map(|values| values.join(" ")).collect();
-        rows.sort();
-        rows
+    async fn pool(&self, file: &str) -> Pool {
+        Pool::writer(&self.address(file).await, &Limits::default()).await.unwrap()
     }
 
     /// Changes the database behind the projections' back.
     pub(crate) async fn execute(&self, file: &str, sql: &'static str) {
-        let options = SqliteConnectOptions::new().filename(self.path(file));
-        let mut connection = options.connect().await.unwrap();
-        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        let pool = self.pool(file).await;
+        let mut tx = pool.begin().await.unwrap();
+        tx.execute(query(sql)).await.unwrap();
+        tx.commit().await.unwrap();
+        pool.close().await;
     }
 
     /// Every table that queries read, as text.
@@ -170,19 +192,16 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros((1_323_388_800 + seconds) * 1_000_000)
 }
 
-fn values(row: &SqliteRow) -> Vec<String> {
-    let value = |n| {
-        let raw = row.try_get_raw(n).unwrap();
-        match raw.type_info().name() {
-            _ if raw.is_null() => "-".to_owned(),
-            "INTEGER" => row.get::<i64, _>(n).to_string(),
-            _ => row.get::<String, _>(n),
-        }
+fn values(row: &Row) -> Vec<String> {
+    let value = |n| match row.raw(n).unwrap() {
+        Raw::Null => "-".to_owned(),
+        Raw::Int(int) => int.to_string(),
+        Raw::Text(text) => text.to_owned(),
     };
-    (0..row.columns().len()).map(value).collect()
+    (0..row.names().len()).map(value).collect()
 }
 
-fn text(row: &SqliteRow) -> String {
-    let names = row.columns().iter().map(Column::name);
+fn text(row: &Row) -> String {
+    let names = row.names().into_iter();
     names.zip(values(row)).map(|(name, value)| [name, "=", &value, " "].concat()).collect()
 }

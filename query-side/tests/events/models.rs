@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daybook_database::{Address, AssertSqlSafe, Limits, Pool, query, testing};
 use daybook_domain::checkout::CheckoutFact;
 use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::{CancelReason, OrderEvent};
@@ -14,8 +15,6 @@ use daybook_projections::{Database, ProjectionOptions, Projections};
 use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use daybook_query_side::verify::{Check, ReadModels, verify};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions};
 use tantivy::{Index, IndexWriter, TantivyDocument, Term};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -93,16 +92,19 @@ impl Posted {
     /// Has the projections read a story to its end, and stops them.
     pub(crate) async fn of(story: Story) -> Self {
         let folder = TempDir::new().unwrap();
-        let database = folder.path().join("models.db");
-        let database = database.to_str().unwrap();
+        let address = testing::prepare(folder.path(), "models.db").await.unwrap();
         let models = ReadModels {
-            queries: Queries::open(database).unwrap(),
+            queries: Queries::open(&address, &Limits::default()).unwrap(),
             catalog: Catalog::new(folder.path().join("catalog")),
             patience: Duration::ZERO,
         };
         let posted = Self { story, folder, models };
         posted.catch_up().await;
         posted
+    }
+
+    fn address(&self) -> Address {
+        testing::address(self.folder.path(), "models.db")
     }
 
     async fn catch_up(&self) {
@@ -126,8 +128,7 @@ impl Posted {
         &self,
         shutdown: &CancellationToken,
     ) -> (Projections, index::Catalog) {
-        let database = self.folder.path().join("models.db");
-        let database = Database::open(database.to_str().unwrap()).await.unwrap();
+        let database = Database::open(&self.address(), &Limits::default()).await.unwrap();
         let (store, options) = (self.story.store.clone(), ProjectionOptions::default());
         let projections = Projections::start(store, database, options, shutdown.clone());
         let options = index::CatalogOptions::new(self.folder.path().join("catalog"));
@@ -138,11 +139,12 @@ impl Posted {
 
     /// Changes the database behind the projections' back.
     async fn spoil(&self, sql: &str) {
-        let database = self.folder.path().join("models.db");
-        let mut connection =
-            SqliteConnectOptions::new().filename(database).connect().await.unwrap();
-        let changed = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
-        assert!(changed.unwrap().rows_affected() > 0, "{sql}");
+        let pool = Pool::writer(&self.address(), &Limits::default()).await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
+        let changed = tx.execute(query(AssertSqlSafe(sql.to_owned()))).await;
+        assert!(changed.unwrap() > 0, "{sql}");
+        tx.commit().await.unwrap();
+        pool.close().await;
     }
 
     async fn checks(&self) -> Vec<Check> {
@@ -330,7 +332,8 @@ async fn parked_events_are_named() {
 async fn read_models_that_are_not_there_fail_their_checks() {
     let folder = TempDir::new().unwrap();
     let models = ReadModels {
-        queries: Queries::open(folder.path().join("none.db").to_str().unwrap()).unwrap(),
+        queries: Queries::open(&testing::address(folder.path(), "none.db"), &Limits::default())
+            .unwrap(),
         catalog: Catalog::new(folder.path().join("catalog")),
         patience: Duration::ZERO,
     };

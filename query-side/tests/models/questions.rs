@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use daybook_database::{Limits, testing};
 use daybook_domain::checkout::{Checkout, CheckoutFact, CheckoutInput};
 use daybook_domain::order::OrderEvent;
 use daybook_domain::stock::StockEvent;
@@ -379,7 +380,8 @@ async fn a_wait_ends_in_time_whatever_happens() {
 #[tokio::test]
 async fn without_read_models_nothing_can_be_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let queries = Queries::open(folder.path().join("none.db").to_str().unwrap()).unwrap();
+    let queries =
+        Queries::open(&testing::address(folder.path(), "none.db"), &Limits::default()).unwrap();
 
     let order = queries.order(id(1)).await;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daybook_database::testing;
 use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::payment::PaymentEvent;
@@ -10,7 +11,7 @@ use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{CustomerId, Money, OrderId, PaymentId, Quantity, Timestamp};
 use daybook_event_schemas::{Actor, Contract, Metadata, seal};
 use daybook_event_store::{EventStore, Expected, Position, Store, StreamId};
-use daybook_projections::{Database, ProjectionOptions, Projections};
+use daybook_projections::{Address, Database, Limits, ProjectionOptions, Projections};
 use daybook_query_side::Queries;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ pub(crate) const DAY: i64 = 86_400;
 
 pub(crate) struct Shop {
     pub(crate) queries: Queries,
+    pub(crate) address: Address,
     store: Store,
     _running: Projections,
     _folder: TempDir,
@@ -27,10 +29,15 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
+        Self::open_with(&Limits::default()).await
+    }
+
+    /// Opens with limits for the queries.
+    pub(crate) async fn open_with(limits: &Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("read.db");
+        let address = testing::prepare(folder.path(), "read.db").await.unwrap();
         let store = Store::memory();
-        let database = Database::open(path.to_str().unwrap()).await.unwrap();
+        let database = Database::open(&address, &Limits::default()).await.unwrap();
         let running = Projections::start(
             store.clone(),
             database,
@@ -38,8 +45,8 @@ impl Shop {
             CancellationToken::new(),
         );
         let running = running.await.unwrap();
-        let queries = Queries::open(path.to_str().unwrap()).unwrap();
-        Self { queries, store, _running: running, _folder: folder }
+        let queries = Queries::open(&address, limits).unwrap();
+        Self { queries, address, store, _running: running, _folder: folder }
     }
 
     /// Appends events, and waits until the projection of the category has them.

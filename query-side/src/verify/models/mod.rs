@@ -14,14 +14,15 @@ mod table;
 use std::error::Error;
 use std::time::Duration;
 
+use daybook_database::{Executor, Tx, query};
 use daybook_event_store::{Position, ReadError};
-use sqlx::{Row, Sqlite, Transaction};
 use table::Model;
 use tokio::time::{Instant, sleep};
 
 use super::books::Books;
 use super::findings::Findings;
 use super::{Check, ReadModels, Reader};
+use crate::progress::position_of;
 use crate::{Queries, QueryError};
 
 /// How long to wait before looking again how far a projection has come.
@@ -121,22 +122,17 @@ where
 async fn open(
     queries: Queries,
     projection: &'static str,
-) -> Result<(Transaction<'static, Sqlite>, Option<Position>), QueryError> {
-    let mut tx = queries.pool.begin().await?;
-    let row = sqlx::query("SELECT position FROM projections WHERE name = $1 AND live")
-        .bind(projection)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let unknown = || QueryError::UnknownProjection { name: projection.to_owned() };
-    let position: Option<i64> = row.ok_or_else(unknown)?.try_get("position")?;
-    Ok((tx, position.map(|position| Position(position.cast_unsigned()))))
+) -> Result<(Tx, Option<Position>), QueryError> {
+    let mut tx = queries.pool.snapshot().await?;
+    let position = position_of(&mut tx, projection).await?;
+    Ok((tx, position))
 }
 
 async fn compare_model(
     model: &Model,
     books: &Books,
-    tx: &mut Transaction<'static, Sqlite>,
-) -> Result<(Findings, String), sqlx::Error> {
+    tx: &mut Tx,
+) -> Result<(Findings, String), daybook_database::Error> {
     let mut findings = Findings::default();
     let mut counts = Vec::new();
     for table in model.tables {
@@ -152,10 +148,10 @@ async fn parked(models: &ReadModels) -> Result<(Findings, String), String> {
     let select = "SELECT e.projection, e.stream, e.revision, e.error FROM parked_events e \
                   JOIN projections p ON p.name = e.projection AND p.version = e.version AND p.live \
                   ORDER BY e.position, e.projection";
-    let rows = sqlx::query(select).fetch_all(&models.queries.pool).await;
+    let rows = models.queries.pool.fetch_all(query(select)).await;
     for row in rows.map_err(|error| told(&error))? {
-        let text = |n: usize| row.try_get::<&str, _>(n).map_err(|error| told(&error));
-        let revision: i64 = row.try_get(2).map_err(|error| told(&error))?;
+        let text = |n: usize| row.str(n).map_err(|error| told(&error));
+        let revision = row.i64(2).map_err(|error| told(&error))?;
         let (projection, stream, error) = (text(0)?, text(1)?, text(3)?);
         findings.add(|| format!("{stream} at {revision}, by {projection}: {error}"));
     }

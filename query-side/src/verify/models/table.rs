@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 
+use daybook_database::{AssertSqlSafe, Error, Raw, Row, Tx, query};
 use futures::TryStreamExt;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, TypeInfo, ValueRef};
 
 use crate::verify::books::Books;
 use crate::verify::findings::Findings;
@@ -37,15 +36,15 @@ impl Table {
     pub(super) async fn compare(
         &self,
         books: &Books,
-        connection: &mut SqliteConnection,
+        tx: &mut Tx,
         findings: &mut Findings,
-    ) -> Result<usize, sqlx::Error> {
+    ) -> Result<usize, Error> {
         let columns = if self.digested { DIGEST } else { self.columns };
         let mut comparison = Comparison::new(self.name, columns, (self.expected)(books), findings);
         let mut digests: BTreeMap<String, Digest> = BTreeMap::new();
         let mut count = 0;
-        let select = AssertSqlSafe(self.select());
-        let mut rows = sqlx::query(select).fetch(connection);
+        let select = query(AssertSqlSafe(self.select()));
+        let mut rows = tx.stream(select);
         while let Some(row) = rows.try_next().await? {
             count += 1;
             let (key, cells) = self.read(&row)?;
@@ -67,23 +66,21 @@ impl Table {
         format!("SELECT {columns} FROM {}", self.name)
     }
 
-    fn read<'r>(&self, row: &'r SqliteRow) -> Result<(String, Vec<Cell<'r>>), sqlx::Error> {
+    fn read<'r>(&self, row: &'r Row) -> Result<(String, Vec<Cell<'r>>), Error> {
         let keys = self.key.len();
-        let key = (0..keys).map(|n| row.try_get::<&str, _>(n)).collect::<Result<Vec<_>, _>>()?;
-        let cells = (keys..row.len()).map(|n| cell(row, n)).collect::<Result<_, _>>()?;
+        let key = (0..keys).map(|n| row.str(n)).collect::<Result<Vec<_>, _>>()?;
+        let cells =
+            (keys..keys + self.columns.len()).map(|n| cell(row, n)).collect::<Result<_, _>>()?;
         Ok((key.join(" "), cells))
     }
 }
 
-fn cell(row: &SqliteRow, n: usize) -> Result<Cell<'_>, sqlx::Error> {
-    let value = row.try_get_raw(n)?;
-    if value.is_null() {
-        Ok(Cell::Null)
-    } else if value.type_info().name() == "TEXT" {
-        row.try_get::<&str, _>(n).map(Cell::from)
-    } else {
-        row.try_get::<i64, _>(n).map(Cell::from)
-    }
+fn cell(row: &Row, n: usize) -> Result<Cell<'_>, Error> {
+    Ok(match row.raw(n)? {
+        Raw::Null => Cell::Null,
+        Raw::Int(int) => int.into(),
+        Raw::Text(text) => text.into(),
+    })
 }
 
 /// The rows that should be there against those that are.

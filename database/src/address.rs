@@ -1,0 +1,90 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::Engine;
+
+/// Where a database is: the path of a `SQLite` file or its `sqlite://` address, or the
+/// `postgres://` address of a `PostgreSQL` database. It is shown without credentials.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Address(String);
+
+impl Address {
+    /// The whole of it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Which engine is there.
+    pub fn engine(&self) -> Engine {
+        match self.0.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => Engine::Postgres,
+            _ => Engine::Sqlite,
+        }
+    }
+}
+
+impl From<&str> for Address {
+    fn from(address: &str) -> Self {
+        Self(address.to_owned())
+    }
+}
+
+impl FromStr for Address {
+    type Err = Infallible;
+
+    fn from_str(address: &str) -> Result<Self, Infallible> {
+        Ok(address.into())
+    }
+}
+
+/// Of a server's address only what tells it from others: a password may stand before the host, and
+/// among the parameters, too.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.engine(), self.0.split_once("://")) {
+            (Engine::Postgres, Some((scheme, rest))) => {
+                let place = rest.split('?').next().unwrap_or_default();
+                let place = place.rsplit('@').next().unwrap_or_default();
+                write!(f, "{scheme}://{place}")
+            }
+            _ => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_tells_its_engine() {
+        let engine = |address: &str| Address::from(address).engine();
+        assert_eq!(engine("data/read-models.sqlite"), Engine::Sqlite);
+        assert_eq!(engine("sqlite://a.db"), Engine::Sqlite);
+        assert_eq!(engine("postgres://db/daybook"), Engine::Postgres);
+        assert_eq!(engine("postgresql://db/daybook"), Engine::Postgres);
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_credentials() {
+        let shown = |address: &str| format!("{0} {0:?}", Address::from(address));
+        for address in [
+            "postgres://ann:secret@db:5432/shop",
+            "postgres://ann:se@cret@db:5432/shop?sslmode=require",
+            "postgres://db:5432/shop?user=ann&password=secret",
+        ] {
+            let address = shown(address);
+            assert_eq!(address, "postgres://db:5432/shop Address(postgres://db:5432/shop)");
+        }
+        assert_eq!(shown("a@b.db"), "a@b.db Address(a@b.db)");
+    }
+}

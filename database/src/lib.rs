@@ -1,0 +1,32 @@
+//! `SQLite` or `PostgreSQL`, behind one face.
+//!
+//! One SQL text serves both engines: `$1` for parameters, BIGINT, TEXT and BOOLEAN for columns.
+//! Everything in which they differ stands here: how they are opened and limited ([`Pool`]), how
+//! rows are written and read in bulk ([`Tx::upsert`], [`Tx::select`]), how tables are declared
+//! ([`Engine::declaration`]), and what their errors mean ([`is_refusal`]).
+//!
+//! It knows no table and no business: whoever uses it brings the SQL.
+
+mod address;
+mod bulk;
+mod dialect;
+mod error;
+mod migrations;
+mod pool;
+mod query;
+mod row;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tx;
+
+pub use address::Address;
+pub use bulk::{Column, Kind, Merge, Table};
+pub use dialect::Engine;
+pub use error::is_refusal;
+pub use migrations::{Migrations, Step, StepState};
+pub use pool::{Limits, Pool};
+pub use query::{Query, Value, query};
+pub use row::{Raw, Row};
+pub use sqlx::migrate::MigrateError;
+pub use sqlx::{AssertSqlSafe, Error};
+pub use tx::{Executor, Tx};

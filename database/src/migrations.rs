@@ -1,0 +1,86 @@
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use crate::{Error, Executor, Pool, query};
+
+/// The steps by which tables came to be what they are, each a number, a name and SQL. What was
+/// released never changes: a change is another step.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrations(pub &'static [(i64, &'static str, &'static str)]);
+
+/// A step, and where a database stands with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+    /// Where the database stands with it.
+    pub state: StepState,
+}
+
+/// Where a database stands with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// It was taken.
+    Taken,
+    /// It was not.
+    Missing,
+    /// It was taken, by a release that knew it.
+    Unknown,
+}
+
+impl Migrations {
+    /// Takes the steps that were not taken. Of two processes at the same time one waits for the
+    /// other, and finds nothing to do.
+    ///
+    /// # Errors
+    /// The database has taken steps that are unknown here, or others than here; or it failed.
+    pub async fn run(self, pool: &Pool) -> Result<(), MigrateError> {
+        match pool {
+            Pool::Sqlite(pool) => self.migrator().run(pool).await,
+            Pool::Postgres(pool) => self.migrator().run(pool).await,
+        }
+    }
+
+    /// Every step, those that the database took and this program does not know at the end.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn status(self, pool: &Pool) -> Result<Vec<Step>, Error> {
+        let taken = taken(pool).await?;
+        let known = |version| self.0.iter().any(|&(known, ..)| known == version);
+        let step = |&(version, name, _): &(i64, &str, &str)| {
+            let is_taken = taken.iter().any(|(taken, _)| *taken == version);
+            let state = if is_taken { StepState::Taken } else { StepState::Missing };
+            Step { version, name: name.to_owned(), state }
+        };
+        let mut steps: Vec<_> = self.0.iter().map(step).collect();
+        let unknown = taken.iter().filter(|(version, _)| !known(*version));
+        steps.extend(unknown.map(|(version, name)| Step {
+            version: *version,
+            name: name.clone(),
+            state: StepState::Unknown,
+        }));
+        Ok(steps)
+    }
+
+    fn migrator(self) -> Migrator {
+        let steps = self.0.iter().map(|&(version, name, sql)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(steps.collect())
+    }
+}
+
+/// The steps that a database has taken.
+async fn taken(pool: &Pool) -> Result<Vec<(i64, String)>, Error> {
+    let has_any = query(pool.engine().has_table()).bind("_sqlx_migrations");
+    let Some(has_any) = pool.fetch_optional(has_any).await? else { return Ok(Vec::new()) };
+    if !has_any.bool(0)? {
+        return Ok(Vec::new());
+    }
+    let steps = "SELECT version, description FROM _sqlx_migrations WHERE success ORDER BY version";
+    let steps = pool.fetch_all(query(steps)).await?;
+    steps.iter().map(|row| Ok((row.i64(0)?, row.str(1)?.to_owned()))).collect()
+}

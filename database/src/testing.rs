@@ -1,0 +1,49 @@
+//! Databases for tests: files in a folder, or schemas of the `PostgreSQL` server that
+//! `DAYBOOK_TEST_POSTGRES_URL` names.
+
+use std::path::Path;
+
+use crate::{Address, AssertSqlSafe, Error, Limits, Pool, query};
+
+/// The server that tests are to use, if one is given.
+pub fn server() -> Option<String> {
+    std::env::var("DAYBOOK_TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty())
+}
+
+/// The address of the database of this name and folder. The folder's own name must be like no
+/// other's, as that of a temporary folder is.
+pub fn address(folder: &Path, name: &str) -> Address {
+    match server() {
+        None => Address::from(&*folder.join(name).to_string_lossy()),
+        Some(server) => {
+            let join = if server.contains('?') { '&' } else { '?' };
+            Address::from(&*format!("{server}{join}options[search_path]={}", schema(folder, name)))
+        }
+    }
+}
+
+/// The same, made ready to be used for the first time.
+///
+/// # Errors
+/// The server cannot be used.
+pub async fn prepare(folder: &Path, name: &str) -> Result<Address, Error> {
+    let address = address(folder, name);
+    if server().is_some() {
+        let schema = schema(folder, name);
+        let sql = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+        let pool = Pool::writer(&address, &Limits::default()).await?;
+        let mut tx = pool.begin().await?;
+        tx.make_tables_alone().await?;
+        tx.execute(query(AssertSqlSafe(sql))).await?;
+        tx.commit().await?;
+        pool.close().await;
+    }
+    Ok(address)
+}
+
+fn schema(folder: &Path, name: &str) -> String {
+    let folder = folder.file_name().unwrap_or_default().to_string_lossy();
+    let letters = format!("{folder}_{name}").to_lowercase();
+    let letters = letters.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    format!("t{}", letters.collect::<String>())
+}
