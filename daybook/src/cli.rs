@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Serve the event store, or look after its files: back up, restore, check, salvage, scavenge
     #[command(subcommand)]
     Store(Store),
+    /// Look after the database of the read models
+    #[command(subcommand)]
+    Db(Db),
     /// Check the business's invariants, and every read model against the events
     #[command(after_help = "Exit codes: 0 every check holds, 3 some do not.")]
     Verify(OutputArg),
@@ -390,6 +393,21 @@ Examples:
         #[command(flatten)]
         output: OutputArg,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Bring the database's tables up to date, as a server does when it starts
+    ///
+    /// One process at a time takes the steps; others wait for it. The database of a later release
+    /// is refused.
+    #[command(after_help = "\
+Example:
+  daybook db migrate --database postgres://daybook@db/daybook")]
+    Migrate(OutputArg),
+    /// Say which steps the database has taken, and how far its read models are
+    #[command(after_help = "Exit codes: 0 up to date, 3 steps are missing or of a later release.")]
+    Status(OutputArg),
 }
 
 #[derive(Debug, Subcommand)]

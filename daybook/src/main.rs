@@ -4,6 +4,7 @@ mod aggregate;
 mod bench;
 mod cli;
 mod config;
+mod db;
 mod demo;
 mod events;
 mod housekeeping;
@@ -56,6 +57,7 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
         Command::Events(command) => events::run(command, config).await,
         Command::Processes(command) => processes::run(command, config).await,
         Command::Store(command) => store::run(command, config).await,
+        Command::Db(command) => db::run(command, config).await,
         Command::Verify(args) => verify::run(&args, config).await,
         Command::Bench(command) => bench::run(command, config).await,
         Command::Psp => psp::run(config).await,

@@ -8,6 +8,7 @@ mod cli;
 mod docs;
 mod import;
 mod kills;
+mod postgres;
 mod retail_year;
 mod store;
 mod store_serve;

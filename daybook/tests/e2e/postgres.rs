@@ -1,0 +1,137 @@
+//! The platform with its read models on `PostgreSQL`. Needs a server, which
+//! `scripts/with-postgres` starts.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use daybook_database::testing;
+
+use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_json, told};
+
+/// The address of an empty database of the folder's own.
+fn database(folder: &Path) -> String {
+    assert!(testing::server().is_some(), "DAYBOOK_TEST_POSTGRES_URL must name a server");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(testing::prepare(folder, "models")).unwrap().reveal().to_owned()
+}
+
+fn with<'a>(database: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    [args, &["--database", database]].concat()
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
+fn an_import_comes_to_the_same_in_postgresql() {
+    let (made, files) = (MadeUp::new(60), MadeUp::new(60));
+    let database = database(made.path());
+    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
+
+    let report = run_json(made.path(), &with(&database, &import));
+    made.then_all_imported(&report);
+    run_json(files.path(), &import);
+
+    let verified = run_json(made.path(), &with(&database, &["verify", "-o", "json"]));
+    assert_eq!(verified["ok"], true, "{verified:#}");
+    assert!(!made.path().join("data/read-models.sqlite").exists());
+    let server = Server::start(made.path(), &with(&database, &["serve"]));
+    let other = Server::start(files.path(), &["serve"]);
+    let sales = "/v1/sales/days?from=2011-03-01&to=2011-03-31";
+    let of = |server: &Server| get(&format!("{}{sales}", server.url));
+    assert_eq!(of(&server), of(&other));
+    assert!(server.stop() && other.stop());
+}
+
+/// The totals that were computed from the file in exact decimal arithmetic.
+#[test]
+#[ignore = "needs the retailer's year, named by DAYBOOK_RETAIL_DATA, and a PostgreSQL server"]
+fn the_retailers_year_comes_to_the_penny_in_postgresql() {
+    let file =
+        std::env::var("DAYBOOK_RETAIL_DATA").expect("DAYBOOK_RETAIL_DATA must name the file");
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = database(folder.path());
+
+    let began = Instant::now();
+    let import = ["import", "online-retail", &file, "-o", "json"];
+    let report = run_json(folder.path(), &with(&database, &import));
+
+    println!("{report} in {:.1?}", began.elapsed());
+    assert_eq!(report["orders"], 18_532);
+    assert_eq!(report["captured"]["amount"], 891_140_790);
+    let verified = run_json(folder.path(), &with(&database, &["verify", "-o", "json"]));
+    assert_eq!(verified["ok"], true, "{verified:#}");
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
+fn questions_are_unavailable_while_the_server_takes_nobody_in() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = database(folder.path());
+    let limits = ["serve", "--demo", "--database-connect-seconds", "1"];
+    let server = Server::start(folder.path(), &with(&database, &limits));
+    let products = format!("{}/v1/products/PEN-BRASS", server.url);
+    then_it_becomes(&products, "200");
+
+    operate("ALTER ROLE daybook CONNECTION LIMIT 0");
+    operate("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'daybook'");
+    let unavailable = status(&products);
+    operate("ALTER ROLE daybook CONNECTION LIMIT -1");
+
+    assert_eq!(unavailable, "503");
+    then_it_becomes(&products, "200");
+    assert!(server.stop());
+}
+
+/// The HTTP status that a page is answered with.
+fn status(url: &str) -> String {
+    let curl = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", url];
+    let output = Command::new("curl").args(curl).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn then_it_becomes(url: &str, expected: &str) {
+    let began = Instant::now();
+    while status(url) != expected {
+        assert!(began.elapsed() < Duration::from_mins(1), "never {expected}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What an operator of the server does.
+fn operate(statement: &str) {
+    let address = std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL");
+    let address = address.expect("see scripts/with-postgres");
+    let psql = Command::new("psql").args(["-qAt", &address, "-c", statement]).output().unwrap();
+    assert!(psql.status.success(), "{}", told(&psql));
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
+fn a_database_is_migrated_and_told_of() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = database(folder.path());
+    let status = with(&database, &["db", "status", "-o", "json"]);
+
+    let before = run(folder.path(), &status);
+    assert_eq!(before.status.code(), Some(3), "{}", told(&before));
+    assert_eq!(last_json(&before)["steps"][0]["state"], "missing");
+
+    run_json(folder.path(), &with(&database, &["db", "migrate", "-o", "json"]));
+    assert_eq!(run_json(folder.path(), &status)["steps"][0]["state"], "taken");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_its_password() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let output = daybook(folder.path(), &["db", "status"])
+        .env("DAYBOOK_DATABASE", "postgres://ann:secret@127.0.0.1:1/shop")
+        .env("DAYBOOK_DATABASE_CONNECT_SECONDS", "1")
+        .output()
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let told = told(&output);
+    assert!(told.contains("postgres://127.0.0.1:1/shop"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+}
