@@ -208,13 +208,11 @@ fn expected(
         return Err(AppendError::Deleted { stream: stream.clone() });
     }
     let actual = history.last(stream)?;
-    let holds = match expected {
-        Expected::Any => true,
-        Expected::NoStream => actual.is_none() || lifetime.is_deleted(),
-        Expected::StreamExists => actual.is_some() && !lifetime.is_deleted(),
-        Expected::At(revision) => actual == Some(revision),
-    };
-    if holds { Ok((actual, lifetime)) } else { Err(conflict(stream, expected, actual)) }
+    if expected.holds(actual, lifetime.is_deleted()) {
+        Ok((actual, lifetime))
+    } else {
+        Err(conflict(stream, expected, actual))
+    }
 }
 
 fn conflict(stream: &StreamId, expected: Expected, actual: Option<Revision>) -> AppendError {

@@ -59,6 +59,19 @@ pub enum Expected {
     At(Revision),
 }
 
+impl Expected {
+    /// Whether it is so of a stream with this last revision (`None` where there is no event) that
+    /// was deleted since, or was not.
+    pub fn holds(self, last: Option<Revision>, deleted: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => last.is_none() || deleted,
+            Self::StreamExists => last.is_some() && !deleted,
+            Self::At(revision) => last == Some(revision),
+        }
+    }
+}
+
 /// An event to be appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {

@@ -3,9 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use daybook_event_store::{
-    AppendError, Appended, Expected, NewEvent, Position, Revision, StreamId,
-};
+use daybook_event_store::{AppendError, Appended, NewEvent, Position, Revision, StreamId};
 use uuid::Uuid;
 
 use crate::group::{Commit, Request};
@@ -87,7 +85,7 @@ fn append(
     request: &Request,
 ) -> anyhow::Result<Result<Appended, AppendError>> {
     let last = ledger.last_revision(&request.stream)?;
-    if !holds(request.expected, last) {
+    if !request.expected.holds(last.map(Revision), false) {
         let conflict = AppendError::Conflict {
             stream: request.stream.clone(),
             expected: request.expected,
@@ -111,15 +109,6 @@ fn append(
     let last = rows.last().context("an append without events")?;
     *next = last.position + 1;
     Ok(Ok(Appended { revision: Revision(last.revision), position: Position(last.position) }))
-}
-
-fn holds(expected: Expected, last: Option<u64>) -> bool {
-    match expected {
-        Expected::Any => true,
-        Expected::NoStream => last.is_none(),
-        Expected::StreamExists => last.is_some(),
-        Expected::At(Revision(revision)) => last == Some(revision),
-    }
 }
 
 /// The answer to an append whose ids, or some of them, are there already; `None` if none is.

@@ -86,12 +86,7 @@ async fn refused(
 ) -> Result<Appended, AppendError> {
     let StreamWrite { stream, expected, events } = write;
     let conflict = AppendError::Conflict { stream: stream.clone(), expected: *expected, actual };
-    let as_expected = match expected {
-        Expected::Any => true,
-        Expected::NoStream => actual.is_none(),
-        Expected::StreamExists => actual.is_some(),
-        Expected::At(revision) => actual == Some(*revision),
-    };
+    let as_expected = expected.holds(actual, false);
     if !as_expected && !lost {
         return Err(conflict);
     }
