@@ -393,6 +393,18 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         direction: Direction,
     ) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + 'static;
 
+    /// The last event of a stream that can be read; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    fn read_last(
+        &self,
+        stream: &StreamId,
+    ) -> impl Future<Output = Result<Option<Recorded>, ReadError>> + Send {
+        let events = self.read(stream, Revision::END, Direction::Backward);
+        async move { pin!(events).try_next().await }
+    }
+
     /// Reads an index stream from an ordinal on (inclusive), as it stands now. One without events
     /// reads as empty.
     fn read_index(
@@ -467,8 +479,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<(StreamMetadata, Revision)>, ReadError>> + Send {
         async move {
             let Some(stream) = stream.metadata_stream() else { return Ok(None) };
-            let mut events = pin!(self.read(&stream, Revision::END, Direction::Backward));
-            let Some(last) = events.try_next().await? else { return Ok(None) };
+            let Some(last) = self.read_last(&stream).await? else { return Ok(None) };
             let metadata = StreamMetadata::decode(&last.data).unwrap_or_default();
             Ok(Some((metadata, last.revision)))
         }

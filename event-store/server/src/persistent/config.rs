@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use daybook_event_store::{Direction, EventStore, Expected, NewEvent, Revision, Store, StreamId};
-use futures::{TryStreamExt, pin_mut};
+use daybook_event_store::{EventStore, Expected, NewEvent, Store, StreamId};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 use uuid::Uuid;
@@ -136,9 +135,7 @@ fn parse_position(text: &str) -> Option<u64> {
 
 /// The groups as they were kept last.
 pub(crate) async fn load(store: &Store) -> Result<Vec<Entry>, Status> {
-    let events = store.read(&stream()?, Revision::END, Direction::Backward);
-    pin_mut!(events);
-    let last = events.try_next().await.map_err(|error| errors::unread(&error))?;
+    let last = store.read_last(&stream()?).await.map_err(|error| errors::unread(&error))?;
     last.map_or(Ok(Vec::new()), |event| decode(&event.data))
 }
 

@@ -88,10 +88,8 @@ impl Journal {
 
     /// The place up to which everything was done.
     pub(crate) async fn checkpoint(&self) -> Result<Option<u64>, Status> {
-        let events = self.store.read(&self.checkpoints, Revision::END, Direction::Backward);
-        pin_mut!(events);
-        let last = events.try_next().await.map_err(|error| errors::unread(&error))?;
-        let Some(last) = last else { return Ok(None) };
+        let last = self.store.read_last(&self.checkpoints).await;
+        let Some(last) = last.map_err(|error| errors::unread(&error))? else { return Ok(None) };
         let text: Option<String> = serde_json::from_slice(&last.data).ok();
         let place = text.and_then(|text| self.source.place(&text));
         let unreadable = || {

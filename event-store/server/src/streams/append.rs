@@ -2,10 +2,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use daybook_event_store::{
-    AppendError, Appended, Direction, EventStore, Expected, NewEvent, ReadError, Revision, Store,
-    StreamId,
+    AppendError, Appended, EventStore, Expected, NewEvent, ReadError, Revision, Store, StreamId,
 };
-use futures::{TryStreamExt, pin_mut};
 use tonic::{Status, Streaming};
 
 use super::StreamsService;
@@ -78,13 +76,7 @@ async fn append_nothing(
 ) -> Result<Option<Appended>, AppendError> {
     let last = last(store, stream).await?;
     let actual = last.map(|last| last.revision);
-    let holds = match expected {
-        Expected::Any => true,
-        Expected::NoStream => actual.is_none(),
-        Expected::StreamExists => actual.is_some(),
-        Expected::At(revision) => actual == Some(revision),
-    };
-    if holds {
+    if expected.holds(actual, false) {
         Ok(last)
     } else {
         Err(AppendError::Conflict { stream: stream.clone(), expected, actual })
@@ -96,9 +88,7 @@ pub(super) async fn last(
     store: &Store,
     stream: &StreamId,
 ) -> Result<Option<Appended>, AppendError> {
-    let events = store.read(stream, Revision::END, Direction::Backward);
-    pin_mut!(events);
-    match events.try_next().await {
+    match store.read_last(stream).await {
         Ok(event) => Ok(event.map(|e| Appended { revision: e.revision, position: e.position })),
         Err(ReadError::Deleted { stream }) => Err(AppendError::Deleted { stream }),
         Err(error) => Err(AppendError::Unavailable { reason: error.to_string() }),

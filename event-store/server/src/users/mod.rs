@@ -185,8 +185,7 @@ impl Users {
 
     async fn find(&self, login: &str) -> Result<Option<Found>, UsersError> {
         let Ok(stream) = stream(login) else { return Ok(None) };
-        let mut events = pin!(self.store.read(&stream, Revision::END, Direction::Backward));
-        let last = match events.try_next().await {
+        let last = match self.store.read_last(&stream).await {
             Ok(last) => last,
             Err(ReadError::Deleted { .. }) => None,
             Err(error) => return Err(unread(&error)),
