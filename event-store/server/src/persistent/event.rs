@@ -33,7 +33,7 @@ pub(crate) fn message(
     }
     Some(Message {
         place,
-        id: original(&resolved)?.event.id,
+        id: resolved.item()?.event.id,
         key: hasher.finish(),
         bytes: bytes(event) + resolved.link.as_ref().map_or(0, bytes),
         event: resolved,
@@ -54,11 +54,6 @@ fn stream_of(item: &Item) -> &str {
     target().map_or(&*item.stream, |(_, stream)| stream)
 }
 
-/// What stands in the stream that was read.
-fn original(resolved: &Resolved) -> Option<&Item> {
-    resolved.link.as_ref().or(resolved.event.as_ref())
-}
-
 /// What a parked message's link holds: `<revision>@<stream>`.
 pub(crate) fn target(resolved: &Resolved) -> Option<Vec<u8>> {
     let event = resolved.event.as_ref()?;
@@ -71,7 +66,7 @@ pub(crate) fn target(resolved: &Resolved) -> Option<Vec<u8>> {
 
 /// What tells a message from all others of its group.
 pub(crate) fn origin(resolved: &Resolved) -> String {
-    original(resolved).map(place_of).unwrap_or_default()
+    resolved.item().map(place_of).unwrap_or_default()
 }
 
 fn place_of(item: &Item) -> String {

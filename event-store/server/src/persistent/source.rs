@@ -1,8 +1,9 @@
 //! What a group reads: the events that are there, then those that come.
 
+use std::future;
 use std::sync::Arc;
 
-use daybook_event_store::{Direction, EventStore, Filter, Position, Revision, Store, Tailed};
+use daybook_event_store::{EventStore, Filter, Position, Revision, Store, Tailed};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
@@ -10,7 +11,7 @@ use tonic::Status;
 use super::config::Source;
 use super::journal::is_own;
 use crate::errors;
-use crate::streams::{EventFilter, Resolved, Streamed, items, last, news_of, resolved};
+use crate::streams::{EventFilter, Followed, Resolved, Streamed, last, resolved, stream_from};
 
 /// What is found on the way. Places increase.
 #[derive(Debug)]
@@ -54,33 +55,21 @@ pub(crate) async fn last_place(store: &Store, source: &Source) -> Result<Option<
 
 fn follow_stream(store: Store, stream: Streamed, after: Option<u64>, resolve: bool) -> Findings {
     let is_index = matches!(stream, Streamed::Index(_));
-    let follow = async_stream::try_stream! {
-        let mut next = after.map_or(0, |after| after.saturating_add(1));
-        let head = store.head().await.map_err(|error| errors::unread(&error))?;
-        let mut news = store.tail(head, stream.filter()).boxed();
-        let mut delivered = head;
-        loop {
-            let mut items = items(&store, &stream, Revision(next), Direction::Forward, resolve);
-            while let Some((Revision(at), found)) = items.try_next().await? {
-                next = at.saturating_add(1);
-                delivered = delivered.max(found.position());
-                if is_index && is_of_a_group(&found) {
-                    continue;
-                }
-                yield Found::Event(at, Arc::new(found));
-            }
-            yield Found::Live;
-            news_of(&mut news, &stream, delivered).await?;
-        }
+    let next = Revision(after.map_or(0, |after| after.saturating_add(1)));
+    let found = move |followed| match followed {
+        Followed::Item(_, found) if is_index && is_of_a_group(&found) => None,
+        Followed::Item(Revision(at), found) => Some(Found::Event(at, found.into())),
+        Followed::CaughtUp(_) => Some(Found::Live),
     };
-    follow.boxed()
+    stream_from(store, stream, next, resolve)
+        .try_filter_map(move |followed| future::ready(Ok(found(followed))))
+        .boxed()
 }
 
 /// Groups' own events are none of any group's business, unless it is about a stream of them: a
 /// checkpoint would be cause for the next.
 fn is_of_a_group(found: &Resolved) -> bool {
-    let item = found.link.as_ref().or(found.event.as_ref());
-    item.is_some_and(|item| is_own(&item.event.stream))
+    found.item().is_some_and(|item| is_own(&item.event.stream))
 }
 
 fn follow_all(

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::Messages;
+use super::links::Resolved;
 use super::read::{begun, items, last, resolved};
 use super::request::{From, ReadRequest, Source, Streamed};
 use super::respond;
@@ -91,36 +92,67 @@ fn follow_stream(
     (resolve, ids): (bool, IdForm),
 ) -> impl Stream<Item = Result<ReadResp, Status>> + Send + 'static {
     async_stream::try_stream! {
-        let after = |revision: Revision| Revision(revision.0.saturating_add(1));
-        let head = store.head().await.map_err(|error| errors::unread(&error))?;
         let last = last(&store, &stream).await?;
-        let mut next = match from {
+        let next = match from {
             From::Start => Revision::START,
             From::At(revision) => after(revision),
             From::End => last.map_or(Revision::START, after),
         };
+        yield respond::confirmation();
+        let mut behind = true;
+        for await followed in stream_from(store, stream, next, resolve) {
+            match followed? {
+                Followed::Item(_, resolved) => yield respond::event(*resolved, ids),
+                Followed::CaughtUp(next) if std::mem::take(&mut behind) => {
+                    yield respond::caught_up(next.0.checked_sub(1).map(Revision), None);
+                }
+                Followed::CaughtUp(_) => {}
+            }
+        }
+    }
+}
+
+fn after(revision: Revision) -> Revision {
+    Revision(revision.0.saturating_add(1))
+}
+
+/// What following a stream comes upon.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// An event, and its revision in the stream.
+    Item(Revision, Box<Resolved>),
+    /// Everything that is there, up to this revision (exclusive).
+    CaughtUp(Revision),
+}
+
+/// Follows a stream from a revision on (inclusive); ends only with an error.
+pub(crate) fn stream_from(
+    store: Store,
+    stream: Streamed,
+    mut next: Revision,
+    resolve: bool,
+) -> impl Stream<Item = Result<Followed, Status>> + Send + 'static {
+    async_stream::try_stream! {
+        let head = store.head().await.map_err(|error| errors::unread(&error))?;
         // What comes from now on is told of here; the stream itself is read again then, so that
         // its bounds are honoured and its numbers exact.
         let mut news = store.tail(head, stream.filter()).boxed();
-        yield respond::confirmation();
-        let (mut behind, mut delivered) = (true, head);
+        let mut delivered = head;
         loop {
             let mut items = items(&store, &stream, next, Direction::Forward, resolve);
             while let Some((revision, resolved)) = items.try_next().await? {
                 next = after(revision);
                 delivered = delivered.max(resolved.position());
-                yield respond::event(resolved, ids);
+                yield Followed::Item(revision, Box::new(resolved));
             }
-            if std::mem::take(&mut behind) {
-                yield respond::caught_up(next.0.checked_sub(1).map(Revision), None);
-            }
+            yield Followed::CaughtUp(next);
             news_of(&mut news, &stream, delivered).await?;
         }
     }
 }
 
 /// Waits for an event of a stream after a position.
-pub(crate) async fn news_of(
+async fn news_of(
     news: &mut BoxStream<'static, Result<Tailed, ReadError>>,
     stream: &Streamed,
     after: Option<Position>,

@@ -49,9 +49,14 @@ impl Resolved {
         Self { event: Some(link), link: None }
     }
 
+    /// What stands in the stream that was read.
+    pub(crate) fn item(&self) -> Option<&Item> {
+        self.link.as_ref().or(self.event.as_ref())
+    }
+
     /// The place of what was found among all events.
     pub(crate) fn position(&self) -> Option<Position> {
-        self.link.as_ref().or(self.event.as_ref()).map(|item| item.event.position)
+        self.item().map(|item| item.event.position)
     }
 }
 

@@ -12,7 +12,7 @@ mod respond;
 mod sessions;
 
 pub(crate) use self::filter::EventFilter;
-pub(crate) use self::follow::news_of;
+pub(crate) use self::follow::{Followed, stream_from};
 pub(crate) use self::links::{LINK, Resolved};
 pub(crate) use self::read::{items, last, resolved};
 pub(crate) use self::request::{From, Streamed};
