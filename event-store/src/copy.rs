@@ -6,6 +6,7 @@ use futures::{Stream, TryStreamExt, future};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::lifetimes::TOMBSTONE;
 use crate::{
     AppendError, Direction, EventStore, Expected, Filter, NewEvent, Position, ReadError, Recorded,
     Revision, StreamId, StreamMetadata,
@@ -14,8 +15,6 @@ use crate::{
 /// The type of the events that stand where the source has none any more, so that those after them
 /// keep their revisions.
 pub(crate) const GAP: &str = "$gap";
-/// The type of the event that ends a stream.
-const TOMBSTONE: &str = "$streamDeleted";
 /// Most events, and bytes of payload and metadata, of one append. EventStoreDB takes 1 MiB.
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 512 << 10;
