@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::options::ServerOptions;
+use crate::prompt::Prompt;
 use crate::tls::Tls;
 
 /// How long accepting rests after it failed, such as for want of file descriptors.
@@ -132,16 +133,18 @@ impl ConnectionServer {
         tls: &TlsAcceptor,
         watcher: Watcher,
     ) -> Result<(), Broken> {
-        let Some(connection) = self.begin(tls.accept(connection)).await? else { return Ok(()) };
+        let Some(connection) = self.begin(tls.accept(Prompt::new(connection))).await? else {
+            return Ok(());
+        };
         let http2 = connection.get_ref().1.alpn_protocol() == Some(b"h2");
-        let from = connection.get_ref().0.peer_addr()?;
+        let from = connection.get_ref().0.get_ref().peer_addr()?;
         self.http(connection, from, http2, watcher).await
     }
 
     async fn plain(&self, connection: TcpStream, watcher: Watcher) -> Result<(), Broken> {
         let Some(http2) = self.begin(begins_http2(&connection)).await? else { return Ok(()) };
         let from = connection.peer_addr()?;
-        self.http(connection, from, http2, watcher).await
+        self.http(Prompt::new(connection), from, http2, watcher).await
     }
 
     /// What has to come first; `None` where the server stops before it does.

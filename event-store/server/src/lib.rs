@@ -16,6 +16,7 @@ mod node;
 mod operations;
 mod options;
 mod persistent;
+mod prompt;
 mod protocol;
 mod server;
 mod stats;
