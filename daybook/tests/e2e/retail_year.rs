@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{run_and_kill, run_json};
+use crate::support::{Server, run_and_kill, run_json};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -54,4 +54,26 @@ fn the_year_is_imported_to_the_penny_with_kills_in_the_middle() {
     let report = run_json(folder.path(), &import);
 
     then_the_year_is_there(folder.path(), &report);
+}
+
+#[test]
+#[ignore = "needs the retailer's year, named by DAYBOOK_RETAIL_DATA"]
+fn the_years_first_orders_have_the_same_totals_behind_the_protocol() {
+    let (here, there, served) =
+        (TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap());
+    let file = file();
+    let import = ["import", "online-retail", &file, "--limit", "2000", "-o", "json"];
+    let embedded = run_json(here.path(), &import);
+    let store = Server::start(served.path(), &["store", "serve"]);
+
+    let report = run_json(there.path(), &[&import[..], &["--store", &store.url]].concat());
+
+    println!("{report}");
+    assert_eq!(report["orders"], 2_000);
+    for total in ["rows", "lines", "orders", "captured", "rejected"] {
+        assert_eq!(report[total], embedded[total], "{total}");
+    }
+    let verified = run_json(there.path(), &["verify", "--store", &store.url, "-o", "json"]);
+    assert_eq!(verified["ok"], true, "{verified:#}");
+    assert!(store.stop());
 }
