@@ -127,15 +127,16 @@ impl Folder {
         while last.is_none()
             && let Some(first) = firsts.pop()
         {
-            last = self.begun(first)?;
-            later |= last.is_none();
-        }
-        // A segment is begun once all before it is durable: there is no unfinished write then.
-        if later
-            && let Some(last) = &last
-            && let Some((offset, flaw)) = last.scan.flaw
-        {
-            return Err(open::damaged(&self.path(last.header.first), offset, flaw));
+            let written = self.written(first)?;
+            // A segment is begun once all before it is durable: there is no unfinished write then.
+            if later
+                && let Some(written) = &written
+                && let Some((offset, flaw)) = written.scan.flaw
+            {
+                return Err(open::damaged(&self.path(first), offset, flaw));
+            }
+            last = written.filter(Last::has_frames);
+            later = true;
         }
         Ok((firsts, last))
     }
@@ -162,8 +163,14 @@ impl Folder {
         Ok((segment, changes))
     }
 
-    /// The good frames of a segment; `None` where it has no more than its header yet.
+    /// The good frames of a segment; `None` where it has none yet.
     pub(crate) fn begun(&self, first: u64) -> Result<Option<Last>, OpenError> {
+        Ok(self.written(first)?.filter(Last::has_frames))
+    }
+
+    /// A segment with its good frames, if there are any; `None` where it has no more than its header
+    /// yet.
+    fn written(&self, first: u64) -> Result<Option<Last>, OpenError> {
         let path = self.path(first);
         // By now it may be closed, and compressed since.
         let Opened { file, .. } =
@@ -174,7 +181,8 @@ impl Folder {
         }
         let header = open::read_header(&file, &path, first)?;
         let mut last = Last { header, file, scan: Scan::default() };
-        Ok(last.read_on(self)?.then_some(last))
+        last.read_on(self)?;
+        Ok(Some(last))
     }
 }
 
@@ -198,6 +206,10 @@ impl Last {
             doubted = Some(self.scan.end);
         }
         Ok(self.scan.end > before)
+    }
+
+    fn has_frames(&self) -> bool {
+        self.scan.last.is_some()
     }
 
     /// Where its good frames end.
