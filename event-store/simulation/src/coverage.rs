@@ -64,6 +64,7 @@ reached! {
     DamageAtRead "damage reported by a read",
     DamageAtCommit "damage reported by an append",
     TailCut "damaged last frames that pass for torn",
+    Prepared "stretches of zeros written ahead of the log",
     SegmentBegun "segments begun",
     Sealed "indexes written",
     RunWritten "runs of the index written",

@@ -11,7 +11,7 @@ use super::lenient::Lenient;
 use super::open::Folder;
 use super::vfs::VfsFile;
 use super::walk::{Damage, Step, walk};
-use super::{compressed, layout};
+use super::{compressed, layout, scan};
 use crate::StreamId;
 
 /// Something that is not as it was written, or not as it must be.
@@ -104,11 +104,14 @@ impl Suspect {
     }
 
     /// Where the good frames of the last segment end, if what comes after is a write that is going
-    /// on or was never finished.
-    pub(crate) fn unfinished(&self, folder: &Folder) -> Option<u64> {
-        let last = folder.begun(self.header.first).ok()?;
+    /// on or was never finished. What is only prepared for one is not looked at from now on.
+    pub(crate) fn unfinished(&mut self, folder: &Folder) -> Option<u64> {
+        let last = folder.begun(self.header.first).ok().filter(|_| self.until.is_none())?;
         let end = last.map_or(SEGMENT_HEADER as u64, |last| last.end());
-        (self.until.is_none() && end < self.length).then_some(end)
+        if scan::is_unwritten(&self.file, end).unwrap_or_default() {
+            self.length = end;
+        }
+        (end < self.length).then_some(end)
     }
 
     /// Goes through its records and its damage.

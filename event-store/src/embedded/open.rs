@@ -144,7 +144,10 @@ fn cut(
 ) -> Result<(), OpenError> {
     let Some((offset, flaw)) = scan.flaw else { return Ok(()) };
     let later = scan::frame_after(file, header, scan.end + 1);
-    if later.map_err(OpenError::io("read", path))?.is_some() && !planted::is(Bug::DamageCutOff) {
+    let later = later.map_err(OpenError::io("read", path))?.is_some();
+    let unheeded =
+        planted::is(Bug::DamageCutOff) || (planted::is(Bug::ZerosEndLog) && scan.is_unwritten());
+    if later && !unheeded {
         return Err(damaged(path, offset, flaw));
     }
     // What is cut off is gone, so one reading of it is not enough.
@@ -152,11 +155,13 @@ fn cut(
     if again.end != scan.end && !planted::is(Bug::CutAtFirstSight) {
         return Err(damaged(path, offset.min(again.end), "it reads differently another time"));
     }
-    let length = file.length().map_err(OpenError::io("measure", path))?;
-    tracing::warn!(
-        segment = %path.display(), offset = scan.end, bytes = length - scan.end, reason = flaw,
-        "cut off an unfinished write"
-    );
+    if !scan.is_unwritten() {
+        let length = file.length().map_err(OpenError::io("measure", path))?;
+        tracing::warn!(
+            segment = %path.display(), offset = scan.end, bytes = length - scan.end, reason = flaw,
+            "cut off an unfinished write"
+        );
+    }
     file.set_len(scan.end).and_then(|()| file.sync()).map_err(OpenError::io("cut", path))
 }
 
@@ -175,6 +180,8 @@ fn vouch(file: &Arc<dyn VfsFile>, header: SegmentHeader, scan: &Scan) -> std::io
         return Err(std::io::Error::other("its last frame reads differently another time"));
     }
     file.write_all_at(&bytes, frame.start)?;
+    // Likewise its being the last: what was after it may have been cut off in the page cache only.
+    file.set_len(frame.end)?;
     file.sync()?;
     if scan.vouched {
         return Ok(scan.end);

@@ -106,7 +106,7 @@ impl Taker<'_> {
     }
 
     fn segment(&mut self, folder: &Folder, first: u64, until: Option<u64>) {
-        let suspect = match Suspect::open(folder, first, until) {
+        let mut suspect = match Suspect::open(folder, first, until) {
             Ok(suspect) if suspect.is_begun() => return,
             Ok(suspect) => suspect,
             Err(finding) => return self.take(Salvaged::Lost(*finding)),

@@ -46,6 +46,11 @@ impl Default for Scan {
 }
 
 impl Scan {
+    /// Whether what comes after the good frames is prepared for others, and none was begun.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.flaw.is_some_and(|(_, flaw)| flaw == UNWRITTEN)
+    }
+
     /// Reads on from where the good frames ended: there may be more of them by now.
     pub(crate) fn go_on(
         &mut self,
@@ -63,13 +68,22 @@ impl Scan {
                     self.end = end;
                 }
                 flaw => {
-                    self.flaw = flaw.err();
+                    let unwritten = window.is_zero_from(self.end)?;
+                    self.flaw = if unwritten { Some((self.end, UNWRITTEN)) } else { flaw.err() };
                     break;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Why there is no frame at the end of the log: there are zeros that were prepared for one.
+const UNWRITTEN: Flaw = "nothing was written here yet";
+
+/// Whether a file has nothing but zeros from an offset on.
+pub(crate) fn is_unwritten(file: &Arc<dyn VfsFile>, from: u64) -> io::Result<bool> {
+    Window::new(file)?.is_zero_from(from)
 }
 
 /// Checks the frame at the scan's end and indexes its events, if it is good.
@@ -205,6 +219,20 @@ impl<'a> Window<'a> {
         }
         let from = size(offset - self.start);
         Ok(&self.buffer[from..from + length])
+    }
+
+    fn is_zero_from(&mut self, mut offset: u64) -> io::Result<bool> {
+        if planted::is(Bug::ZerosEndLog) {
+            return Ok(self.at(offset, FRAME_HEADER)?.iter().all(|&byte| byte == 0));
+        }
+        while offset < self.length {
+            let bytes = self.at(offset, WINDOW)?;
+            if bytes.iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            offset += bytes.len() as u64;
+        }
+        Ok(true)
     }
 }
 

@@ -193,7 +193,9 @@ impl Last {
         let (before, mut doubted) = (self.scan.end, None);
         loop {
             self.scan.go_on(&self.file, self.header).map_err(OpenError::io("read", &path))?;
-            let Some((offset, flaw)) = self.scan.flaw else { break };
+            let Some((offset, flaw)) = self.scan.flaw.filter(|_| !self.scan.is_unwritten()) else {
+                break;
+            };
             let later = scan::frame_after(&self.file, self.header, self.scan.end + 1);
             if later.map_err(OpenError::io("read", &path))?.is_none() {
                 break;

@@ -23,6 +23,11 @@ use crate::lifetimes::{self, Changes, Lifetime};
 use crate::planted::{self, Bug};
 use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId};
 
+/// Most bytes of zeros that are written ahead of the log, and as many as it has at most.
+const AHEAD: u64 = 4 << 20;
+/// They end with a page of the system.
+const PAGE: u64 = 4 << 10;
+
 /// Turns requests into frames. There is one, on a thread of its own; everything that it does is
 /// done by [`commit`](Self::commit).
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(crate) struct Writer {
     active: Arc<Segment>,
     /// The durable bytes of the active segment.
     length: u64,
+    /// The bytes of its file; those after the durable ones are zeros.
+    prepared: u64,
     recorded_at: i64,
     heads: Heads,
     staged: Staged,
@@ -87,6 +94,7 @@ impl Writer {
             segment_bytes,
             announcer,
             length: active.length(),
+            prepared: active.length(),
             active,
             recorded_at: before.unwrap_or_default(),
             heads: Heads::default(),
@@ -183,6 +191,7 @@ impl Writer {
         if planted::is(Bug::LateSync) {
             self.active.file.sync().map_err(|error| stopped("a sync failed", &error))?;
         }
+        let end = self.length + length as u64;
         let frame = &mut self.staged.frame;
         frame.resize(length, 0);
         let encoded = header.encode(self.active.header.salt, self.length);
@@ -203,8 +212,25 @@ impl Writer {
                 if planted::is(Bug::PublishedBeforeSync) {
                     self.publish();
                 }
+                self.prepare(end)?;
                 self.sync()
             }
+        }
+    }
+
+    /// Where a frame goes to the file's end, writes zeros after it for the frames to come: their syncs
+    /// will find nothing to tell the file system's journal.
+    fn prepare(&mut self, end: u64) -> Result<(), AppendError> {
+        if end <= self.prepared {
+            return Ok(());
+        }
+        let ahead = (end + end.min(AHEAD)).min(self.segment_bytes) / PAGE * PAGE;
+        self.prepared = end.max(ahead);
+        let start = if planted::is(Bug::ZerosTooEarly) { end - 8 } else { end };
+        match self.active.file.write_all_at(&vec![0; size(self.prepared - start)], start) {
+            // It is faster with them, and as good without.
+            Err(error) if is_full(&error) => Ok(()),
+            written => written.map_err(|error| stopped("a write failed", &error)),
         }
     }
 
@@ -219,15 +245,21 @@ impl Writer {
         synced.map_err(|error| stopped("a sync failed", &error))
     }
 
-    /// Cuts off what a write left; durably, since the segment may be closed as it is.
-    fn take_back(&self) -> io::Result<()> {
+    /// Cuts off what a write left, or what was prepared for one; durably, since the segment may be
+    /// closed as it is.
+    fn take_back(&mut self) -> io::Result<()> {
         self.active.file.set_len(self.length)?;
-        self.active.file.sync()
+        self.active.file.sync()?;
+        self.prepared = self.length;
+        Ok(())
     }
 
     /// Closes the active segment and goes on in a new one. The old one is sealed in the
     /// background.
     fn roll_over(&mut self) -> Result<(), AppendError> {
+        if self.prepared > self.length && !planted::is(Bug::ZerosLeft) {
+            self.take_back().map_err(|error| stopped("cannot cut a segment", &error))?;
+        }
         let first = self.announcer.head() + u64::from(planted::is(Bug::RollOverOffByOne));
         let segment = match self.folder.create(first) {
             Ok(segment) => Arc::new(segment),
@@ -238,7 +270,7 @@ impl Writer {
             Err(error) => return Err(stopped("cannot begin a segment", &error)),
         };
         self.log.add(Arc::clone(&segment));
-        self.length = segment.length();
+        (self.length, self.prepared) = (segment.length(), segment.length());
         let closed = mem::replace(&mut self.active, segment);
         closed.close();
         self.bell.ring(&self.log);
@@ -301,8 +333,12 @@ impl Writer {
     /// Ends cleanly: a last empty frame vouches for those before it.
     pub(crate) fn close(self) {
         let (file, next) = (&self.active.file, self.announcer.head());
+        let vouch = || {
+            file.set_len(self.length)?;
+            open::close(file, self.active.header, self.length, next)
+        };
         if self.unvouched
-            && let Err(error) = open::close(file, self.active.header, self.length, next)
+            && let Err(error) = vouch()
         {
             tracing::warn!(%error, "cannot write the end of the last segment");
         }

@@ -42,6 +42,12 @@ struct Frame {
     records: Vec<Range<usize>>,
 }
 
+impl Frame {
+    fn end(&self) -> usize {
+        self.extent.end
+    }
+}
+
 /// How the store came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -49,6 +55,8 @@ enum End {
     Closed,
     /// Its process died; nothing vouches for its last frame.
     Killed,
+    /// Likewise, with room in the segment for other frames, which is prepared.
+    KilledEarly,
     /// The first segment was full, and is followed by another.
     RolledOver,
     /// Likewise, and it was compressed.
@@ -81,7 +89,7 @@ impl Given {
         let (dir, mut rng) = (tempfile::tempdir().unwrap(), Rng::with_seed(7));
         let store = EmbeddedStore::open(dir.path(), &options(false)).unwrap();
         let segment = dir.path().join("00000000000000000000.log");
-        let length = || usize::try_from(segment.metadata().unwrap().len()).unwrap();
+        let length = || frames(&std::fs::read(&segment).unwrap()).last().map_or(0, Frame::end);
         while length() < SEGMENT - 4_000 {
             let events = (0..rng.usize(1..4)).map(|_| rng.usize(..700)).collect::<Vec<_>>();
             let events = events.into_iter().map(|bytes| event(&mut rng, bytes)).collect();
@@ -91,12 +99,14 @@ impl Given {
         let names = "order-0Flippedm".len();
         let rest = SEGMENT - vouching - length();
         let last = event(&mut rng, rest - FRAME_HEADER - RECORD_HEADER - names);
-        append(&store, &mut rng, vec![last]);
+        if end != End::KilledEarly {
+            append(&store, &mut rng, vec![last]);
+        }
         if matches!(end, End::RolledOver | End::Compressed) {
             let next = event(&mut rng, 100);
             append(&store, &mut rng, vec![next]);
         }
-        if end != End::Killed {
+        if !matches!(end, End::Killed | End::KilledEarly) {
             store.close();
         }
         let plain = std::fs::read(&segment).unwrap();
@@ -150,7 +160,7 @@ fn files(dir: &Path) -> Files {
 fn frames(segment: &[u8]) -> Vec<Frame> {
     let u32_at = |at: usize| u32::from_le_bytes(segment[at..at + 4].try_into().unwrap()) as usize;
     let (mut frames, mut at) = (Vec::new(), SEGMENT_HEADER);
-    while at < segment.len() {
+    while at < segment.len() && u32_at(at) != 0 {
         let (body, count) = (u32_at(at + 8), u32_at(at + 12));
         let (mut records, mut record) = (Vec::new(), at + FRAME_HEADER);
         for _ in 0..count {
@@ -294,17 +304,22 @@ fn every_bit_of_a_last_segment_that_was_closed_is_reported() {
 
 #[test]
 fn every_bit_before_the_last_frame_of_a_killed_process_is_reported() {
-    let given = Given::new(End::Killed);
-    let last = given.last_frame();
+    for end in [End::Killed, End::KilledEarly] {
+        let given = Given::new(end);
+        let last = given.last_frame();
 
-    flip_segment(&given, true, |byte| {
-        if last.extent.contains(&byte) {
-            // It cannot be told from a write that was cut short.
-            Outcome::Holds(given.events.len() - last.records.len())
-        } else {
-            given.reported_by_opening(byte)
-        }
-    });
+        flip_segment(&given, true, |byte| {
+            if last.extent.contains(&byte) {
+                // It cannot be told from a write that was cut short.
+                Outcome::Holds(given.events.len() - last.records.len())
+            } else if byte >= last.end() {
+                // It may be of a write that was never acknowledged.
+                Outcome::Holds(given.events.len())
+            } else {
+                given.reported_by_opening(byte)
+            }
+        });
+    }
 }
 
 #[test]

@@ -75,12 +75,15 @@ enum Refused {
     Frame,
     /// Some of it was written.
     FrameInPart,
+    /// Those that are prepared for frames to come.
+    Zeros,
     SegmentHeader,
     Index,
 }
 
 impl Refused {
-    const ALL: [Self; 4] = [Self::Frame, Self::FrameInPart, Self::SegmentHeader, Self::Index];
+    const ALL: [Self; 5] =
+        [Self::Frame, Self::FrameInPart, Self::Zeros, Self::SegmentHeader, Self::Index];
 }
 
 fn refused(call: &Call) -> Option<Refused> {
@@ -88,6 +91,7 @@ fn refused(call: &Call) -> Option<Refused> {
     Some(match (is_segment(&call.file()), write.offset, write.done) {
         (false, ..) => Refused::Index,
         (true, 0, _) => Refused::SegmentHeader,
+        _ if call.prepares() => Refused::Zeros,
         (true, _, 0) => Refused::Frame,
         _ => Refused::FrameInPart,
     })

@@ -91,6 +91,12 @@ impl Call {
         Some(Frame { first: u64::from_le_bytes(bytes[16..24].try_into().unwrap()), count })
     }
 
+    /// Whether it wrote, or was to write, the zeros that are prepared for frames to come.
+    pub(crate) fn prepares(&self) -> bool {
+        let is_write = self.name == "pwrite64" && is_segment(&self.file());
+        is_write && self.written().iter().all(|&byte| byte == 0)
+    }
+
     /// Of a write: the offset in the file, how much was to be written, and how much was.
     pub(crate) fn write(&self) -> Option<Write> {
         if self.name != "pwrite64" {

@@ -223,10 +223,14 @@ impl SimFile {
         self.disk.io(what, &self.path, work)
     }
 
+    fn is_log(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "log")
+    }
+
     /// Whether its syncs are only said to have happened.
     fn is_lied_about(&self) -> bool {
         let extension = self.path.extension().unwrap_or_default();
-        (extension == "log" && lie::is_told(Lie::SegmentSync))
+        (self.is_log() && lie::is_told(Lie::SegmentSync))
             || (extension == "tmp" && lie::is_told(Lie::SyncBeforeRename))
     }
 }
@@ -280,6 +284,9 @@ impl VfsFile for SimFile {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let written = bytes[..count].to_vec();
+            if self.is_log() && written.iter().all(|byte| *byte == 0) {
+                recorder::reached(Reached::Prepared);
+            }
             recorder::note(&[offset, count as u64, crc(&written)], || {
                 format!("    {count} of {} bytes at {offset}:", bytes.len())
             });

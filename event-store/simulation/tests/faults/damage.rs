@@ -7,7 +7,7 @@ use daybook_event_store::{
 };
 use futures::TryStreamExt;
 
-use crate::given::{DIR, event, history, holds, open, stream, try_open};
+use crate::given::{DIR, event, history, holds, open, stream, try_open, written};
 use daybook_event_store_simulation::Disk;
 
 /// A closed store of so many events.
@@ -142,10 +142,13 @@ async fn a_payload_that_looks_like_the_log_does_not_mislead() {
     let whole = sim.contents(segment);
     assert!(whole.len() > log.len() * 17, "in the same segment");
 
-    for length in (log.len()..whole.len()).step_by(61) {
-        let torn = sim.copy();
-        torn.overwrite(segment, whole[..length].to_vec());
-        holds(&open(&torn), 4).await;
+    for length in (log.len()..written(&whole) - 8).step_by(61) {
+        let zeros = vec![0; whole.len() - length];
+        for torn_off in [whole[..length].to_vec(), [&whole[..length], &zeros].concat()] {
+            let torn = sim.copy();
+            torn.overwrite(segment, torn_off);
+            holds(&open(&torn), 4).await;
+        }
     }
 }
 

@@ -89,6 +89,13 @@ pub(crate) async fn streams_agree(store: &EmbeddedStore, events: &[Recorded]) {
     }
 }
 
+/// Where the last frame of a segment ends, before the zeros that are prepared for others. It has
+/// events.
+pub(crate) fn written(segment: &[u8]) -> usize {
+    let last = segment.iter().rposition(|byte| *byte != 0);
+    last.map_or(0, |last| last + 1).next_multiple_of(8)
+}
+
 /// Waits for what comes about in the background.
 #[track_caller]
 pub(crate) fn until(holds: impl Fn() -> bool) {

@@ -15,6 +15,7 @@ mod given;
 mod groups;
 mod lifetimes;
 mod model;
+mod prepared;
 mod read_only;
 mod refusals;
 mod runs;
