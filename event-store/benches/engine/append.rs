@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Instant;
 
 use daybook_event_store::{EventStore, Expected, StreamId};
 
@@ -36,21 +37,25 @@ async fn append(dir: &Path, writers: usize, batch: usize) -> (Rate, usize) {
     let write = |writer: usize| {
         let store = store.clone();
         async move {
-            let mut count = 0;
+            let mut times = Vec::new();
             while start.elapsed() < run_time() {
-                let stream = StreamId::new("bench", writer * 1_000_000 + count / 50).unwrap();
-                store.append(&stream, Expected::Any, events(batch)).await.unwrap();
-                count += 1;
+                let stream = StreamId::new("bench", writer * 1_000_000 + times.len() / 50).unwrap();
+                let (events, before) = (events(batch), Instant::now());
+                store.append(&stream, Expected::Any, events).await.unwrap();
+                times.push(before.elapsed());
             }
-            count * batch
+            times
         }
     };
     let writers: Vec<_> = (0..writers).map(|writer| tokio::spawn(write(writer))).collect();
-    let (mut count, number) = (0, writers.len());
+    let (mut times, number) = (Vec::new(), writers.len());
     for writer in writers {
-        count += writer.await.unwrap();
+        times.extend(writer.await.unwrap());
     }
-    let rate = run.report(&format!("append, {number} writers, batches of {batch}"), count);
+    times.sort_unstable();
+    let (count, median) = (times.len() * batch, times[times.len() / 2]);
+    let what = format!("append, {number} writers, batches of {batch}, median {median:?}");
+    let rate = run.report(&what, count);
     store.close();
     (rate, count)
 }
@@ -61,19 +66,23 @@ fn raw_loop(dir: &Path, events: usize) -> Rate {
     let segments = segments(dir);
     let frames: Vec<Vec<&[u8]>> = segments.iter().map(|bytes| frames(bytes)).collect();
     let count: usize = frames.iter().map(Vec::len).sum();
-    let run = Measured::start();
+    let (run, mut times) = (Measured::start(), Vec::with_capacity(count));
     for (n, frames) in frames.iter().enumerate() {
         let file = File::create(dir.join(format!("raw-{n}"))).unwrap();
         file.write_all_at(&[7; FIRST_FRAME], 0).unwrap();
         file.sync_data().unwrap();
         let mut offset = FIRST_FRAME as u64;
         for frame in frames {
+            let before = Instant::now();
             file.write_all_at(frame, offset).unwrap();
             file.sync_data().unwrap();
+            times.push(before.elapsed());
             offset += frame.len() as u64;
         }
     }
-    run.report(&format!("  raw loop over its {count} frames, events"), events)
+    times.sort_unstable();
+    let median = times[times.len() / 2];
+    run.report(&format!("  raw loop over its {count} frames, median {median:?}, events"), events)
 }
 
 fn segments(dir: &Path) -> Vec<Vec<u8>> {
@@ -86,7 +95,8 @@ fn segments(dir: &Path) -> Vec<Vec<u8>> {
 /// A segment's frames, without the empty one that closed the store.
 fn frames(segment: &[u8]) -> Vec<&[u8]> {
     let (mut frames, mut rest) = (Vec::new(), &segment[FIRST_FRAME..]);
-    while !rest.is_empty() {
+    // After the last one there may be zeros that were prepared.
+    while rest.first().is_some_and(|&byte| byte != 0) {
         let body = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
         let (frame, after) = rest.split_at((FRAME_HEADER + body).next_multiple_of(ALIGNMENT));
         frames.extend((body > 0).then_some(frame));
