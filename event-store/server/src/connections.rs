@@ -28,6 +28,9 @@ use crate::tls::Tls;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait for more where the first bytes did not tell the protocol.
 const PEEK_PAUSE: Duration = Duration::from_millis(5);
+/// The bytes of a response that are taken for a call before its client has taken them, beside its
+/// last message.
+const SEND_BUFFER: usize = 64 << 10;
 /// What HTTP/2 begins with, as far as no method of HTTP/1.1 does.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
@@ -98,6 +101,9 @@ fn http(options: &ServerOptions) -> Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(options.calls_per_connection)
+        .initial_connection_window_size(options.connection_window)
+        .initial_stream_window_size(options.call_window)
+        .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(options.head_bytes)
         .keep_alive_interval(options.keep_alive)
         .keep_alive_timeout(options.keep_alive);

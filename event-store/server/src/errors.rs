@@ -29,6 +29,11 @@ pub(crate) fn required(what: &str) -> Status {
     Status::invalid_argument(format!("the {what} is missing"))
 }
 
+/// A handler panicked. The panic itself was told on the standard error.
+pub(crate) fn panicked() -> Status {
+    Status::internal("the server failed at this call")
+}
+
 /// The server ends, and with it what would go on for ever.
 pub(crate) fn stopping() -> Status {
     Status::unavailable("the server is shutting down")

@@ -6,9 +6,14 @@
 //! is in `docs/reference/eventstoredb.md`.
 
 mod access;
+mod budget;
+mod calls;
 mod connections;
 mod errors;
 mod features;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gossip;
 mod http;
 mod monitoring;

@@ -14,6 +14,9 @@ use daybook_event_store::Store;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::calls::Calls;
+use crate::options::ServerOptions;
+
 /// The version of EventStoreDB whose protocol is spoken. Clients take from it how to speak.
 pub(crate) const VERSION: &str = "24.10.0";
 
@@ -28,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     /// Whether callers have to say who they are.
     pub(crate) authentication: bool,
+    pub(crate) calls: Arc<Calls>,
     /// What somebody set, for others to read: no other node could be chosen.
     pub(crate) priority: AtomicI32,
     pub(crate) stop: CancellationToken,
@@ -37,7 +41,7 @@ impl Node {
     pub(crate) fn new(
         store: Store,
         address: SocketAddr,
-        authentication: bool,
+        options: &ServerOptions,
         stop: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -45,7 +49,8 @@ impl Node {
             id: Uuid::now_v7(),
             started: SystemTime::now(),
             address,
-            authentication,
+            authentication: options.authentication,
+            calls: Arc::new(Calls::new(options)),
             priority: AtomicI32::new(0),
             stop,
         })

@@ -5,6 +5,9 @@ use crate::tls::Tls;
 /// The most bytes of an append, where nothing else is said.
 const APPEND_BYTES: usize = 1 << 20;
 
+/// The most bytes that calls hold of what was sent to them, and of what is sent for them.
+const HELD_BYTES: usize = 256 << 20;
+
 /// How a server is to serve.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
@@ -21,6 +24,21 @@ pub struct ServerOptions {
     pub connections: usize,
     /// The most calls at once on one connection.
     pub calls_per_connection: u32,
+    /// The most calls at once on all connections; those over it are refused.
+    pub calls: usize,
+    /// The most bytes that a client may send on a connection before they are dealt with.
+    pub connection_window: u32,
+    /// The most bytes that a client may send for a call before they are dealt with.
+    pub call_window: u32,
+    /// The most bytes that all calls hold of requests (messages, appends that are not done,
+    /// filters of subscriptions), beside 64 KiB that each call may hold. A call that needs more
+    /// is refused.
+    pub request_bytes: usize,
+    /// The most bytes of responses that all clients have not taken, beside 64 KiB for each call.
+    /// A call that needs more is ended.
+    pub response_bytes: usize,
+    /// How long a message may take from its first byte to its last.
+    pub message_timeout: Duration,
     /// The most bytes of a request's head.
     pub head_bytes: u32,
     /// How long a handshake and the first bytes of a connection, and a head over HTTP/1.1, may take
@@ -47,6 +65,12 @@ impl Default for ServerOptions {
             shutdown: false,
             connections: 4_096,
             calls_per_connection: 1_024,
+            calls: 8_192,
+            connection_window: 256 << 10,
+            call_window: 128 << 10,
+            request_bytes: HELD_BYTES,
+            response_bytes: HELD_BYTES,
+            message_timeout: Duration::from_mins(1),
             head_bytes: 16 << 10,
             head_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(20),

@@ -8,10 +8,10 @@ use axum::{Router, middleware};
 use daybook_event_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::service::Routes;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::calls::Calls;
 use crate::features::FeaturesService;
 use crate::gossip::GossipService;
 use crate::monitoring::MonitoringService;
@@ -21,7 +21,7 @@ use crate::options::ServerOptions;
 use crate::persistent::PersistentSubscriptionsService;
 use crate::streams::StreamsService;
 use crate::users::{Users, UsersService};
-use crate::{access, connections, http};
+use crate::{access, connections, errors, http};
 
 /// A store that is served.
 #[derive(Debug, Clone)]
@@ -45,18 +45,18 @@ impl Server {
         let Self { store, options } = self;
         let address = listener.local_addr()?;
         tracing::info!(%address, tls = options.tls.is_some(), "serving the event store");
-        let node = Node::new(store, address, options.authentication, stop.clone());
+        let node = Node::new(store, address, &options, stop.clone());
         connections::serve(listener, routes(&node, &options), &options, &stop).await;
         Ok(())
     }
 }
 
-fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
+pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
     let users = Users::new(node.store.clone());
     let asked = options.authentication.then(|| users.clone());
     let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
     let subscriptions = PersistentSubscriptionsService::new(node);
-    Routes::new(streams.sessions())
+    let services = Routes::new(streams.sessions())
         .add_service(streams.into_server())
         .add_service(FeaturesService::server())
         .add_service(GossipService::server(node))
@@ -67,13 +67,92 @@ fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
         .into_axum_router()
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))
-        .fallback(http::unknown)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(asked, access::check))
-        .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
+        .fallback(http::unknown);
+    around(services, node, asked)
 }
 
-/// What is said where a handler panicked. The panic itself was told on the standard error.
+/// What happens around each call: it is counted, its panics are caught, and its caller is asked.
+fn around(services: Router, node: &Arc<Node>, asked: Option<Users>) -> Router {
+    services
+        .layer(middleware::from_fn_with_state(asked, access::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&node.calls), Calls::guard))
+}
+
 fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
-    Status::internal("the server failed at this call").into_http()
+    errors::panicked().into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::HttpBody;
+    use axum::extract::Request;
+    use axum::http::HeaderMap;
+    use axum::routing::get;
+    use futures::stream;
+    use hyper::body::Frame;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn fails() -> Response<Body> {
+        panic!("a handler that is asked for it")
+    }
+
+    /// A response that fails after its first message.
+    async fn breaks_off() -> Response<Body> {
+        let messages = (0..2).map(|n| {
+            assert_eq!(n, 0, "a response that is asked for it");
+            Ok::<_, Infallible>("first")
+        });
+        Response::new(Body::from_stream(stream::iter(messages)))
+    }
+
+    fn given() -> Router {
+        let (options, stop) = (ServerOptions::default(), CancellationToken::new());
+        let node = Node::new(Store::memory(), ([127, 0, 0, 1], 1).into(), &options, stop);
+        let services = Router::new()
+            .route("/fails", get(fails))
+            .route("/breaks-off", get(breaks_off))
+            .merge(http::routes(Arc::clone(&node)));
+        around(services, &node, None)
+    }
+
+    /// The bytes of an answer, and the headers or trailers that say how it ended.
+    async fn ask(server: &Router, path: &str) -> (Vec<u8>, HeaderMap) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = server.clone().oneshot(request).await.unwrap();
+        let (head, mut body) = response.into_parts();
+        let (mut bytes, mut ended) = (Vec::new(), head.headers);
+        let next = async |body: &mut Body| {
+            std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await
+        };
+        while let Some(frame) = next(&mut body).await {
+            match Frame::into_data(frame.unwrap()) {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => ended = frame.into_trailers().unwrap(),
+            }
+        }
+        (bytes, ended)
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_fails_its_call_alone() {
+        let server = given();
+
+        for (path, sent) in [("/fails", ""), ("/breaks-off", "first")] {
+            let (bytes, ended) = ask(&server, path).await;
+            assert_eq!(bytes, sent.as_bytes(), "{path}");
+            assert_eq!(ended["grpc-status"], "13", "{path}");
+            assert!(ended.contains_key("grpc-message"), "{path}");
+        }
+
+        let (stats, _) = ask(&server, "/stats").await;
+        let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+        assert_eq!(stats["calls"]["failed"], 2);
+        assert_eq!(stats["calls"]["current"], 1, "the call that asks");
+    }
 }

@@ -7,12 +7,14 @@ use daybook_event_store::{EventStore, ReadError, Store};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::calls::CallStats;
 use crate::node::Node;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stats {
     proc: ProcessStats,
+    calls: CallStats,
     store: StoreStats,
 }
 
@@ -48,7 +50,8 @@ impl Stats {
         let uptime = node.started.elapsed().unwrap_or_default();
         let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
         let proc = ProcessStats { id: process::id(), uptime_ms };
-        Ok(Self { proc, store: StoreStats::of(&node.store).await? })
+        let calls = node.calls.stats();
+        Ok(Self { proc, calls, store: StoreStats::of(&node.store).await? })
     }
 
     /// As pairs of a name, such as `store-events`, and a value.

@@ -23,6 +23,9 @@ mod source;
 mod stats;
 mod write;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::machine::model;
+
 use tonic::{Request, Response, Status, Streaming};
 
 use self::groups::Groups;

@@ -7,6 +7,7 @@ use daybook_event_store::{
 use tonic::{Status, Streaming};
 
 use super::StreamsService;
+use crate::budget::{Held, Share};
 use crate::errors;
 use crate::protocol::streams::append_req::options::ExpectedStreamRevision as Wanted;
 use crate::protocol::streams::append_req::{Content, ProposedMessage};
@@ -20,6 +21,9 @@ use crate::protocol::{Empty, WireUuid, decode_id, stream, wire_position};
 /// The most events of one append, as the store has it.
 pub(super) const MOST_EVENTS: usize = 10_000;
 
+/// What an event takes beside its bytes.
+pub(super) const EVENT_BYTES: usize = size_of::<NewEvent>() + 64;
+
 /// One append: its options, then its events. Nothing is appended unless all of it arrived.
 pub(crate) async fn append(
     service: &StreamsService,
@@ -31,7 +35,7 @@ pub(crate) async fn append(
     let stream = stream(options.stream_identifier.as_ref())?;
     service.caller.stream(stream.as_str())?;
     let expected = expected(options.expected_stream_revision)?;
-    let (mut events, mut room) = (Vec::new(), Room::new(service.append_bytes));
+    let (mut events, mut room) = (Vec::new(), Room::new(service.append_bytes, &service.share));
     while let Some(message) = messages.message().await? {
         let Some(Content::ProposedMessage(message)) = message.content else {
             return Err(Status::invalid_argument("options come once, before all events"));
@@ -101,11 +105,17 @@ pub(crate) struct Room {
     most: usize,
     left: usize,
     events: usize,
+    held: Held,
 }
 
 impl Room {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, left: most, events: MOST_EVENTS }
+    pub(crate) fn new(most: usize, share: &Share) -> Self {
+        Self { most, left: most, events: MOST_EVENTS, held: share.nothing() }
+    }
+
+    /// Holds memory that is none of an event's.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Status> {
+        self.held.grow(bytes)
     }
 
     /// The bytes that it was given.
@@ -128,6 +138,7 @@ impl Room {
             self.left.checked_sub(size).ok_or_else(|| errors::append_too_large(self.most))?;
         let more = || format!("an append has at most {MOST_EVENTS} events");
         self.events = self.events.checked_sub(1).ok_or_else(|| Status::invalid_argument(more()))?;
+        self.hold(size + EVENT_BYTES)?;
         let is_json = system.get("content-type").is_some_and(|of| of == "application/json");
         let (data, metadata) = (Bytes::copy_from_slice(data), Bytes::copy_from_slice(metadata));
         Ok(NewEvent { id: decode_id(id)?, kind: kind.as_str().into(), data, metadata, is_json })
@@ -194,7 +205,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::budget::Budget;
     use crate::protocol::IdForm;
+
+    fn given(most: usize) -> Room {
+        Room::new(most, &Budget::new(1 << 30).share())
+    }
 
     fn take(room: &mut Room, data: &[u8]) -> Result<NewEvent, Status> {
         let id = IdForm::Text.encode(Uuid::now_v7());
@@ -203,7 +219,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_over_all_events() {
-        let mut room = Room::new(10);
+        let mut room = given(10);
         assert!(take(&mut room, b"123456").is_ok());
         assert_eq!(take(&mut room, b"12345").unwrap_err().code(), Code::InvalidArgument);
         assert!(take(&mut room, b"1234").is_ok());
@@ -211,7 +227,7 @@ mod tests {
 
     #[test]
     fn events_without_bytes_are_bounded_too() {
-        let mut room = Room::new(10);
+        let mut room = given(10);
         for _ in 0..MOST_EVENTS {
             assert!(take(&mut room, b"").is_ok());
         }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::append::{Room, append_events};
 use super::{Messages, StreamsService};
+use crate::budget::Share;
 use crate::errors;
 use crate::protocol::streams::batch_append_req::Options;
 use crate::protocol::streams::batch_append_req::options::{
@@ -31,6 +32,8 @@ const UNDER_WAY: usize = 1_024;
 const BYTES_UNDER_WAY: u32 = 16 << 20;
 /// Most appends of one call of which only some fragments have come.
 const MOST_OPEN: usize = 64;
+/// What an append takes beside its events.
+const APPEND_BYTES: usize = 2 << 10;
 /// The time that an append has, where nothing sensible is said about it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,17 +43,16 @@ pub(crate) fn batch(
     service: StreamsService,
     messages: Streaming<BatchAppendReq>,
 ) -> Messages<BatchAppendResp> {
-    let most = service.append_bytes;
     let room = Arc::new(Semaphore::new(BYTES_UNDER_WAY as usize));
-    let admitted =
-        complete(messages, Fragments { open: HashMap::new(), most }).then(move |taken| {
-            let room = Arc::clone(&room);
-            async move {
-                let (id, open) = taken?;
-                let admitted = room.acquire_many_owned(open.bytes().min(BYTES_UNDER_WAY)).await;
-                Ok::<_, Status>((id, open, admitted))
-            }
-        });
+    let fragments = Fragments::new(service.append_bytes, service.share.clone());
+    let admitted = complete(messages, fragments).then(move |taken| {
+        let room = Arc::clone(&room);
+        async move {
+            let (id, open) = taken?;
+            let admitted = room.acquire_many_owned(open.bytes().min(BYTES_UNDER_WAY)).await;
+            Ok::<_, Status>((id, open, admitted))
+        }
+    });
     let answers = admitted.map(move |admitted| {
         let service = service.clone();
         async move {
@@ -86,13 +88,14 @@ struct Batch {
 }
 
 impl Batch {
-    fn begin(options: Option<&Options>, most: usize) -> Result<Self, Status> {
+    fn begin(options: Option<&Options>, mut room: Room) -> Result<Self, Status> {
+        room.hold(APPEND_BYTES)?;
         let options = options.ok_or_else(|| errors::required("options of a batch"))?;
         Ok(Self {
             stream: stream(options.stream_identifier.as_ref())?,
             expected: expected(options.expected_stream_position.as_ref())?,
             events: Vec::new(),
-            room: Room::new(most),
+            room,
             patience: patience(options.deadline_option.as_ref(), since_epoch()),
         })
     }
@@ -116,10 +119,10 @@ struct Open {
 }
 
 impl Open {
-    fn begin(options: Option<&Options>, most: usize) -> Self {
+    fn begin(options: Option<&Options>, room: Room) -> Self {
         let named = options.and_then(|options| stream(options.stream_identifier.as_ref()).ok());
         let stream = named.map(|stream| identifier(stream.as_str())).unwrap_or_default();
-        Self { stream, batch: Batch::begin(options, most) }
+        Self { stream, batch: Batch::begin(options, room) }
     }
 
     /// The bytes of its events.
@@ -138,9 +141,15 @@ struct Fragments {
     open: HashMap<Uuid, Open>,
     /// The most bytes of one append.
     most: usize,
+    /// What the call may hold.
+    share: Share,
 }
 
 impl Fragments {
+    fn new(most: usize, share: Share) -> Self {
+        Self { open: HashMap::new(), most, share }
+    }
+
     /// Takes a fragment; the append that it completes.
     ///
     /// # Errors
@@ -148,7 +157,8 @@ impl Fragments {
     fn take(&mut self, message: BatchAppendReq) -> Result<Option<(Uuid, Open)>, Status> {
         let (id, is_final) = (decode_id(message.correlation_id.as_ref())?, message.is_final);
         let begun = self.open.remove(&id);
-        let begun = begun.unwrap_or_else(|| Open::begin(message.options.as_ref(), self.most));
+        let room = || Room::new(self.most, &self.share);
+        let begun = begun.unwrap_or_else(|| Open::begin(message.options.as_ref(), room()));
         let open = begun.extend(message);
         if is_final {
             return Ok(Some((id, open)));
@@ -283,6 +293,9 @@ fn invalid(status: &Status, most: usize) -> rpc::Status {
         let too_large = details::MaximumAppendSizeExceeded { max_append_size };
         return detailed(Code::InvalidArgument, message, &too_large);
     }
+    if status.code() == Code::ResourceExhausted {
+        return detailed(status.code(), message, &details::Unknown {});
+    }
     detailed(status.code(), message, &details::BadRequest { message: message.to_owned() })
 }
 
@@ -320,6 +333,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::budget::Budget;
+
+    fn given(most: usize) -> Fragments {
+        Fragments::new(most, Budget::new(1 << 30).share())
+    }
 
     const NOW: Duration = Duration::from_hours(500_000);
 
@@ -360,7 +378,7 @@ mod tests {
 
     #[test]
     fn an_append_is_complete_with_its_final_fragment() {
-        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        let mut fragments = given(1);
         assert!(fragments.take(fragment(1, true, false)).unwrap().is_none());
         assert!(fragments.take(fragment(2, true, true)).unwrap().unwrap().1.batch.is_ok());
         let (id, open) = fragments.take(fragment(1, false, true)).unwrap().unwrap();
@@ -370,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_first_fragment_without_options_is_refused_when_it_is_final() {
-        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        let mut fragments = given(1);
         assert!(fragments.take(fragment(1, false, false)).unwrap().is_none());
         let (_, open) = fragments.take(fragment(1, true, true)).unwrap().unwrap();
         assert_eq!(open.batch.unwrap_err().code(), Code::InvalidArgument);
@@ -378,7 +396,7 @@ mod tests {
 
     #[test]
     fn appends_that_never_become_final_are_bounded() {
-        let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+        let mut fragments = given(1);
         for id in 0..MOST_OPEN as u128 {
             assert!(fragments.take(fragment(id, true, false)).unwrap().is_none());
         }
@@ -391,7 +409,7 @@ mod tests {
         fn any_fragments_are_answered_or_bounded(
             sent in prop::collection::vec((0..200_u128, any::<bool>(), prop::bool::weighted(0.2)), 0..400)
         ) {
-            let mut fragments = Fragments { open: HashMap::new(), most: 1 };
+            let mut fragments = given(1);
             for (id, options, is_final) in sent {
                 match fragments.take(fragment(id, options, is_final)) {
                     Ok(complete) => prop_assert_eq!(complete.is_some(), is_final),

@@ -1,7 +1,10 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use daybook_event_store::Recorded;
 use fancy_regex::{Regex, RegexBuilder};
 use tonic::Status;
 
+use crate::budget::{Held, Share};
 use crate::protocol::streams::read_req::options::FilterOptions;
 use crate::protocol::streams::read_req::options::filter_options::{Expression, Filter, Window};
 
@@ -12,6 +15,10 @@ const MOST_PREFIXES: usize = 1_000;
 const MOST_PREFIX: usize = 1 << 10;
 /// How often the search for an expression may go back in one text.
 const MOST_BACKTRACKING: usize = 10_000;
+/// The bytes that an expression may take when it is compiled. The smallest that suffices counts.
+const SIZES: [usize; 3] = [16 << 10, 256 << 10, 4 << 20];
+/// About what a step of a compiled expression takes.
+const STEP: usize = 64;
 /// How many events are looked at between two checkpoints, where the client leaves it open.
 const WINDOW: u32 = 32;
 
@@ -22,6 +29,9 @@ pub(crate) struct EventFilter {
     matching: Matching,
     /// How many events are looked at between two checkpoints.
     pub(crate) interval: u64,
+    /// The memory that it takes, and what was taken for it.
+    bytes: usize,
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -56,7 +66,16 @@ impl EventFilter {
         };
         let times = options.checkpoint_interval_multiplier.max(1);
         let interval = u64::from(window) * u64::from(times);
-        Ok(Self { of, matching: Matching::decode(expression)?, interval })
+        let (matching, bytes) = Matching::decode(expression)?;
+        Ok(Self { of, matching, interval, bytes, held: None })
+    }
+
+    /// Counts its memory to a call for as long as it is there.
+    ///
+    /// # Errors
+    /// Calls hold too much memory.
+    pub(crate) fn hold(&mut self, share: &Share) -> Result<(), Status> {
+        self.held.insert(share.nothing()).grow(self.bytes)
     }
 
     /// Whether an event is wanted.
@@ -69,24 +88,38 @@ impl EventFilter {
             Of::Types => &event.kind,
         })
     }
+
+    /// Whether a name is.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn matches_text(&self, text: &str) -> Result<bool, Status> {
+        self.matching.matches(text)
+    }
 }
 
 impl Matching {
-    fn decode(Expression { regex, prefix }: Expression) -> Result<Self, Status> {
+    /// What it is, and the memory that it takes.
+    fn decode(Expression { regex, prefix }: Expression) -> Result<(Self, usize), Status> {
         if regex.is_empty() {
             let fits = prefix.len() <= MOST_PREFIXES
                 && prefix.iter().all(|prefix| prefix.len() <= MOST_PREFIX);
             let error = "a filter has at most 1,000 prefixes of at most 1,024 bytes";
-            return fits.then_some(Self::Prefixes(prefix)).ok_or(Status::invalid_argument(error));
+            let bytes = prefix.iter().map(|prefix| size_of::<String>() + prefix.len()).sum();
+            let decoded = fits.then_some((Self::Prefixes(prefix), bytes));
+            return decoded.ok_or(Status::invalid_argument(error));
         }
         if regex.len() > MOST_EXPRESSION {
             return Err(Status::invalid_argument("a filter's expression has at most 4,096 bytes"));
         }
-        let expression = RegexBuilder::new(&regex).backtrack_limit(MOST_BACKTRACKING).build();
-        let expression = expression.map_err(|error| {
-            Status::invalid_argument(format!("the filter's expression is invalid: {error}"))
-        })?;
-        Ok(Self::Expression(Box::new(expression)))
+        let mut why = None;
+        for size in SIZES {
+            match guarded(|| compile(&regex, size))? {
+                // Once for the expression, once for what searches with it remember.
+                Ok(expression) => return Ok((Self::Expression(Box::new(expression)), 2 * size)),
+                Err(error) => why = Some(error),
+            }
+        }
+        let why = why.map(|error| error.to_string()).unwrap_or_default();
+        Err(Status::invalid_argument(format!("the filter's expression is invalid: {why}")))
     }
 
     fn matches(&self, text: &str) -> Result<bool, Status> {
@@ -94,11 +127,33 @@ impl Matching {
             Self::Prefixes(prefixes) => {
                 Ok(prefixes.iter().any(|prefix| text.starts_with(prefix.as_str())))
             }
-            Self::Expression(expression) => expression.is_match(text).map_err(|error| {
-                Status::resource_exhausted(format!("the filter cannot be applied: {error}"))
-            }),
+            Self::Expression(expression) => {
+                let matches = guarded(|| expression.is_match(text))?;
+                matches.map_err(|error| {
+                    Status::resource_exhausted(format!("the filter cannot be applied: {error}"))
+                })
+            }
         }
     }
+}
+
+/// There are expressions on which their engine panics. A group must not end by its filter.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Status> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| Status::invalid_argument("the filter's expression cannot be dealt with"))
+}
+
+/// Compiles an expression to so many bytes at most. Its parts have limits of their own: what looks
+/// around, refers back or repeats a group may be one.
+fn compile(regex: &str, size: usize) -> Result<Regex, fancy_regex::Error> {
+    let parts = 1 + regex.bytes().filter(|byte| matches!(byte, b'(' | b'\\')).count();
+    RegexBuilder::new(regex)
+        .backtrack_limit(MOST_BACKTRACKING)
+        .max_prog_size(size / STEP)
+        .delegate_size_limit(size / parts)
+        .delegate_dfa_size_limit(size / parts)
+        .delegate_dfa_skip_cache_capacity_check(false)
+        .build()
 }
 
 #[cfg(test)]
@@ -107,17 +162,57 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::budget::Budget;
 
     impl EventFilter {
         /// Events of the types that begin like this.
         pub(crate) fn types(prefix: &str) -> Self {
             let matching = Matching::Prefixes(vec![prefix.to_owned()]);
-            Self { of: Of::Types, matching, interval: 1 }
+            Self { of: Of::Types, matching, interval: 1, bytes: prefix.len(), held: None }
         }
     }
 
     fn expression(regex: &str) -> Result<Matching, Status> {
+        decoded(regex).map(|(matching, _)| matching)
+    }
+
+    fn decoded(regex: &str) -> Result<(Matching, usize), Status> {
         Matching::decode(Expression { regex: regex.to_owned(), prefix: Vec::new() })
+    }
+
+    #[test]
+    fn an_expression_counts_for_what_it_takes() {
+        let size = |regex| decoded(regex).unwrap().1 / 2;
+        for small in [r"^(?!\$)", r"^[^\$].*", r"^order-\d+$", r"(?<=a+)b", "^(order|stock)-"] {
+            assert_eq!(size(small), SIZES[0], "{small}");
+        }
+        for middling in [r"\w+", r"^[A-Z]\w*(Placed|Shipped)$"] {
+            assert_eq!(size(middling), SIZES[1], "{middling}");
+        }
+        assert_eq!(size(r"^\w{32}$"), SIZES[2]);
+        let call = Budget::new(0).share();
+        let filter = |regex| {
+            let (matching, bytes) = decoded(regex).unwrap();
+            EventFilter { of: Of::Types, matching, interval: 1, bytes, held: None }
+        };
+        let (mut first, mut second) = (filter("^a"), filter("^b"));
+        first.hold(&call).unwrap();
+        second.hold(&call).unwrap();
+        assert_eq!(filter("^c").hold(&call).unwrap_err().code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn an_expression_that_its_engine_cannot_deal_with_is_an_error() {
+        let asks_for_no_group = expression(r"(?=b)(?(5)c|d)").unwrap();
+        let refused = asks_for_no_group.matches("-b").unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn expressions_that_contain_themselves_are_refused() {
+        for regex in [r"(?<x>a\g<x>?\g<x>?b)", r"(a|\g<1>\g<1>)"] {
+            assert_eq!(expression(regex).unwrap_err().code(), Code::InvalidArgument, "{regex}");
+        }
     }
 
     #[test]

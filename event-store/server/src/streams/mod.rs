@@ -18,6 +18,7 @@ pub(crate) use self::read::{items, last, resolved};
 pub(crate) use self::request::{From, Streamed};
 pub(crate) use self::respond::Item;
 
+use axum::http::Extensions;
 use daybook_event_store::Store;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::sessions::SessionService;
 use crate::access::Caller;
+use crate::budget::Share;
 use crate::protocol::sessions::streams_service_server::StreamsServiceServer;
 use crate::protocol::streams::streams_server::{Streams, StreamsServer};
 use crate::protocol::streams::{
@@ -34,7 +36,7 @@ use crate::protocol::streams::{
 
 /// The most bytes of a message. More than an append may have, so that clients are told of that
 /// limit and not of this one.
-const MOST_MESSAGE: usize = 17 << 20;
+pub(crate) const MOST_MESSAGE: usize = 17 << 20;
 
 /// The service over a store.
 #[derive(Clone, Debug)]
@@ -43,17 +45,20 @@ pub(crate) struct StreamsService {
     /// The most bytes of one append.
     append_bytes: usize,
     stop: CancellationToken,
-    /// Who makes the call that this serves.
+    /// Who makes the call that this serves, and what it may hold.
     caller: Caller,
+    share: Share,
 }
 
 impl StreamsService {
     pub(crate) fn new(store: Store, append_bytes: usize, stop: CancellationToken) -> Self {
-        Self { store, append_bytes, stop, caller: Caller::default() }
+        let (caller, share) = (Caller::default(), Share::of(&Extensions::new()));
+        Self { store, append_bytes, stop, caller, share }
     }
 
     fn called_by<T>(&self, request: &Request<T>) -> Self {
-        Self { caller: Caller::of(request.extensions()), ..self.clone() }
+        let (caller, share) = (Caller::of(request.extensions()), Share::of(request.extensions()));
+        Self { caller, share, ..self.clone() }
     }
 
     /// The service for appends to several streams at once.
@@ -76,7 +81,11 @@ impl Streams for StreamsService {
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
         let caller = Caller::of(request.extensions());
-        let request = request::ReadRequest::decode(request.into_inner())?;
+        let share = Share::of(request.extensions());
+        let mut request = request::ReadRequest::decode(request.into_inner())?;
+        if let Some(filter) = &mut request.filter {
+            filter.hold(&share)?;
+        }
         caller.stream(&request.of.name())?;
         let messages = if request.follow {
             follow::follow(&self.store, request, &self.stop).await

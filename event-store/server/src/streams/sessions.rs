@@ -10,9 +10,10 @@ use prost_types::value::Kind;
 use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::append::{MOST_EVENTS, last};
+use super::append::{EVENT_BYTES, MOST_EVENTS, last};
 use super::{MOST_MESSAGE, batch};
 use crate::access::Caller;
+use crate::budget::{Held, Share};
 use crate::errors;
 use crate::protocol::sessions::streams_service_server::{StreamsService, StreamsServiceServer};
 use crate::protocol::sessions::{
@@ -65,13 +66,14 @@ impl StreamsService for SessionService {
         request: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<AppendSessionResponse>, Status> {
         let caller = Caller::of(request.extensions());
+        let share = Share::of(request.extensions());
         let mut messages = request.into_inner();
-        let mut session = Session::new(self.append_bytes);
+        let mut session = Session::new(self.append_bytes, &share);
         while let Some(message) = messages.message().await? {
             caller.stream(&message.stream)?;
             session.take(message)?;
         }
-        let writes = session.writes;
+        let Session { writes, held: _held, .. } = session;
         if writes.is_empty() {
             return Err(errors::required("append request"));
         }
@@ -90,11 +92,13 @@ struct Session {
     most: usize,
     bytes: usize,
     events: usize,
+    held: Held,
 }
 
 impl Session {
-    fn new(most: usize) -> Self {
-        Self { writes: Vec::new(), streams: HashSet::new(), most, bytes: 0, events: 0 }
+    fn new(most: usize, share: &Share) -> Self {
+        let (writes, streams, held) = (Vec::new(), HashSet::new(), share.nothing());
+        Self { writes, streams, most, bytes: 0, events: 0, held }
     }
 
     /// Takes what is to be appended to one stream.
@@ -107,6 +111,7 @@ impl Session {
         if request.records.is_empty() {
             return Err(errors::required("record of an append request"));
         }
+        self.held.grow(EVENT_BYTES)?;
         let expected = expected(request.expected_revision)?;
         let events = request.records.into_iter().map(|record| self.event(&stream, record));
         let events = events.collect::<Result<_, _>>()?;
@@ -136,6 +141,8 @@ impl Session {
             let most = format!("an append has at most {MOST_EVENTS} events");
             return Err(Status::invalid_argument(most));
         }
+        // Once in the session, once more for what is said where it is refused.
+        self.held.grow(2 * (size + EVENT_BYTES))?;
         let is_json = schema.format() == SchemaFormat::Json;
         let data = record.data.to_vec().into();
         Ok(NewEvent { id, kind: schema.name.into(), data, metadata: metadata.into(), is_json })
@@ -259,6 +266,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::budget::Budget;
     use crate::protocol::sessions::SchemaInfo;
 
     fn record() -> impl Strategy<Value = AppendRecord> {
@@ -286,7 +294,7 @@ mod tests {
             records in prop::collection::vec(record(), 0..4),
             expected_revision in prop::option::of(prop_oneof![-5..5_i64, any::<i64>()]),
         ) {
-            let mut session = Session::new(256);
+            let mut session = Session::new(256, &Budget::new(0).share());
             let request = AppendRequest { stream, records, expected_revision };
             match session.take(request.clone()) {
                 Ok(()) => {

@@ -3,6 +3,8 @@
 
 mod consumers;
 mod message;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 mod progress;
 #[cfg(test)]
 mod tests;

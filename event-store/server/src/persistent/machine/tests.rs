@@ -415,4 +415,9 @@ proptest! {
         }
         world.finish()?;
     }
+
+    #[test]
+    fn nothing_is_lost_or_done_twice(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        model::run(&bytes);
+    }
 }
