@@ -1,8 +1,9 @@
-//! What arbitrary bytes are fed to, and what must come of it: no panic, no endless loop, no memory
+//! What arbitrary bytes are fed to: the files of a store, and the server on its wire. And what must come of it: no panic, no endless loop, no memory
 //! out of proportion, an error that tells the place. Checksums say nothing here.
 
 mod disk;
 mod seeds;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub use disk::Files;
 pub use seeds::seed;
+pub use wire::Wire;
 
 /// How a compressed segment begins.
 const COMPRESSED: &[u8] = b"DAYBOOKZ";

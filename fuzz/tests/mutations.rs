@@ -1,14 +1,15 @@
-//! A bounded, seeded run of every target on mutations of real files.
+//! A bounded, seeded run of every target on mutations of real files, and of what is real on the wire.
 //!
 //! `FUZZ_RUNS` says how many of each, `FUZZ_SEED` repeats a run.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use daybook_fuzz::{Outcome, Target, folder, seed};
+use daybook_fuzz::{Outcome, Target, Wire, folder, seed};
 use fastrand::Rng;
 
 /// The system's memory, and the longest piece that was asked for.
@@ -39,6 +40,9 @@ static MEMORY: Measured = Measured;
 /// Longest piece of memory for these inputs, which are far shorter: the cache's and the threads'
 /// own.
 const MOST_MEMORY: usize = 16 << 20;
+
+/// The same where a message may be declared that is far longer than what came of it.
+const MOST_MESSAGE: usize = 40 << 20;
 
 /// Longest that one input may take: whoever takes longer loops.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -93,63 +97,111 @@ fn seed_bytes(target: Target) -> Vec<u8> {
     target.file().map_or_else(|| folder(&files), |name| files[name].clone())
 }
 
-fn run(target: Target) {
+/// Runs a target on mutations of its seeds in turn, within so much memory.
+fn run<O: Ord + Debug + Send + 'static>(
+    what: &str,
+    seeds: &[Vec<u8>],
+    most_memory: usize,
+    feed: fn(&[u8]) -> O,
+) {
     let (runs, first) = (number("FUZZ_RUNS", 3_000), number("FUZZ_SEED", 1));
-    let whole = seed_bytes(target);
-    assert_eq!(target.run(&whole), Outcome::Read, "the seed itself");
-    let mut outcomes: BTreeMap<Outcome, u64> = BTreeMap::new();
+    let mut outcomes: BTreeMap<O, u64> = BTreeMap::new();
     LONGEST.store(0, Ordering::Relaxed);
     for n in first..first + runs {
-        let mut bytes = whole.clone();
+        let mut bytes = seeds[n as usize % seeds.len()].clone();
         mutate(&mut Rng::with_seed(n), &mut bytes);
         let (sender, ended) = std::sync::mpsc::channel();
         let input = bytes.clone();
         let work = std::thread::spawn(move || {
-            let outcome = catch_unwind(|| target.run(&bytes));
+            let outcome = catch_unwind(|| feed(&bytes));
             sender.send(()).unwrap();
             outcome
         });
-        assert!(ended.recv_timeout(PATIENCE).is_ok(), "{target:?}, FUZZ_SEED={n}: it hangs");
+        assert!(ended.recv_timeout(PATIENCE).is_ok(), "{what}, FUZZ_SEED={n}: it hangs");
         let Ok(Ok(outcome)) = work.join() else {
             std::fs::create_dir_all("artifacts").unwrap();
-            std::fs::write(format!("artifacts/{target:?}-{n}"), input).unwrap();
-            panic!("{target:?}, FUZZ_SEED={n} FUZZ_RUNS=1; the input is in artifacts/");
+            std::fs::write(format!("artifacts/{what}-{n}"), input).unwrap();
+            panic!("{what}, FUZZ_SEED={n} FUZZ_RUNS=1; the input is in artifacts/");
         };
         *outcomes.entry(outcome).or_default() += 1;
         let longest = LONGEST.load(Ordering::Relaxed);
-        assert!(longest <= MOST_MEMORY, "{target:?}, FUZZ_SEED={n}: {longest} bytes of memory");
+        assert!(longest <= most_memory, "{what}, FUZZ_SEED={n}: {longest} bytes of memory");
     }
-    println!("{target:?}: {runs} mutations of {} bytes: {outcomes:?}", whole.len());
+    println!("{what}: {runs} mutations of {} seeds: {outcomes:?}", seeds.len());
     assert!(runs < 1_000 || outcomes.len() > 1, "the mutations reach more than one outcome");
+}
+
+fn run_files(target: Target) {
+    let whole = seed_bytes(target);
+    assert_eq!(target.run(&whole), Outcome::Read, "the seed itself");
+    let feed = match target {
+        Target::Segment => |bytes: &[u8]| Target::Segment.run(bytes),
+        Target::Index => |bytes: &[u8]| Target::Index.run(bytes),
+        Target::Compressed => |bytes: &[u8]| Target::Compressed.run(bytes),
+        Target::Folder => |bytes: &[u8]| Target::Folder.run(bytes),
+    };
+    run(&format!("{target:?}"), &[whole], MOST_MEMORY, feed);
 }
 
 #[test]
 fn a_last_segment_of_any_bytes_is_recovered_or_refused() {
-    run(Target::Segment);
+    run_files(Target::Segment);
 }
 
 #[test]
 fn an_index_of_any_bytes_is_made_anew_or_reported() {
-    run(Target::Index);
+    run_files(Target::Index);
 }
 
 #[test]
 fn a_compressed_segment_of_any_bytes_is_read_or_reported() {
-    run(Target::Compressed);
+    run_files(Target::Compressed);
 }
 
 #[test]
 fn a_folder_of_any_bytes_is_recovered_or_refused() {
-    run(Target::Folder);
+    run_files(Target::Folder);
+}
+
+#[test]
+fn requests_of_any_bytes_are_answered_or_refused() {
+    run("Requests", &Wire::Requests.seeds(), MOST_MESSAGE, |bytes| Wire::Requests.run(bytes));
+}
+
+#[test]
+fn a_filter_of_any_bytes_is_refused_or_answers_within_bounds() {
+    run("Filter", &Wire::Filter.seeds(), MOST_MEMORY, |bytes| Wire::Filter.run(bytes));
+}
+
+#[test]
+fn a_group_to_which_anything_happens_loses_nothing() {
+    run("Machine", &Wire::Machine.seeds(), MOST_MEMORY, |bytes| Wire::Machine.run(bytes));
+}
+
+#[test]
+fn requests_that_are_as_they_should_be_are_served() {
+    for seed in Wire::Requests.seeds() {
+        let codes = daybook_event_store_server::fuzzing::requests(&seed);
+        // Consumers of groups are told that they have left.
+        assert!(codes.iter().all(|code| *code <= 1), "{codes:?}");
+    }
 }
 
 /// What the seeds are for `cargo fuzz`.
 #[test]
 #[ignore = "writes the seeds to corpus/"]
 fn the_seeds_are_written() {
-    for target in Target::ALL {
-        let dir = std::path::Path::new("corpus").join(format!("{target:?}").to_lowercase());
+    let write = |target: String, seed: Vec<u8>, n: usize| {
+        let dir = std::path::Path::new("corpus").join(target.to_lowercase());
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("seed"), seed_bytes(target)).unwrap();
+        std::fs::write(dir.join(format!("seed{n}")), seed).unwrap();
+    };
+    for target in Target::ALL {
+        write(format!("{target:?}"), seed_bytes(target), 0);
+    }
+    for target in Wire::ALL {
+        for (n, seed) in target.seeds().into_iter().enumerate() {
+            write(format!("{target:?}"), seed, n);
+        }
     }
 }

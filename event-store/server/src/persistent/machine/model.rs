@@ -112,7 +112,7 @@ impl Model {
             9 => self.nack(which, Nack::Park),
             10 => self.nack(which, [Nack::Retry, Nack::Skip, Nack::Stop][usize::from(which % 3)]),
             11 => self.tick(which),
-            12 | 13 => self.write(which % 4 > 0),
+            12 | 13 => self.write(!which.is_multiple_of(4)),
             14 => self.replay(),
             _ if which == 0 => self.break_down(),
             _ => self.machine.live(),
@@ -241,7 +241,10 @@ impl Model {
         if self.parked.read < self.parked.wanted && self.machine.can_replay() {
             let at = self.parked.read;
             self.parked.read += 1;
-            self.begin(Place::Parked(at), self.parked.events[at as usize]);
+            self.begin(
+                Place::Parked(at),
+                self.parked.events[usize::try_from(at).unwrap_or(usize::MAX)],
+            );
         }
     }
 
@@ -264,7 +267,7 @@ impl Model {
             match action {
                 Action::Send { to, event, .. } => self.sent(to.0, event),
                 Action::Drop(id) => {
-                    assert!(!self.consumers.contains_key(&id.0), "who asked for it")
+                    assert!(!self.consumers.contains_key(&id.0), "who asked for it");
                 }
                 Action::Write(write) => {
                     self.allow(&write);
