@@ -9,8 +9,9 @@ import { KurrentDBClient, jsonEvent } from "@kurrent/kurrentdb-client";
 
 /** A server process; without a folder, its events are gone with it. */
 export class Server {
-  static async start(folder, address = "127.0.0.1:0") {
-    const process_ = spawn(process.env.DAYBOOK_SERVE, folder ? [address, folder] : [address], {
+  static async start(folder, address = "127.0.0.1:0", password) {
+    const more = [folder, password].filter(Boolean);
+    const process_ = spawn(process.env.DAYBOOK_SERVE, [address, ...more], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [uri] = await once(createInterface(process_.stdout), "line");

@@ -15,8 +15,8 @@ SERVE = os.environ["DAYBOOK_SERVE"]
 class Server:
     """A server process; without a folder, its events are gone with it."""
 
-    def __init__(self, folder=None, address="127.0.0.1:0"):
-        command = [SERVE, address] + ([str(folder)] if folder else [])
+    def __init__(self, folder=None, address="127.0.0.1:0", password=None):
+        command = [SERVE, address] + [str(more) for more in (folder, password) if more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.uri = self.process.stdout.readline().strip().replace("tls=", "Tls=")
         assert self.uri.startswith("kurrentdb://"), f"the server did not start: {self.uri!r}"
