@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 use crate::config::{Settings, StoreAddress};
 
+mod stream;
+
+pub(crate) use stream::{Age, Bound, Change, Stream, StreamArgs};
+
 /// Daybook: an event-sourced order platform
 ///
 /// Commands come in over REST, pure rules decide them, and what happened is written once, durably,
@@ -68,7 +72,7 @@ pub(crate) enum Command {
     /// Look after process managers: what they could not carry out waits here
     #[command(subcommand)]
     Processes(Processes),
-    /// Serve the event store, or look after its files: back up, restore, check, salvage, scavenge
+    /// Serve the event store, or look after it: back up, restore, check, salvage, scavenge, streams
     #[command(subcommand)]
     Store(Store),
     /// Look after the database of the read models
@@ -251,6 +255,15 @@ pub(crate) struct StoreArg {
     pub(crate) store: Option<StoreAddress>,
 }
 
+/// The store that a command is about, also where it is served elsewhere.
+#[derive(Debug, Args)]
+pub(crate) struct AnyStoreArg {
+    /// Folder of the store, or the address that it is served on [default: `events` in the data
+    /// folder]
+    #[arg(long, value_name = "DIR|URL", env = "DAYBOOK_STORE", hide_env_values = true)]
+    pub(crate) store: Option<StoreAddress>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
     /// Copy the store as it is now, while the server runs or not
@@ -378,6 +391,35 @@ Examples:
         #[command(flatten)]
         output: OutputArg,
     },
+    /// Append salvaged events to a store: a new one, or a restored backup
+    ///
+    /// Events keep their order, streams, ids and revisions; an event that is there already is not
+    /// appended again, so that the command can be repeated, and what a backup has need not have been
+    /// salvaged. Times of recording are the store's. Events that scavenging had dropped become
+    /// placeholders of the type $gap, which are known by their ids.
+    ///
+    /// The file must be as it was salvaged: a line that is malformed, oversized, double or out of
+    /// order ends the command with its number.
+    #[command(after_help = "\
+Examples:
+  daybook store restore /backups/events new/events
+  daybook store load salvaged.jsonl --store new/events
+  daybook store load salvaged.jsonl --store new/events --gaps fill -o json
+  daybook store load salvaged.jsonl --store 'kurrentdb://127.0.0.1:2113?tls=false'")]
+    Load {
+        /// The file that `daybook store salvage` made
+        file: PathBuf,
+        /// What to do where events of a stream are missing before the next one
+        #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+        gaps: Gaps,
+        #[command(flatten)]
+        store: AnyStoreArg,
+        #[command(flatten)]
+        output: OutputArg,
+    },
+    /// Look at a stream, bound it, delete it, or end it for good
+    #[command(subcommand)]
+    Stream(Stream),
     /// Make a store of a backup, in a new folder
     ///
     /// Every byte is checked while it is copied. The store is there once all of it is.
@@ -393,6 +435,18 @@ Examples:
         #[command(flatten)]
         output: OutputArg,
     },
+}
+
+/// What to do where a stream lacks events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Gaps {
+    /// Stop there
+    #[default]
+    Refuse,
+    /// Let placeholders of the type $gap take their revisions
+    Fill,
+    /// Leave out what comes after them in the stream
+    LeaveOut,
 }
 
 #[derive(Debug, Subcommand)]

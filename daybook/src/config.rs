@@ -46,6 +46,11 @@ impl StoreAddress {
         &self.0
     }
 
+    /// The store in a folder.
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        Self(folder.to_string_lossy().into_owned())
+    }
+
     /// The folder that it names, if it is none of a server.
     pub(crate) fn folder(&self) -> Option<&Path> {
         (!self.0.contains("://")).then(|| Path::new(&self.0))

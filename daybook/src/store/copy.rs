@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use daybook_event_store::{
-    CopySummary, EmbeddedOptions, EventStore, Position, Store, compare_copy, copy,
-};
+use daybook_event_store::{CopySummary, EventStore, Position, Store, compare_copy, copy};
 use serde::Serialize;
 
-use super::print;
+use super::{print, to_read, to_write};
 use crate::cli::Output;
-use crate::config::StoreAddress;
+use crate::config::{Config, StoreAddress};
 use crate::progress::Progress;
 
 #[derive(Serialize)]
@@ -29,11 +27,11 @@ struct Report {
 pub(super) async fn run(
     from: &StoreAddress,
     to: &StoreAddress,
+    config: &Config,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     ensure!(from != to, "a store cannot be copied to itself");
-    let source = source(from).with_context(|| format!("cannot read {from}"))?;
-    let target = target(to).with_context(|| format!("cannot write to {to}"))?;
+    let (source, target) = (to_read(from)?, to_write(to, config)?);
     let CopySummary { events: copied, gaps } = copied(&source, &target).await?;
     let mut progress = Progress::new("events compared", copied);
     let compared = compare_copy(&source, &target, |count| progress.reach(count)).await;
@@ -57,20 +55,4 @@ async fn copied(source: &Store, target: &Store) -> anyhow::Result<CopySummary> {
     let summary = copy(source, target, |_, Position(at)| progress.reach(at)).await;
     progress.finish();
     summary.context("the copy is not complete: run the same command again, and it goes on")
-}
-
-/// A store to read from; one in a folder may be in use meanwhile.
-fn source(address: &StoreAddress) -> anyhow::Result<Store> {
-    match address.folder() {
-        Some(folder) => Ok(Store::embedded_read_only(folder, &EmbeddedOptions::default())?),
-        None => Ok(Store::eventstoredb(address.reveal())?),
-    }
-}
-
-/// A store to write to; one in a folder is made where there is none.
-fn target(address: &StoreAddress) -> anyhow::Result<Store> {
-    match address.folder() {
-        Some(folder) => Ok(Store::embedded(folder, &EmbeddedOptions::default())?),
-        None => Ok(Store::eventstoredb(address.reveal())?),
-    }
 }

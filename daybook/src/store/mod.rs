@@ -3,10 +3,12 @@
 mod backup;
 mod check;
 mod copy;
+mod load;
 mod salvage;
 mod scavenge;
 mod serve;
 mod stats;
+mod stream;
 
 use std::fmt;
 use std::io::Write as _;
@@ -14,14 +16,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
-use daybook_event_store::{Finding, StoreFolder};
+use daybook_event_store::{EmbeddedOptions, Finding, Limits, Store as Adapter, StoreFolder};
 use serde::Serialize;
 
-use crate::cli::{Output, Store, StoreArg};
-use crate::config::Config;
+use crate::cli::{AnyStoreArg, Output, Store, StoreArg};
+use crate::config::{Config, StoreAddress};
 use crate::platform::Layout;
 use crate::progress::Progress;
 
+/// What any store may hold, however it is served.
+const MOST: Limits =
+    Limits { event_bytes: 16 << 20, append_bytes: 16 << 20, append_events: 10_000 };
 /// Fewer bytes than this are done before anybody wonders how far it is.
 const LONG: u64 = 64 << 20;
 
@@ -31,17 +36,22 @@ pub(crate) async fn run(command: Store, config: &Config) -> anyhow::Result<ExitC
             backup::take(&folder(store, config)?, &dir, output.output)
         }
         Store::Check { store, output } => check::run(&folder(store, config)?, output.output),
-        Store::Copy { from, to, output } => copy::run(&from, &to, output.output).await,
+        Store::Copy { from, to, output } => copy::run(&from, &to, config, output.output).await,
+        Store::Load { file, gaps, store, output } => {
+            load::run(&file, gaps, &address(store, config), config, output.output).await
+        }
         Store::Salvage { to, store, output } => {
             salvage::run(&folder(store, config)?, &to, output.output)
         }
         Store::Scavenge { least_percent, store, output } => {
-            scavenge::run(&folder(store, config)?, least_percent, output.output).await
+            let compress = config.store_compress;
+            scavenge::run(&folder(store, config)?, least_percent, compress, output.output).await
         }
         Store::Serve { store, wire } => {
             serve::run(folder(store, config)?.path(), &wire, config).await
         }
         Store::Stats { store, output } => stats::run(&folder(store, config)?, output.output),
+        Store::Stream(command) => stream::run(command, config).await,
         Store::Restore { backup, dir, output } => backup::put_back(&backup, &dir, output.output),
     }
 }
@@ -52,6 +62,32 @@ fn folder(StoreArg { store }: StoreArg, config: &Config) -> anyhow::Result<Store
         "this command is about a store in a folder of this machine: name it with --store DIR",
     )?;
     Ok(StoreFolder::new(folder))
+}
+
+/// The store that a command is about, which may be served elsewhere.
+fn address(AnyStoreArg { store }: AnyStoreArg, config: &Config) -> StoreAddress {
+    let given = store.or_else(|| config.store.clone());
+    given.unwrap_or_else(|| StoreAddress::of_folder(&Layout(config).events()))
+}
+
+/// A store to read from; one in a folder may be in use meanwhile.
+fn to_read(address: &StoreAddress) -> anyhow::Result<Adapter> {
+    let open = |folder| Adapter::embedded_read_only(folder, &EmbeddedOptions::default());
+    match address.folder() {
+        Some(folder) => open(folder).with_context(|| format!("cannot read {address}")),
+        None => Ok(Adapter::eventstoredb(address.reveal())?),
+    }
+}
+
+/// A store to write to; one in a folder is made where there is none.
+fn to_write(address: &StoreAddress, config: &Config) -> anyhow::Result<Adapter> {
+    let compress = config.store_compress;
+    let options = EmbeddedOptions { compress, limits: MOST, ..EmbeddedOptions::default() };
+    match address.folder() {
+        Some(folder) => Adapter::embedded(folder, &options)
+            .with_context(|| format!("cannot write to {address}")),
+        None => Ok(Adapter::eventstoredb(address.reveal())?),
+    }
 }
 
 /// A finding, for people and programs.

@@ -28,6 +28,7 @@ struct Line<'a> {
     id: Uuid,
     #[serde(rename = "type")]
     kind: &'a str,
+    is_json: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +108,7 @@ impl<'a> Line<'a> {
             revision: event.revision.0,
             id: event.id,
             kind: &event.kind,
+            is_json: event.is_json,
             data,
             data_base64: if data.is_none() { base64(&event.data) } else { None },
             metadata,
@@ -152,7 +154,8 @@ mod tests {
     #[test]
     fn what_is_json_stays_json_and_the_rest_is_base64() {
         let json = line(r#"{"a": 1.50}"#, b"");
-        assert!(json.contains(r#""data":{"a": 1.50},"metadataBase64":"""#), "{json}");
+        let expected = r#""isJson":true,"data":{"a": 1.50},"metadataBase64":"""#;
+        assert!(json.contains(expected), "{json}");
         for not_quite in [" {}", "{\n}", "{", "\u{0}"] {
             let line = line(not_quite, &[0xff]);
             let data = BASE64_STANDARD.encode(not_quite);

@@ -29,16 +29,18 @@ struct Report {
 pub(super) async fn run(
     folder: &StoreFolder,
     least_percent: u8,
+    compress: bool,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let path = folder.path();
     // Nobody else uses the store meanwhile, so there is nobody to make way for.
-    let options = ScavengeOptions { bytes_per_second: NonZeroU64::MAX, least_percent };
+    let scavenge = ScavengeOptions { bytes_per_second: NonZeroU64::MAX, least_percent };
     // It is not to be made here.
     folder.probe()?;
-    let store = EmbeddedStore::open(path, &EmbeddedOptions::default())
+    let options = EmbeddedOptions { compress, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(path, &options)
         .with_context(|| format!("cannot open the event store in {}", path.display()))?;
-    let ended = wait(&store.scavenge(options)).await;
+    let ended = wait(&store.scavenge(scavenge)).await;
     store.close();
     if let ScavengeState::Failed { reason } = ended.state {
         bail!("the scavenge gave up: {reason}");
@@ -67,4 +69,42 @@ async fn wait(scavenge: &Scavenge) -> ScavengeProgress {
         progress.finish();
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_event_store::{EventStore, Expected, NewEvent, StreamId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn segments_are_compressed_where_that_is_configured() {
+        for compress in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let small = EmbeddedOptions { segment_bytes: 64 << 10, ..EmbeddedOptions::default() };
+            let store = EmbeddedStore::open(dir.path(), &small).unwrap();
+            for n in 0..40 {
+                let event = NewEvent {
+                    id: Uuid::from_u128(n),
+                    kind: "Tested".into(),
+                    data: b"again and ".repeat(500).into(),
+                    metadata: "".into(),
+                    is_json: false,
+                };
+                let stream = StreamId::new("order", n % 2).unwrap();
+                store.append(&stream, Expected::Any, vec![event]).await.unwrap();
+            }
+            store.delete(&StreamId::new("order", 1).unwrap(), Expected::Any).await.unwrap();
+            store.close();
+            drop(store);
+
+            let folder = StoreFolder::new(dir.path());
+            run(&folder, 0, compress, Output::Json).await.unwrap();
+
+            let summary = folder.summary().unwrap();
+            assert!(summary.segments > 2);
+            assert_eq!(summary.compressed > 0, compress, "{summary:?}");
+        }
+    }
 }

@@ -21,10 +21,14 @@ pub(crate) fn then_it_fails(folder: &Path, args: &[&str], code: i32, words: &[&s
 fn help_teaches_by_examples() {
     let folder = TempDir::new().unwrap();
 
-    let store = ["backup", "check", "restore", "salvage", "scavenge", "serve", "stats"]
+    let store = ["backup", "check", "load", "restore", "salvage", "scavenge", "serve", "stats"]
         .map(|command| ["store", command, "--help"]);
+    let stream = ["show", "set", "delete", "tombstone"]
+        .map(|command| ["store", "stream", command, "--help"]);
     let others = [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]];
-    for command in others.into_iter().chain(store.iter().map(|command| &command[..])) {
+    let store = store.iter().map(|command| &command[..]);
+    let stream = stream.iter().map(|command| &command[..]);
+    for command in others.into_iter().chain(store).chain(stream) {
         let output = run(folder.path(), command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success());

@@ -163,6 +163,10 @@ fn a_sound_store_is_told_so_beside_its_server() {
 fn contents(line: &str) -> Value {
     let mut event: Value = serde_json::from_str(line).unwrap();
     event.as_object_mut().unwrap().retain(|_, value| !value.is_null() && value != "");
+    // Only what is salvaged says it.
+    if let Some(is_json) = event.as_object_mut().unwrap().remove("isJson") {
+        assert_eq!(is_json, true, "all of them are");
+    }
     event
 }
 
@@ -197,6 +201,113 @@ fn damage_is_told_with_its_place_and_the_rest_is_salvaged() {
     then_it_fails(made.path(), &salvage, 1, &["salvaged.jsonl"]);
     let refused = ["store", "backup", "backup"];
     then_it_fails(made.path(), &refused, 1, &["damaged", "00000000000000000000.log"]);
+}
+
+#[test]
+fn what_was_salvaged_is_loaded_into_a_restored_backup() {
+    let made = given_orders();
+    let before = events(made.path(), "data");
+    then_succeeds(made.path(), &["store", "backup", "backup"]);
+    given_damage(made.path(), 20);
+    then_succeeds(made.path(), &["store", "salvage", "--to", "salvaged.jsonl"]);
+    then_succeeds(made.path(), &["store", "restore", "backup", "restored/events"]);
+    let load = |store: &str| {
+        let load = ["store", "load", "salvaged.jsonl", "--store", store, "--gaps", "fill"];
+        run_json(made.path(), &[&load[..], &["-o", "json"]].concat())
+    };
+
+    let restored = load("restored/events");
+    let fresh = load("fresh/events");
+    let again = load("fresh/events");
+
+    let count = before.lines().count() as u64;
+    assert_eq!(
+        (&restored["events"], &restored["known"]),
+        (&(count - 1).into(), &(count - 1).into())
+    );
+    assert_eq!((&restored["gaps"], &restored["lost"]), (&0.into(), &1.into()));
+    assert_eq!(events(made.path(), "restored"), before);
+    assert_eq!((&fresh["events"], &fresh["known"]), (&(count - 1).into(), &0.into()));
+    assert_eq!((&again["events"], &again["known"]), (&(count - 1).into(), &(count - 1).into()));
+    let place = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        (event["stream"].clone(), event["revision"].clone(), event["id"].clone())
+    };
+    let there = events(made.path(), "fresh");
+    let there: Vec<_> = there.lines().filter(|l| !l.contains("\"$gap\"")).map(place).collect();
+    let intact = before.lines().enumerate().filter(|(n, _)| *n != 20).map(|(_, line)| place(line));
+    assert_eq!(there, intact.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_is_not_as_it_was_salvaged_is_refused_with_its_line() {
+    let made = given_orders();
+    then_succeeds(made.path(), &["store", "salvage", "--to", "salvaged.jsonl"]);
+    let salvaged = fs::read_to_string(made.path().join("salvaged.jsonl")).unwrap();
+    let lines: Vec<_> = salvaged.lines().collect();
+    let oversized = "x".repeat(25 << 20);
+    let wrong = [
+        (vec![lines[0], "rubbish"], "malformed"),
+        (vec![lines[0], lines[0]], "double"),
+        (vec![lines[1], lines[0]], "out of order"),
+        (vec![lines[0], &oversized], "24 MiB"),
+        (vec![lines[0], &lines[1][..40]], "malformed"),
+    ];
+    for (lines, word) in wrong {
+        fs::write(made.path().join("wrong.jsonl"), lines.join("\n")).unwrap();
+        let load = ["store", "load", "wrong.jsonl", "--store", "fresh"];
+        then_it_fails(made.path(), &load, 1, &["wrong.jsonl", "line 2", word]);
+    }
+    let none = ["store", "load", "none.jsonl", "--store", "unmade"];
+    then_it_fails(made.path(), &none, 1, &["none.jsonl"]);
+    assert!(!made.path().join("unmade").exists());
+}
+
+#[test]
+fn a_stream_is_bounded_deleted_and_ended() {
+    let made = given_orders();
+    let stream = |args: &[&str]| {
+        let args = [&["store", "stream"], args, &["stock-SKU 5", "-o", "json"]].concat();
+        run_json(made.path(), &args)
+    };
+    let last = stream(&["show"])["lastRevision"].clone();
+
+    let bounded = stream(&["set", "--max-count", "1", "--max-age", "7d", "--custom", "a=[1]"]);
+    assert_eq!((&bounded["firstRevision"], &bounded["state"]), (&last, &"open".into()));
+    let said = serde_json::json!({ "$maxCount": 1, "$maxAge": 604_800, "a": [1] });
+    assert_eq!(bounded["metadata"], said);
+    let free = stream(&["set", "--max-count", "none", "--max-age", "none", "--remove", "a"]);
+    assert_eq!((&free["firstRevision"], &free["metadata"]), (&0.into(), &serde_json::json!({})));
+    let deleted = stream(&["delete"]);
+    assert_eq!((&deleted["state"], &deleted["lastRevision"]), (&"deleted".into(), &Value::Null));
+    let back = stream(&["set", "--truncate-before", "none"]);
+    assert_eq!((&back["state"], &back["lastRevision"]), (&"open".into(), &last));
+    let refused = ["store", "stream", "tombstone", "stock-SKU 5"];
+    then_it_fails(made.path(), &refused, 1, &["stock-SKU 5", "undone", "--yes"]);
+    assert_eq!(stream(&["show"])["state"], "open");
+    assert_eq!(stream(&["tombstone", "--yes"])["state"], "ended");
+    assert_eq!(stream(&["show"])["state"], "ended");
+    let set = ["store", "stream", "set", "stock-SKU 5", "--max-count", "3"];
+    then_it_fails(made.path(), &set, 1, &["deleted for good"]);
+}
+
+#[test]
+fn what_cannot_be_said_of_a_stream_is_refused() {
+    let made = given_orders();
+    for (args, code, words) in [
+        (&["set", "order-1"][..], 2, &["--max-age"][..]),
+        (&["set", "order-1", "--max-age", "soon"], 2, &["7d"]),
+        (&["set", "order-1", "--max-count", "0"], 2, &["--max-count"]),
+        (&["set", "order-1", "--custom", "a=b"], 2, &["quotes"]),
+        (&["set", "$$order-1", "--max-count", "3"], 1, &["metadata"]),
+        (&["delete", "order-none"], 1, &["no stream order-none"]),
+        (&["tombstone", "order-none", "--yes"], 1, &["no stream order-none"]),
+        (&["show", "order-1", "--store", "nowhere"], 1, &["nowhere"]),
+        (&["delete", "order-1", "--store", "nowhere"], 1, &["nowhere"]),
+    ] {
+        then_it_fails(made.path(), &[&["store", "stream"], args].concat(), code, words);
+    }
+    assert!(!made.path().join("nowhere").exists());
 }
 
 #[test]

@@ -94,6 +94,24 @@ fn the_platform_serves_its_store_beside_itself() {
 }
 
 #[test]
+fn a_stream_of_a_served_store_is_bounded_and_ended() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+    let server = Server::start(made.path(), &["store", "serve"]);
+    let stream = |args: &[&str]| {
+        let of = ["stock-SKU 5", "--store", &server.url, "-o", "json"];
+        run_json(made.path(), &[&["store", "stream"], args, &of].concat())
+    };
+
+    let bounded = stream(&["set", "--max-count", "1"]);
+    assert_eq!(bounded["firstRevision"], bounded["lastRevision"]);
+    assert_eq!(stream(&["delete"])["state"], "deleted");
+    assert_eq!(stream(&["tombstone", "--yes"])["state"], "ended");
+    let beside = ["store", "stream", "set", "stock-SKU 5", "--max-count", "1"];
+    then_it_fails(made.path(), &beside, 1, &["in use", "--store URL"]);
+}
+
+#[test]
 fn a_store_is_copied_to_a_server_and_back() {
     let made = MadeUp::new(9);
     run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
