@@ -78,8 +78,8 @@ fn a_running_server_is_driven_through_its_api() {
 
 #[test]
 fn a_store_behind_the_protocol_comes_to_the_same_books() {
-    let (made, served) = (MadeUp::new(25), TempDir::new().unwrap());
-    let store = Server::start(served.path(), &["store", "serve"]);
+    let (made, behind) = (MadeUp::new(25), TempDir::new().unwrap());
+    let store = Server::start(behind.path(), &["store", "serve"]);
     let import = [&IMPORT[..], &["--store", &store.url, "-o", "json"]].concat();
     run_and_kill(made.path(), &import, Duration::from_millis(400));
 
@@ -94,15 +94,15 @@ fn a_store_behind_the_protocol_comes_to_the_same_books() {
 
 #[test]
 fn a_server_on_a_store_behind_the_protocol_outlives_that_stores_restart() {
-    let (made, served) = (MadeUp::new(25), TempDir::new().unwrap());
-    let store = Server::start(served.path(), &["store", "serve"]);
+    let (made, behind) = (MadeUp::new(25), TempDir::new().unwrap());
+    let store = Server::start(behind.path(), &["store", "serve"]);
     let address = store.url.replace("kurrentdb://", "").replace("?tls=false", "");
     let server = Server::start(made.path(), &["serve", "--store", &store.url]);
     let import = [&IMPORT[..], &["--url", &server.url, "-o", "json"]].concat();
     run_json(made.path(), &[&import[..], &["--limit", "10"]].concat());
     drop(store);
 
-    let store = Server::start(served.path(), &["store", "serve", "--listen", &address]);
+    let store = Server::start(behind.path(), &["store", "serve", "--listen", &address]);
     let report = run_json(made.path(), &import);
 
     made.then_all_imported(&report);

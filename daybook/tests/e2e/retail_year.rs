@@ -59,12 +59,12 @@ fn the_year_is_imported_to_the_penny_with_kills_in_the_middle() {
 #[test]
 #[ignore = "needs the retailer's year, named by DAYBOOK_RETAIL_DATA"]
 fn the_years_first_orders_have_the_same_totals_behind_the_protocol() {
-    let (here, there, served) =
+    let (here, there, behind) =
         (TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap());
     let file = file();
     let import = ["import", "online-retail", &file, "--limit", "2000", "-o", "json"];
     let embedded = run_json(here.path(), &import);
-    let store = Server::start(served.path(), &["store", "serve"]);
+    let store = Server::start(behind.path(), &["store", "serve"]);
 
     let report = run_json(there.path(), &[&import[..], &["--store", &store.url]].concat());
 
