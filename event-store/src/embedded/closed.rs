@@ -123,7 +123,7 @@ impl Folder {
         segment: (SegmentHeader, u64),
     ) -> io::Result<SealedIndex> {
         let name = layout::index(segment.0.first);
-        let (draft, file) = Draft::create(&self.vfs, &self.dir, name.clone())?;
+        let (draft, file) = Draft::create(self, name.clone())?;
         index::write(file, index, lists, segment)?;
         draft.publish()?;
         let file = self.vfs.open(&self.dir.join(&name), OpenMode::Read)?;

@@ -28,7 +28,7 @@ impl StoreFolder {
 
     /// A folder with files and a clock other than the operating system's.
     pub fn with(vfs: Arc<dyn Vfs>, path: impl Into<PathBuf>) -> Self {
-        Self(Folder { vfs, dir: path.into(), cache: Cache::new(CACHE) })
+        Self(Folder::new(vfs, path.into(), Cache::new(CACHE)))
     }
 
     /// Where it is.
@@ -118,6 +118,6 @@ impl StoreFolder {
 
     /// Another folder of the same files.
     fn beside(&self, path: impl Into<PathBuf>) -> Folder {
-        Folder { dir: path.into(), ..self.0.clone() }
+        Folder::new(Arc::clone(&self.0.vfs), path.into(), self.0.cache.clone())
     }
 }

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::OpenError;
 use super::format::FORMAT;
+use super::open::Folder;
 use super::vfs::{LockGuard, OpenMode, Vfs, VfsFile};
 use crate::planted::{self, Bug};
 
@@ -115,28 +116,25 @@ pub(crate) fn replace(
 /// A file that is to take a name, in place of what has it, once it is written.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    vfs: Arc<dyn Vfs>,
-    dir: PathBuf,
+    folder: Folder,
     name: String,
     published: bool,
 }
 
 impl Draft {
-    pub(crate) fn create(
-        vfs: &Arc<dyn Vfs>,
-        dir: &Path,
-        name: String,
-    ) -> io::Result<(Self, Arc<dyn VfsFile>)> {
-        let file = vfs.open(&dir.join(temporary(&name)), OpenMode::Create)?;
-        let (vfs, dir) = (Arc::clone(vfs), dir.to_owned());
-        Ok((Self { vfs, dir, name, published: false }, file))
+    pub(crate) fn create(folder: &Folder, name: String) -> io::Result<(Self, Arc<dyn VfsFile>)> {
+        let file = folder.vfs.open(&folder.dir.join(temporary(&name)), OpenMode::Create)?;
+        Ok((Self { folder: folder.clone(), name, published: false }, file))
     }
 
     /// Gives the file, which must be synced, its name.
     pub(crate) fn publish(mut self) -> io::Result<()> {
-        self.vfs.rename(&self.dir.join(temporary(&self.name)), &self.dir.join(&self.name))?;
-        self.published = true;
-        self.vfs.sync_dir(&self.dir)
+        let Folder { vfs, dir, .. } = &self.folder;
+        self.folder.alone(|| {
+            vfs.rename(&dir.join(temporary(&self.name)), &dir.join(&self.name))?;
+            self.published = true;
+            vfs.sync_dir(dir)
+        })
     }
 }
 
@@ -145,7 +143,8 @@ impl Drop for Draft {
         if !self.published {
             // What was written is in the way, most of all on a full disk. If it stays, the next
             // opening removes it.
-            let _ = self.vfs.remove(&self.dir.join(temporary(&self.name)));
+            let Folder { vfs, dir, .. } = &self.folder;
+            let _ = vfs.remove(&dir.join(temporary(&self.name)));
         }
     }
 }

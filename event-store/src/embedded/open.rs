@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::ReentrantMutex;
+
 use super::cache::Cache;
 use super::closed::Mode;
 use super::error::{OpenError, is_full};
@@ -23,6 +25,8 @@ pub(crate) struct Folder {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) dir: PathBuf,
     pub(crate) cache: Cache,
+    /// Held by whoever changes the folder's entries.
+    entries: Arc<ReentrantMutex<()>>,
 }
 
 /// The segments of a store in order with the runs over them, and the lifetimes of their streams.
@@ -34,6 +38,18 @@ pub(crate) struct Segments {
 }
 
 impl Folder {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, cache: Cache) -> Self {
+        Self { vfs, dir, cache, entries: Arc::default() }
+    }
+
+    /// Changes entries of the folder durably, one thread after another: a sync that fails may drop
+    /// what others changed, too, and their own sync would say that all is well. A simulation, which
+    /// plays several threads in one, is not held up.
+    pub(crate) fn alone<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _alone = self.entries.lock();
+        change()
+    }
+
     /// Opens all segments; the last is the one to write to, and there always is one.
     pub(crate) fn open(&self) -> Result<Segments, OpenError> {
         let mut firsts = layout::segments(&*self.vfs, &self.dir)?;
@@ -69,18 +85,23 @@ impl Folder {
     pub(crate) fn create(&self, first: u64) -> std::io::Result<Segment> {
         let salt = bytes::mix(self.vfs.now().cast_unsigned() ^ bytes::mix(first));
         let header = SegmentHeader { first, salt };
-        let file = self.vfs.open(&self.path(first), OpenMode::Create)?;
-        file.write_all_at(&header.encode(), 0)?;
-        file.sync()?;
-        self.vfs.sync_dir(&self.dir)?;
+        let file = self.alone(|| {
+            let file = self.vfs.open(&self.path(first), OpenMode::Create)?;
+            file.write_all_at(&header.encode(), 0)?;
+            file.sync()?;
+            self.vfs.sync_dir(&self.dir)?;
+            Ok::<_, std::io::Error>(file)
+        })?;
         let length = SEGMENT_HEADER as u64;
         Ok(Segment::open(header, file, MemoryIndex::default(), length, self.cache.clone()))
     }
 
     /// Removes a segment that holds nothing.
     pub(crate) fn remove(&self, first: u64) -> std::io::Result<()> {
-        self.vfs.remove(&self.path(first))?;
-        self.vfs.sync_dir(&self.dir)
+        self.alone(|| {
+            self.vfs.remove(&self.path(first))?;
+            self.vfs.sync_dir(&self.dir)
+        })
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {

@@ -157,9 +157,11 @@ impl Temporary {
     }
 
     pub(crate) fn install(mut self) -> io::Result<()> {
-        self.folder.vfs.rename(&self.path, &self.folder.path(self.first))?;
-        self.installed = true;
-        self.folder.vfs.sync_dir(&self.folder.dir)
+        self.folder.alone(|| {
+            self.folder.vfs.rename(&self.path, &self.folder.path(self.first))?;
+            self.installed = true;
+            self.folder.vfs.sync_dir(&self.folder.dir)
+        })
     }
 }
 

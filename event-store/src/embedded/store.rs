@@ -135,7 +135,7 @@ impl EmbeddedStore {
     ) -> Result<Parts, OpenError> {
         options.check()?;
         let lock = layout::lock(&*vfs, dir)?;
-        let folder = Folder { vfs, dir: dir.to_owned(), cache: Cache::new(options.cache_bytes) };
+        let folder = Folder::new(vfs, dir.to_owned(), Cache::new(options.cache_bytes));
         let segments = folder.open()?;
         let active = segments.in_order.last().map(Arc::clone).ok_or_else(|| {
             OpenError::NotAStore { path: dir.to_owned(), reason: "it has no segment".into() }
@@ -199,7 +199,7 @@ impl EmbeddedStore {
         options.check()?;
         let dir = path.as_ref().to_owned();
         let (log, view, tails) =
-            View::open(Folder { vfs, dir, cache: Cache::new(options.cache_bytes) })?;
+            View::open(Folder::new(vfs, dir, Cache::new(options.cache_bytes)))?;
         let queue = Arc::<Queue>::default();
         queue.stop("it was opened to be read only");
         let bell = Arc::new(Bell::new());

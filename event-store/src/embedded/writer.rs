@@ -402,7 +402,7 @@ mod tests {
 
     fn writer(dir: &std::path::Path) -> (Writer, Arc<Log>) {
         let (vfs, cache): (Arc<dyn Vfs>, _) = (Arc::new(RealVfs), Cache::new(1 << 20));
-        let folder = Folder { vfs, dir: dir.to_owned(), cache };
+        let folder = Folder::new(vfs, dir.to_owned(), cache);
         let bell = Arc::new(Bell::new());
         let segments = folder.open().unwrap();
         let active = Arc::clone(&segments.in_order[0]);

@@ -17,7 +17,7 @@ use crate::embedded::open::Folder;
 use crate::embedded::vfs::RealVfs;
 
 fn folder(dir: &Path) -> Folder {
-    Folder { vfs: Arc::new(RealVfs), dir: dir.to_owned(), cache: Cache::new(1 << 20) }
+    Folder::new(Arc::new(RealVfs), dir.to_owned(), Cache::new(1 << 20))
 }
 
 /// The hash of an event.

@@ -24,7 +24,7 @@ impl RunWriter {
         positions: Range<u64>,
         parts: Vec<RunPart>,
     ) -> io::Result<Self> {
-        let (draft, file) = Draft::create(&folder.vfs, &folder.dir, layout::run(&positions))?;
+        let (draft, file) = Draft::create(folder, layout::run(&positions))?;
         let blocks = BlockWriter::new(file, seed(&positions));
         Ok(Self { draft, positions, parts, blocks, table: None, summaries: Vec::new() })
     }

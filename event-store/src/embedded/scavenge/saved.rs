@@ -82,15 +82,16 @@ impl Saved {
     }
 
     pub(super) fn store(&self, folder: &Folder) -> io::Result<()> {
-        layout::replace(&*folder.vfs, &folder.dir, SCAVENGE_FILE, &self.encode()).map(|_| ())
+        let replace = || layout::replace(&*folder.vfs, &folder.dir, SCAVENGE_FILE, &self.encode());
+        folder.alone(replace).map(drop)
     }
 
     /// Forgets the scavenge.
     pub(super) fn remove(folder: &Folder) -> io::Result<()> {
-        match folder.vfs.remove(&folder.dir.join(SCAVENGE_FILE)) {
+        folder.alone(|| match folder.vfs.remove(&folder.dir.join(SCAVENGE_FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| folder.vfs.sync_dir(&folder.dir)),
-        }
+        })
     }
 }
 
