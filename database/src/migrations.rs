@@ -1,7 +1,7 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
-use crate::{Error, Executor, Pool, query};
+use crate::{Engine, Error, Executor, Pool, query};
 
 /// The steps by which tables came to be what they are, each a number, a name and SQL. What was
 /// released never changes: a change is another step.
@@ -38,7 +38,12 @@ impl Migrations {
     /// The database has taken steps that are unknown here, or others than here; or it failed.
     pub async fn run(self, pool: &Pool) -> Result<(), MigrateError> {
         match pool {
-            Pool::Sqlite(pool) => self.migrator().run(pool).await,
+            // Unlike a server's, a file's lock is taken by whoever begins a transaction.
+            Pool::Sqlite(pool) => {
+                let mut steps = pool.begin_with(Engine::Sqlite.begin()).await?;
+                self.migrator().run(&mut *steps).await?;
+                Ok(steps.commit().await?)
+            }
             Pool::Postgres(pool) => self.migrator().run(pool).await,
         }
     }
