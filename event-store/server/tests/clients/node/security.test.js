@@ -28,9 +28,9 @@ describe("certificates and passwords", () => {
 
   const client = (who, certificate = "data") => {
     const uri = server.uri.replace("://", who ? `://${who}@` : "://");
-    const trusted = encodeURIComponent(join(folder, `${certificate}.crt`));
+    const trusted = join(folder, `${certificate}.crt`);
     return KurrentDBClient.connectionString(
-      `${uri}&tlsCaFile=${trusted}&maxDiscoverAttempts=1&defaultDeadline=10000`,
+      `${uri}&tlsCaFile=${trusted}&maxDiscoverAttempts=3&discoveryInterval=50&defaultDeadline=10000`,
     );
   };
 
