@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::{Address, AssertSqlSafe, Error, Limits, Pool, query};
+use crate::{Address, AssertSqlSafe, Error, Executor, Limits, Pool, query};
 
 /// The server that tests are to use, if one is given.
 pub fn server() -> Option<String> {
@@ -39,6 +39,21 @@ pub async fn prepare(folder: &Path, name: &str) -> Result<Address, Error> {
         pool.close().await;
     }
     Ok(address)
+}
+
+/// Runs statements as an operator of the server does, on one that `scripts/with-postgres` started.
+///
+/// # Errors
+/// There is no such server, or it refuses a statement.
+pub async fn operate(statements: &[&str]) -> Result<(), Error> {
+    let address = std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL");
+    let address = address.map_err(|_| Error::Configuration("see scripts/with-postgres".into()))?;
+    let pool = Pool::writer(&Address::from(&*address), &Limits::default()).await?;
+    for statement in statements {
+        pool.fetch_all(query(AssertSqlSafe((*statement).to_owned()))).await?;
+    }
+    pool.close().await;
+    Ok(())
 }
 
 fn schema(folder: &Path, name: &str) -> String {

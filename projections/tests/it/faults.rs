@@ -5,11 +5,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use daybook_database::{AssertSqlSafe, Executor, Pool, query};
+use daybook_database::testing::operate;
+use daybook_database::{Pool, query};
 use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
-use daybook_projections::{Address, Limits, ProjectionOptions, State};
+use daybook_projections::{Limits, ProjectionOptions, State};
 use uuid::Uuid;
 
 use crate::support::{Running, World, at, gbp, options};
@@ -84,17 +85,6 @@ async fn then_all_is_there(world: &World, running: Running) {
     assert_eq!(world.rows(SERVER, "parked_events").await, [""; 0]);
 }
 
-/// What an operator of the server does.
-async fn operate(statements: &[&str]) {
-    let address =
-        std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL").expect("see scripts/with-postgres");
-    let pool = Pool::writer(&Address::from(&*address), &Limits::default()).await.unwrap();
-    for statement in statements {
-        pool.fetch_all(query(AssertSqlSafe((*statement).to_owned()))).await.unwrap();
-    }
-    pool.close().await;
-}
-
 /// Ends the connections of the projections.
 const TERMINATE: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'daybook'";
@@ -143,11 +133,11 @@ async fn a_server_without_connections_to_spare_is_waited_out() {
     let running = start(&world).await;
     trade(&world, 0..20).await;
     running.caught_up(&world.store).await;
-    operate(&["ALTER ROLE daybook CONNECTION LIMIT 0", TERMINATE]).await;
+    operate(&["ALTER ROLE daybook CONNECTION LIMIT 0", TERMINATE]).await.unwrap();
 
     trade(&world, 20..40).await;
     interrupted(&running).await;
-    operate(&["ALTER ROLE daybook CONNECTION LIMIT -1"]).await;
+    operate(&["ALTER ROLE daybook CONNECTION LIMIT -1"]).await.unwrap();
 
     then_all_is_there(&world, running).await;
 }
@@ -160,11 +150,11 @@ async fn a_server_that_only_reads_is_waited_out() {
     trade(&world, 0..20).await;
     running.caught_up(&world.store).await;
     let reload = "SELECT pg_reload_conf()";
-    operate(&["ALTER SYSTEM SET default_transaction_read_only = on", reload]).await;
+    operate(&["ALTER SYSTEM SET default_transaction_read_only = on", reload]).await.unwrap();
 
     trade(&world, 20..40).await;
     interrupted(&running).await;
-    operate(&["ALTER SYSTEM RESET default_transaction_read_only", reload]).await;
+    operate(&["ALTER SYSTEM RESET default_transaction_read_only", reload]).await.unwrap();
 
     then_all_is_there(&world, running).await;
 }

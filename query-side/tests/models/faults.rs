@@ -5,8 +5,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use daybook_database::{AssertSqlSafe, Executor, Limits, Pool, query};
-use daybook_projections::Address;
+use daybook_database::testing::operate;
+use daybook_database::{Executor, Limits, Pool, query};
 use daybook_query_side::{Limit, QueryError};
 use uuid::Uuid;
 
@@ -45,15 +45,6 @@ fn then_it_is_unavailable<T: std::fmt::Debug>(answer: Result<T, QueryError>, why
     assert!(cause.to_string().contains(why), "{cause}");
 }
 
-/// What an operator of the server does.
-async fn operate(statement: &str) {
-    let address = std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL");
-    let address = Address::from(&*address.expect("see scripts/with-postgres"));
-    let pool = Pool::writer(&address, &Limits::default()).await.unwrap();
-    pool.fetch_all(query(AssertSqlSafe(statement.to_owned()))).await.unwrap();
-    pool.close().await;
-}
-
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 async fn a_question_that_takes_too_long_is_given_up() {
@@ -74,12 +65,12 @@ async fn a_question_that_takes_too_long_is_given_up() {
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 async fn a_server_without_connections_to_spare_is_unavailable_in_time() {
     let shop = shop().await;
-    operate("ALTER ROLE daybook CONNECTION LIMIT 0").await;
-    operate("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'daybook'")
-        .await;
+    let terminate =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'daybook'";
+    operate(&["ALTER ROLE daybook CONNECTION LIMIT 0", terminate]).await.unwrap();
 
     then_it_is_unavailable(shop.queries.stock("A").await, "timed out");
-    operate("ALTER ROLE daybook CONNECTION LIMIT -1").await;
+    operate(&["ALTER ROLE daybook CONNECTION LIMIT -1"]).await.unwrap();
 
     then_it_answers(&shop).await;
 }
