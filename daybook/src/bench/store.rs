@@ -41,19 +41,17 @@ async fn measure(args: &BenchStore, folder: &Path) -> anyhow::Result<Report> {
     let (seconds, rounds) = if args.quick { (0.1, 2) } else { (1.0, 5) };
     let (time, small) = (Duration::from_secs_f64(args.seconds.unwrap_or(seconds)), args.quick);
     let rounds = args.rounds.unwrap_or(rounds).into();
+    let mut progress;
     let report = if args.wire {
         let comparison = WireComparison { time, rounds, small, umadb: args.umadb.clone() };
-        let mut progress = Progress::new("turns", comparison.steps());
-        let report = comparison.run(folder, || progress.step()).await;
-        progress.finish();
-        report
+        progress = Progress::new("turns", comparison.steps());
+        comparison.run(folder, || progress.step()).await
     } else {
         let comparison = Comparison { parts: parts(&args.only), time, rounds, small };
-        let mut progress = Progress::new("turns", comparison.steps());
-        let report = comparison.run(folder, || progress.step()).await;
-        progress.finish();
-        report
+        progress = Progress::new("turns", comparison.steps());
+        comparison.run(folder, || progress.step()).await
     };
+    progress.finish();
     report.with_context(|| format!("cannot measure in {}", folder.display()))
 }
 
