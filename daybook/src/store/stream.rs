@@ -170,8 +170,9 @@ async fn look(store: &Store, stream: &StreamId) -> anyhow::Result<Report> {
         error => Err(error),
     };
     let found = async {
-        let first = edge(store, stream, Revision::START, Direction::Forward).await?;
-        let last = edge(store, stream, Revision::END, Direction::Backward).await?;
+        let mut events = pin!(store.read(stream, Revision::START, Direction::Forward));
+        let first = events.try_next().await?.map(|event| event.revision.0);
+        let last = store.read_last(stream).await?.map(|event| event.revision.0);
         let said = store.metadata(stream).await?;
         Ok((first, last, said))
     };
@@ -199,17 +200,6 @@ async fn look(store: &Store, stream: &StreamId) -> anyhow::Result<Report> {
         metadata: metadata.transpose()?,
         metadata_revision,
     })
-}
-
-/// The first event of a read.
-async fn edge(
-    store: &Store,
-    stream: &StreamId,
-    from: Revision,
-    direction: Direction,
-) -> Result<Option<u64>, ReadError> {
-    let mut events = pin!(store.read(stream, from, direction));
-    Ok(events.try_next().await?.map(|event| event.revision.0))
 }
 
 fn tell(report: &Report, output: Output) -> anyhow::Result<ExitCode> {
