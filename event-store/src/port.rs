@@ -199,11 +199,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { event_bytes: 1 << 20, append_bytes: 16 << 20, append_events: 10_000 }
+        Self::DEFAULT
     }
 }
 
 impl Limits {
+    /// Those of a store for which nothing else is said.
+    pub const DEFAULT: Self =
+        Self { event_bytes: 1 << 20, append_bytes: 16 << 20, append_events: 10_000 };
+
     /// Checks the sizes of an append.
     ///
     /// # Errors

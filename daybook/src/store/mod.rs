@@ -25,8 +25,7 @@ use crate::platform::Layout;
 use crate::progress::Progress;
 
 /// What any store may hold, however it is served.
-const MOST: Limits =
-    Limits { event_bytes: 16 << 20, append_bytes: 16 << 20, append_events: 10_000 };
+const MOST: Limits = Limits { event_bytes: Limits::DEFAULT.append_bytes, ..Limits::DEFAULT };
 /// Fewer bytes than this are done before anybody wonders how far it is.
 const LONG: u64 = 64 << 20;
 

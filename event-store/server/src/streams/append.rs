@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use daybook_event_store::{
-    AppendError, Appended, EventStore, Expected, NewEvent, ReadError, Revision, Store, StreamId,
+    AppendError, Appended, EventStore, Expected, Limits, NewEvent, ReadError, Revision, Store,
+    StreamId,
 };
 use tonic::{Status, Streaming};
 
@@ -19,7 +20,7 @@ use crate::protocol::streams::{AppendReq, AppendResp};
 use crate::protocol::{Empty, WireUuid, decode_id, stream, wire_position};
 
 /// The most events of one append, as the store has it.
-pub(super) const MOST_EVENTS: usize = 10_000;
+pub(super) const MOST_EVENTS: usize = Limits::DEFAULT.append_events;
 
 /// What an event takes beside its bytes.
 pub(super) const EVENT_BYTES: usize = size_of::<NewEvent>() + 64;
