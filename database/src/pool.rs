@@ -36,22 +36,36 @@ pub enum Pool {
     Postgres(PgPool),
 }
 
-/// For a writer. A power or server failure may undo its last transactions, each whole: what is
-/// written must be such that it can be written again.
-///
-/// `SQLite` is in WAL mode with one connection, since it knows one writer at a time.
+/// A writer of `SQLite` is in WAL mode with one connection, since it knows one writer at a time.
 impl Pool {
-    /// Connects to write, and makes a file that is not there.
+    /// Connects to write, and makes a file that is not there. A power or server failure may undo
+    /// its last transactions, each whole: what is written must be such that it can be written again.
     ///
     /// # Errors
     /// [`Error::Configuration`]: the address makes no sense. Others: the database cannot be used.
     pub async fn writer(address: &Address, limits: &Limits) -> Result<Self, Error> {
+        Self::open(address, limits, false).await
+    }
+
+    /// The same for what cannot be written again: a transaction that was committed lasts.
+    ///
+    /// # Errors
+    /// Those of [`writer`](Self::writer).
+    pub async fn durable_writer(address: &Address, limits: &Limits) -> Result<Self, Error> {
+        Self::open(address, limits, true).await
+    }
+
+    async fn open(address: &Address, limits: &Limits, durable: bool) -> Result<Self, Error> {
         match address.engine() {
             Engine::Sqlite => {
                 let options = sqlite(address)?
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Normal)
+                    .synchronous(if durable {
+                        SqliteSynchronous::Full
+                    } else {
+                        SqliteSynchronous::Normal
+                    })
                     .busy_timeout(Duration::from_secs(10))
                     .foreign_keys(false)
                     .statement_cache_capacity(512)
@@ -65,7 +79,8 @@ impl Pool {
                 pool.await.map(Self::Sqlite)
             }
             Engine::Postgres => {
-                let options = postgres(address, limits)?.options([("synchronous_commit", "off")]);
+                let commit = if durable { "on" } else { "off" };
+                let options = postgres(address, limits)?.options([("synchronous_commit", commit)]);
                 postgres_pool(limits).connect_with(options).await.map(Self::Postgres)
             }
         }

@@ -3,8 +3,10 @@ use thiserror::Error;
 
 /// The runner's own tables, step by step. Read models do not migrate: a new version is built
 /// beside the old one.
-const MIGRATIONS: Migrations =
-    Migrations(&[(1, "runner", include_str!("../migrations/0001_runner.sql"))]);
+const MIGRATIONS: Migrations = Migrations {
+    record: "_sqlx_migrations",
+    steps: &[(1, "runner", include_str!("../migrations/0001_runner.sql"))],
+};
 
 /// Why a database could not be opened.
 #[derive(Debug, Error)]
