@@ -28,6 +28,7 @@ mod business;
 mod catalogue;
 mod contract;
 mod envelope;
+pub mod integration;
 mod processes;
 pub mod runtime;
 mod shape;
