@@ -1,0 +1,64 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use daybook_database::{Address, Error, Limits, MigrateError, Migrations, Pool};
+use thiserror::Error;
+
+/// The tables of this crate, step by step.
+pub const MIGRATIONS: Migrations = Migrations {
+    record: "integration_migrations",
+    steps: &[(1, "integration", include_str!("../migrations/0001_integration.sql"))],
+};
+
+/// Why the database of the relay and the consumers could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// It cannot be used.
+    #[error(
+        "the database of the consumers at {address} cannot be used: check its folder or server"
+    )]
+    Unusable {
+        /// Which database.
+        address: Address,
+        /// What failed.
+        source: Error,
+    },
+    /// It is of a later release, or damaged.
+    #[error("the tables of the consumers in {address} are of another release: use that release")]
+    Release {
+        /// Which database.
+        address: Address,
+        /// What does not fit.
+        source: MigrateError,
+    },
+}
+
+/// Opens the database and brings its tables up to date. What is in it cannot be made again from
+/// the events alone (what was sent to whom, what customers wish), so commits last.
+///
+/// # Errors
+/// The database cannot be used, or is of a later release.
+pub async fn open(address: &Address, limits: &Limits) -> Result<Pool, OpenError> {
+    let pool = Pool::durable_writer(address, limits)
+        .await
+        .map_err(|source| OpenError::Unusable { address: address.clone(), source })?;
+    MIGRATIONS
+        .run(&pool)
+        .await
+        .map_err(|source| OpenError::Release { address: address.clone(), source })?;
+    Ok(pool)
+}
+
+/// Microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+pub(crate) fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

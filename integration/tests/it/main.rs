@@ -1,0 +1,10 @@
+//! The feed, the relay and the consumers. What needs a broker is in modules named `kafka` and
+//! runs by `scripts/with-kafka cargo test -p daybook-integration --test it -- --ignored
+//! --test-threads=1 kafka::`.
+
+#[cfg(test)]
+mod feed;
+#[cfg(test)]
+mod kafka;
+#[cfg(test)]
+mod support;
