@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -15,6 +16,12 @@ impl Address {
     /// The whole of it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// The file that it names by a path, if it does.
+    pub fn file(&self) -> Option<&Path> {
+        let is_path = self.engine() == Engine::Sqlite && !self.0.contains("://");
+        is_path.then(|| Path::new(&self.0))
     }
 
     /// Which engine is there.

@@ -59,7 +59,8 @@ impl Executor for &mut Tx {
 }
 
 impl Tx {
-    pub(crate) fn engine(&self) -> Engine {
+    /// Which engine it is of.
+    pub fn engine(&self) -> Engine {
         match &self.0 {
             Inner::Sqlite(_) => Engine::Sqlite,
             Inner::Postgres(_) => Engine::Postgres,

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use uuid::Uuid;
 
 use crate::config::{Settings, StoreAddress};
 
+mod dlq;
 mod stream;
 
+pub(crate) use dlq::{Dlq, DlqChoice};
 pub(crate) use stream::{Age, Bound, Change, Stream, StreamArgs};
 
 /// Daybook: an event-sourced order platform
@@ -69,9 +70,9 @@ pub(crate) enum Command {
     /// Look at the events themselves
     #[command(subcommand)]
     Events(Events),
-    /// Look after process managers: what they could not carry out waits here
+    /// Look after what could not be processed: events by read models, commands of process managers
     #[command(subcommand)]
-    Processes(Processes),
+    Dlq(Dlq),
     /// Serve the event store, or look after it: back up, restore, check, salvage, scavenge, streams
     #[command(subcommand)]
     Store(Store),
@@ -221,28 +222,6 @@ Examples:
         kind: Vec<String>,
         #[command(flatten)]
         output: OutputArg,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Processes {
-    /// List what could not be carried out
-    Parked {
-        #[command(flatten)]
-        output: OutputArg,
-    },
-    /// Try a parked effect again
-    Retry {
-        /// Its id, as listed
-        id: Uuid,
-    },
-    /// Give a parked effect up
-    Discard {
-        /// Its id, as listed
-        id: Uuid,
-        /// Why, for the record
-        #[arg(long)]
-        reason: String,
     },
 }
 

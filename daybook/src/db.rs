@@ -73,10 +73,13 @@ fn print(status: &Status, output: Output) -> anyhow::Result<()> {
         writeln!(out, "step {version} {name}: {state}")?;
     }
     for projection in &status.projections {
-        let ProjectionStatus { name, version, live, position, parked, .. } = projection;
+        let ProjectionStatus { name, generation, live, position, parked, .. } = projection;
         let live = if *live { ", live" } else { "" };
         let position = position.map_or("the beginning".into(), |at| at.to_string());
-        writeln!(out, "projection {name} version {version}{live}: at {position}, {parked} parked")?;
+        writeln!(
+            out,
+            "projection {name}, generation {generation}{live}: at {position}, {parked} parked"
+        )?;
     }
     Ok(())
 }

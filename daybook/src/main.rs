@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod db;
 mod demo;
+mod dlq;
 mod events;
 mod housekeeping;
 mod import;
@@ -55,7 +56,7 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
         Command::Import(Import::OnlineRetail(args)) => import::online_retail(args, config).await,
         Command::Aggregate(command) => aggregate::run(command, config).await,
         Command::Events(command) => events::run(command, config).await,
-        Command::Processes(command) => processes::run(command, config).await,
+        Command::Dlq(command) => dlq::run(command, config).await,
         Command::Store(command) => store::run(command, config).await,
         Command::Db(command) => db::run(command, config).await,
         Command::Verify(args) => verify::run(&args, config).await,

@@ -9,7 +9,9 @@ use daybook_command_side::payments::{HttpOptions, HttpProvider, Provider, Simula
 use daybook_event_store::{EmbeddedOptions, EventStore, Position, Store};
 use daybook_gateway::ReadinessCheck;
 use daybook_projections::catalog::{Catalog, CatalogOptions};
-use daybook_projections::{Address, Database, Progress, ProjectionOptions, Projections, State};
+use daybook_projections::{
+    Address, Database, Operator, Progress, ProjectionOptions, Projections, State,
+};
 use daybook_query_side::Queries;
 use futures::future;
 use tokio_util::sync::CancellationToken;
@@ -89,6 +91,17 @@ fn open(folder: &Path, config: &Config) -> anyhow::Result<Store> {
 /// Opens the database of the read models to write.
 pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Database> {
     Ok(Database::open(&Layout(config).read_models()?, &config.database_limits).await?)
+}
+
+/// What operates the read models, beside whatever process fills them. `None`: there are none yet,
+/// and none are made.
+pub(crate) async fn find_operator(config: &Config) -> anyhow::Result<Option<Operator>> {
+    let address = Layout(config).read_models()?;
+    if address.file().is_some_and(|file| !file.exists()) {
+        return Ok(None);
+    }
+    let store = look_at_store(config)?;
+    Ok(Some(Operator::new(store, open_database(config).await?)))
 }
 
 /// Opens the read models, or their replica, for questions.
@@ -233,7 +246,10 @@ fn projection_options(config: &Config) -> ProjectionOptions {
 async fn reach(projections: &Projections, catalog: &Catalog, head: Position) {
     for progress in projections.progress().values() {
         // An error means that the worker has ended: nothing more will come.
-        let _ = progress.clone().wait_for(|progress| progress.position >= Some(head)).await;
+        let there = |progress: &Progress| {
+            progress.position >= Some(head) || progress.state == State::Paused
+        };
+        let _ = progress.clone().wait_for(there).await;
     }
     let _ = catalog.progress().wait_for(|position| *position >= Some(head)).await;
 }

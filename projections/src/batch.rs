@@ -1,13 +1,15 @@
 //! One batch of events: found, applied and written, with what cannot be applied set aside.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use daybook_database::{Error, Tx, is_refusal, query};
-use daybook_event_schemas::{DecodeError, Envelope, open};
+use daybook_database::{Error, Tx, is_refusal};
+use daybook_event_schemas::{Contract, DecodeError, Envelope, open};
 use daybook_event_store::{Position, Recorded};
 use thiserror::Error;
 
 use crate::Database;
+use crate::parked::{Park, Stuck, park};
 use crate::projection::Projection;
 use crate::registry::{self, Lease};
 
@@ -24,10 +26,40 @@ pub(crate) enum BatchError {
 }
 
 /// An event to be applied, or the reason why it cannot be.
-struct Step<E> {
+pub(crate) struct Step<E> {
     recorded: Recorded,
     event: Result<Envelope<E>, String>,
+    /// Why it is parked by now, although it could be read.
+    verdict: Option<Verdict>,
 }
+
+/// Why an event that can be read is parked.
+enum Verdict {
+    /// It could not be applied.
+    Failed(String),
+    /// An earlier event of its stream is parked.
+    Held,
+}
+
+impl<E> Step<E> {
+    /// The event, if it is to be applied.
+    fn applicable(&self) -> Option<&Envelope<E>> {
+        self.event.as_ref().ok().filter(|_| self.verdict.is_none())
+    }
+
+    /// The event as it is to be parked, if it is.
+    fn park(&self) -> Option<Park<'_>> {
+        let (error, tried) = match (&self.event, &self.verdict) {
+            (_, Some(Verdict::Held)) => (HELD, false),
+            (Err(error), None) | (_, Some(Verdict::Failed(error))) => (error.as_str(), true),
+            (Ok(_), None) => return None,
+        };
+        Some(Park { event: &self.recorded, error, tried })
+    }
+}
+
+/// What is said of an event that was not tried.
+const HELD: &str = "held back: an earlier event of its stream is parked";
 
 /// What became of a batch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +77,18 @@ pub(crate) struct Times {
 
 /// Projects a batch up to a position, in one transaction unless an event makes the database
 /// refuse it: then in ever smaller parts, until that event stands alone and is parked.
+///
+/// A parked event holds back the later ones of its stream, which are parked behind it, so that
+/// they can be applied in their order once it can be. Other streams go on.
 pub(crate) async fn project<P: Projection>(
     projection: &mut P,
     database: &Database,
     lease: &mut Lease,
-    events: Vec<Recorded>,
+    mut steps: Vec<Step<P::Event>>,
     upto: Position,
     times: Times,
 ) -> Result<Done, BatchError> {
-    let mut steps: Vec<_> = events.into_iter().filter_map(step).collect();
+    steps.retain(|step| !lease.stuck.is_discarded(step.recorded.position));
     let whole = 0..steps.len();
     let mut parts = vec![whole];
     while let Some(part) = parts.pop() {
@@ -65,26 +100,33 @@ pub(crate) async fn project<P: Projection>(
         }
         match written {
             Err(BatchError::Sql(error))
-                if is_refusal(&error) && steps[part.clone()].iter().any(|s| s.event.is_ok()) =>
+                if is_refusal(&error)
+                    && steps[part.clone()].iter().any(|step| step.applicable().is_some()) =>
             {
                 divide(part, &mut parts, &mut steps, &error);
             }
             written => {
                 written?;
                 lease.position = Some(upto);
+                let parked = steps[part].iter().filter_map(Step::park);
+                parked.for_each(|parked| lease.stuck.add(parked.event.stream.clone()));
             }
         }
     }
-    let parked = steps.iter().filter(|step| step.event.is_err()).count();
+    let parked = steps.iter().filter(|step| step.park().is_some()).count();
     Ok(Done { applied: steps.len() - parked, parked })
 }
 
-/// Reads an event. One of an unknown or retired type means nothing here.
-fn step<E: daybook_event_schemas::Contract>(recorded: Recorded) -> Option<Step<E>> {
+/// Reads events. Those of an unknown or retired type mean nothing here, and are left out.
+pub(crate) fn read<E: Contract>(events: Vec<Recorded>) -> Vec<Step<E>> {
+    events.into_iter().filter_map(step).collect()
+}
+
+fn step<E: Contract>(recorded: Recorded) -> Option<Step<E>> {
     match open(&recorded) {
-        Ok(event) => event.map(|event| Step { recorded, event: Ok(event) }),
+        Ok(event) => event.map(|event| Step { recorded, event: Ok(event), verdict: None }),
         Err(DecodeError::UnknownKind { .. }) => None,
-        Err(error) => Some(Step { recorded, event: Err(chain(&error)) }),
+        Err(error) => Some(Step { recorded, event: Err(chain(&error)), verdict: None }),
     }
 }
 
@@ -96,10 +138,12 @@ fn divide<E>(
     error: &Error,
 ) {
     if part.len() == 1 {
-        steps[part.start].event = Err(chain(error));
+        steps[part.start].verdict = Some(Verdict::Failed(chain(error)));
         parts.push(part);
         return;
     }
+    // Found while an event was applied that may turn out to be the culprit.
+    steps[part.clone()].iter_mut().for_each(|step| step.verdict = None);
     let middle = part.start + part.len() / 2;
     parts.push(middle..part.end);
     parts.push(part.start..middle);
@@ -119,16 +163,38 @@ async fn write<P: Projection>(
     if !registry::advance(&mut tx, lease, Some(upto), now, lease_until).await? {
         return Err(BatchError::Fenced);
     }
+    hold_back(steps, &lease.stuck);
     while let Some((at, reason)) = apply(projection, &mut tx, steps).await? {
         // What it changed before it failed must not be kept: once more, without it.
-        steps[at].event = Err(reason);
+        steps[at].verdict = Some(Verdict::Failed(reason));
+        hold_back(steps, &lease.stuck);
         projection.forget();
     }
     for rows in projection.buffers() {
         rows.flush(&mut tx).await?;
     }
-    park(&mut tx, lease, steps, now).await?;
+    for Park { event, error, .. } in steps.iter().filter_map(Step::park) {
+        tracing::warn!(
+            projection = lease.name, position = event.position.0, stream = %event.stream,
+            kind = &*event.kind, reason = error, "an event was parked"
+        );
+    }
+    let key = (lease.name, lease.generation);
+    park(&mut tx, key, steps.iter().filter_map(Step::park), now).await?;
     Ok(tx.commit().await?)
+}
+
+/// Sets aside what comes after a parked event of the same stream.
+fn hold_back<E>(steps: &mut [Step<E>], stuck: &Stuck) {
+    let mut streams = HashSet::new();
+    for step in steps {
+        let stream = &step.recorded.stream;
+        if stuck.has(stream) || streams.contains(stream) {
+            step.verdict = Some(Verdict::Held);
+        } else if step.park().is_some() {
+            streams.insert(stream.clone());
+        }
+    }
 }
 
 /// Applies the events, up to the first that cannot be.
@@ -137,7 +203,7 @@ async fn apply<P: Projection>(
     tx: &mut Tx,
     steps: &[Step<P::Event>],
 ) -> Result<Option<(usize, String)>, Error> {
-    let events = || steps.iter().enumerate().filter_map(|(n, s)| Some((n, s.event.as_ref().ok()?)));
+    let events = || steps.iter().enumerate().filter_map(|(n, s)| Some((n, s.applicable()?)));
     events().for_each(|(_, event)| projection.prepare(event));
     for rows in projection.buffers() {
         rows.load(tx).await?;
@@ -150,36 +216,8 @@ async fn apply<P: Projection>(
     Ok(None)
 }
 
-async fn park<E>(tx: &mut Tx, lease: &Lease, steps: &[Step<E>], now: i64) -> Result<(), Error> {
-    for Step { recorded, event } in steps {
-        let Err(reason) = event else { continue };
-        tracing::warn!(
-            projection = lease.name, position = recorded.position.0, stream = %recorded.stream,
-            kind = &*recorded.kind, reason, "an event was parked"
-        );
-        let parked = query(
-            "INSERT INTO parked_events (projection, version, position, stream, revision, \
-             event_id, kind, error, attempts, parked_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9) \
-             ON CONFLICT (projection, version, position) DO UPDATE SET error = excluded.error, \
-             attempts = parked_events.attempts + 1, parked_at = excluded.parked_at",
-        )
-        .bind(lease.name)
-        .bind(i64::from(lease.version))
-        .bind(recorded.position.0.cast_signed())
-        .bind(recorded.stream.as_str())
-        .bind(recorded.revision.0.cast_signed())
-        .bind(recorded.id)
-        .bind(&*recorded.kind)
-        .bind(reason.as_str())
-        .bind(now);
-        tx.execute(parked).await?;
-    }
-    Ok(())
-}
-
 /// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -188,7 +226,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use std::path::Path;
 
-    use daybook_database::{Executor, testing};
+    use daybook_database::{Executor, query, testing};
     use daybook_domain::stock::StockEvent;
     use daybook_domain::values::{Quantity, Timestamp};
     use daybook_event_schemas::{Actor, Metadata, seal};
@@ -199,7 +237,7 @@ mod tests {
     use crate::Limits;
     use crate::models::StockLevels;
 
-    const KEY: (&str, u32) = (StockLevels::NAME, StockLevels::VERSION);
+    const KEY: (&str, u32) = (StockLevels::NAME, 1);
 
     fn received(position: u64) -> Recorded {
         let metadata = Metadata {
@@ -239,8 +277,8 @@ mod tests {
         lease: &mut Lease,
         position: u64,
     ) -> Result<Done, BatchError> {
-        let mut projection = StockLevels::new(StockLevels::VERSION);
-        let events = vec![received(position)];
+        let mut projection = StockLevels::new(1);
+        let events = read(vec![received(position)]);
         let times = Times { now: 0, lease_until: 100 };
         project(&mut projection, database, lease, events, Position(position), times).await
     }
@@ -255,7 +293,7 @@ mod tests {
     async fn a_lease_is_taken_over_only_after_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path()).await;
-        registry::install::<StockLevels>(&database, 1).await.unwrap();
+        registry::install::<StockLevels>(&database).await.unwrap();
 
         let first = take(&database, "first", 1_000).await.unwrap();
         assert_eq!(take(&database, "second", 1_099).await, None);
@@ -269,7 +307,7 @@ mod tests {
     async fn a_worker_that_was_taken_over_can_write_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path()).await;
-        registry::install::<StockLevels>(&database, 1).await.unwrap();
+        registry::install::<StockLevels>(&database).await.unwrap();
         let mut stale = take(&database, "first", 1_000).await.unwrap();
         write(&database, &mut stale, 0).await.unwrap();
         let mut fresh = take(&database, "second", 2_000).await.unwrap();
@@ -286,7 +324,7 @@ mod tests {
     async fn a_database_that_lost_what_was_written_is_not_written_on() {
         let folder = tempfile::tempdir().unwrap();
         let database = database(folder.path()).await;
-        registry::install::<StockLevels>(&database, 1).await.unwrap();
+        registry::install::<StockLevels>(&database).await.unwrap();
         let mut lease = take(&database, "first", 1_000).await.unwrap();
         write(&database, &mut lease, 0).await.unwrap();
         let mut tx = database.begin().await.unwrap();

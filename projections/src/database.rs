@@ -5,7 +5,10 @@ use thiserror::Error;
 /// beside the old one.
 const MIGRATIONS: Migrations = Migrations {
     record: "_sqlx_migrations",
-    steps: &[(1, "runner", include_str!("../migrations/0001_runner.sql"))],
+    steps: &[
+        (1, "runner", include_str!("../migrations/0001_runner.sql")),
+        (2, "generations", include_str!("../migrations/0002_generations.sql")),
+    ],
 };
 
 /// Why a database could not be opened.

@@ -7,12 +7,13 @@
 //!
 //! # Adding a read model
 //!
-//! 1. Declare its tables in `migrations/models`, each name ending in `_v{version}`; queries read
+//! 1. Declare its tables in `migrations/models`, each name ending in `_v{generation}`; queries read
 //!    them through views without that ending.
-//! 2. Declare its rows and implement the projection in `src/models`, and start it in `src/runner.rs`.
+//! 2. Declare its rows and implement the projection in `src/models`, and name it in `src/model.rs`.
 //!
 //! A change to either later means a new `VERSION`: its tables are filled beside the old ones, and
-//! the views turn to them once they have caught up.
+//! the views turn to them once they have caught up. An [`Operator`] has that done to the same version
+//! by another generation of tables.
 //!
 //! Nothing here answers questions; that is the query side's part.
 
@@ -20,10 +21,14 @@ mod batch;
 pub mod catalog;
 mod database;
 mod metrics;
+mod model;
 mod models;
+mod operator;
 mod options;
+mod parked;
 mod projection;
 mod registry;
+mod replay;
 mod row;
 mod rows;
 mod runner;
@@ -31,6 +36,10 @@ mod worker;
 
 pub use database::{Database, DatabaseError};
 pub use daybook_database::{Address, Limits, Step, StepState};
+pub use operator::{Operator, ParkedDetails};
 pub use options::ProjectionOptions;
+pub use parked::Parked;
 pub use projection::ApplyError;
+pub use registry::{Generation, Role};
+pub use replay::{OperateError, Replayed};
 pub use runner::{Progress, Projections, StartError, State};

@@ -31,14 +31,16 @@ pub enum ApplyError {
 
 /// A read model: how events change rows.
 ///
-/// It does no I/O of its own, so that replaying it is harmless whatever it is. The runner finds
+/// It does no I/O of its own: [`apply`](Self::apply) is given an event and rows, and has nothing else
+/// in hand, no clock, no connection, nothing to wait on. So replaying it is harmless whatever it is:
+/// what has side effects cannot be a projection, and cannot be rebuilt. The runner finds
 /// the rows that a batch of events needs, has the events applied, and writes the changed rows and
 /// the checkpoint in one transaction.
 pub(crate) trait Projection: Send + Sync + Sized + 'static {
     /// What operators and queries know it by.
     const NAME: &'static str;
-    /// Grows whenever the same events would make other rows: a new version is built beside the
-    /// old one from the first event on.
+    /// Grows whenever the same events would make other rows: a generation of the new version is
+    /// built beside the old one from the first event on.
     const VERSION: u32;
     /// The declarations of its tables; see `projections/migrations/models`.
     const SCHEMA: &'static str;
@@ -47,8 +49,8 @@ pub(crate) trait Projection: Send + Sync + Sized + 'static {
     /// What it follows.
     type Event: Contract;
 
-    /// Works on the tables of a version.
-    fn new(version: u32) -> Self;
+    /// Works on the tables of a generation.
+    fn new(generation: u32) -> Self;
 
     /// Which events it follows.
     fn filter() -> Filter {

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use crate::ApplyError;
 use crate::row::{Field, Row};
 
-fn table<R: Row>(version: u32, merge: Merge) -> Table {
-    let name = format!("{}_v{version}", R::NAME);
+fn table<R: Row>(generation: u32, merge: Merge) -> Table {
+    let name = format!("{}_v{generation}", R::NAME);
     Table { name, columns: R::COLUMNS, keys: R::KEYS, merge }
 }
 
@@ -38,9 +38,9 @@ struct Held<R> {
 
 impl<R: Row> Rows<R> {
     /// Keeps at most about `keep` rows from one batch to the next.
-    pub(crate) fn new(version: u32, keep: usize) -> Self {
+    pub(crate) fn new(generation: u32, keep: usize) -> Self {
         Self {
-            table: table::<R>(version, Merge::Replace),
+            table: table::<R>(generation, Merge::Replace),
             held: HashMap::new(),
             wanted: HashSet::new(),
             changed: Vec::new(),
@@ -168,8 +168,8 @@ pub(crate) struct Sums<R: Row> {
 }
 
 impl<R: Row> Sums<R> {
-    pub(crate) fn new(version: u32) -> Self {
-        Self { table: table::<R>(version, Merge::Add), added: BTreeMap::new() }
+    pub(crate) fn new(generation: u32) -> Self {
+        Self { table: table::<R>(generation, Merge::Add), added: BTreeMap::new() }
     }
 
     /// Adds a row's numbers to those of the same key.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::model::MODELS;
 use crate::projection::Projection;
 use crate::worker::Worker;
-use crate::{Database, ProjectionOptions, models, registry};
+use crate::{Database, ProjectionOptions, registry};
 
 /// Why the projections could not be started.
 #[derive(Debug, Error)]
@@ -38,13 +40,15 @@ pub enum StartError {
 /// What a projection's worker is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
-    /// Another worker holds the lease.
+    /// Another worker holds the lease, or another release has taken the read model over.
     #[default]
     Waiting,
     /// It projects the past.
     CatchingUp,
     /// It projects events as they come.
     Live,
+    /// An operator keeps it where it is.
+    Paused,
     /// The database or the store failed; it will try again.
     Interrupted,
     /// It was shut down, or died of a defect that the log tells.
@@ -88,13 +92,9 @@ impl Projections {
         let metrics = Metrics::new(&options.metrics)?;
         let running = Self { progress: BTreeMap::new(), workers: JoinSet::new() };
         let mut start = Start { running, store, database, options, shutdown, metrics };
-        start.worker::<models::Orders>().await?;
-        start.worker::<models::StockLevels>().await?;
-        start.worker::<models::Payments>().await?;
-        start.worker::<models::Customers>().await?;
-        start.worker::<models::Products>().await?;
-        start.worker::<models::Sales>().await?;
-        start.worker::<models::Checkouts>().await?;
+        for model in MODELS {
+            model.start(&mut start).await?;
+        }
         Ok(start.running)
     }
 
@@ -114,7 +114,7 @@ impl Projections {
 }
 
 /// What every worker needs.
-struct Start {
+pub(crate) struct Start {
     running: Projections,
     store: Store,
     database: Database,
@@ -124,15 +124,13 @@ struct Start {
 }
 
 impl Start {
-    async fn worker<P: Projection>(&mut self) -> Result<(), StartError> {
-        if !registry::install::<P>(&self.database, P::VERSION).await? {
+    pub(crate) async fn worker<P: Projection>(&mut self) -> Result<(), StartError> {
+        if !registry::install::<P>(&self.database).await? {
             return Err(StartError::Changed { name: P::NAME, version: P::VERSION });
         }
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         self.running.progress.insert(P::NAME, progress.subscribe());
-        let worker = Worker {
-            projection: P::new(P::VERSION),
-            version: P::VERSION,
+        let worker = Worker::<P> {
             store: self.store.clone(),
             database: self.database.clone(),
             options: self.options.clone(),
@@ -140,6 +138,8 @@ impl Start {
             metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
             past: None,
+            was_live: false,
+            of: PhantomData,
         };
         self.running.workers.spawn(worker.run());
         Ok(())

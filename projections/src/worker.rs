@@ -1,5 +1,6 @@
 //! One projection's worker: takes the lease, follows the store, writes batch after batch.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{BatchError, Times, project};
+use crate::batch::{BatchError, Times, project, read};
 use crate::metrics::Metrics;
 use crate::projection::Projection;
-use crate::registry::{self, Lease};
+use crate::registry::{self, Lease, Published, Taken};
 use crate::{Database, Progress, ProjectionOptions, State};
 
 /// Most events taken from the store in one go.
@@ -25,6 +26,9 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// How long a batch that is not full waits for more from a store that has more to deliver.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// The longest time between two looks at what keeps a worker waiting.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a worker has to begin again from the checkpoint.
 #[derive(Debug, Error)]
@@ -40,8 +44,6 @@ enum Interrupted {
 }
 
 pub(crate) struct Worker<P> {
-    pub(crate) projection: P,
-    pub(crate) version: u32,
     pub(crate) store: Store,
     pub(crate) database: Database,
     pub(crate) options: ProjectionOptions,
@@ -50,6 +52,9 @@ pub(crate) struct Worker<P> {
     pub(crate) shutdown: CancellationToken,
     /// The end of the store when this worker began to follow it.
     pub(crate) past: Option<Position>,
+    /// Whether queries have read what it fills. Then it leaves another release's rows to that release.
+    pub(crate) was_live: bool,
+    pub(crate) of: PhantomData<P>,
 }
 
 /// What a tail has delivered and is not projected yet.
@@ -81,15 +86,27 @@ impl<P: Projection> Worker<P> {
             if begun.elapsed() > self.options.lease {
                 pause = self.options.backoff;
             }
-            tracing::warn!(
-                projection = P::NAME,
-                error = &error as &dyn std::error::Error,
-                "a projection was interrupted and will begin again from its checkpoint"
-            );
-            self.set_state(State::Interrupted);
+            self.tell(&error);
             let shutdown = self.shutdown.clone();
             let _ = timeout(pause, shutdown.cancelled()).await;
             pause = (pause * 2).min(self.options.lease);
+        }
+    }
+
+    /// Tells why it begins again. To be taken over is no failure: an operator may have made another
+    /// generation live, replayed events or paused the projection.
+    fn tell(&self, error: &Interrupted) {
+        let cause = error as &dyn std::error::Error;
+        if matches!(error, Interrupted::Batch(BatchError::Fenced)) {
+            tracing::info!(projection = P::NAME, cause, "a projection begins again");
+            self.set_state(State::Waiting);
+        } else {
+            tracing::warn!(
+                projection = P::NAME,
+                error = cause,
+                "a projection was interrupted and will begin again from its checkpoint"
+            );
+            self.set_state(State::Interrupted);
         }
     }
 
@@ -100,31 +117,32 @@ impl<P: Projection> Worker<P> {
             progress.position = lease.position;
             progress.state = State::CatchingUp;
         });
-        let followed = self.follow(&mut lease).await;
-        self.projection.forget();
+        let followed = self.follow(&mut P::new(lease.generation), &mut lease).await;
         if followed.is_ok() {
             registry::release(&self.database, &lease).await?;
         }
         followed
     }
 
-    /// Waits for the lease. `None`: shut down first.
+    /// Waits for the lease of the generation that is to be filled. `None`: shut down first.
     async fn lease(&mut self) -> Result<Option<Lease>, Interrupted> {
-        let key = (P::NAME, self.version);
         while !self.shutdown.is_cancelled() {
             let Times { now, lease_until } = self.times();
-            let owner = &self.options.owner;
-            let lease = registry::acquire(&self.database, key, owner, now, lease_until).await?;
-            if lease.is_some() {
-                return Ok(lease);
-            }
-            self.set_state(State::Waiting);
-            let _ = timeout(self.options.lease / 4, self.shutdown.cancelled()).await;
+            let (database, owner) = (&self.database, &self.options.owner);
+            let taken = registry::take::<P>(database, self.was_live, owner, now, lease_until);
+            let state = match taken.await? {
+                Taken::Lease(lease) => return Ok(Some(lease)),
+                Taken::Busy | Taken::Moved => State::Waiting,
+                Taken::Paused => State::Paused,
+            };
+            self.set_state(state);
+            let pause = (self.options.lease / 4).min(LOOK_EVERY);
+            let _ = timeout(pause, self.shutdown.cancelled()).await;
         }
         Ok(None)
     }
 
-    async fn follow(&mut self, lease: &mut Lease) -> Result<(), Interrupted> {
+    async fn follow(&mut self, rows: &mut P, lease: &mut Lease) -> Result<(), Interrupted> {
         self.past = self.store.head().await?;
         let tail = self.store.tail(lease.position, P::filter());
         let mut tail = std::pin::pin!(tail.ready_chunks(CHUNK));
@@ -144,7 +162,7 @@ impl<P: Projection> Worker<P> {
             }
             let begun = Instant::now();
             let is_full = gathered.is_full(self.options.batch);
-            self.project(lease, std::mem::take(&mut gathered)).await?;
+            self.project(rows, lease, std::mem::take(&mut gathered)).await?;
             if !is_full {
                 tokio::select! {
                     () = sleep_until(begun + self.options.interval) => {}
@@ -164,19 +182,24 @@ impl<P: Projection> Worker<P> {
         Ok(tx.commit().await?)
     }
 
-    async fn project(&mut self, lease: &mut Lease, batch: Gathered) -> Result<(), Interrupted> {
+    async fn project(
+        &mut self,
+        rows: &mut P,
+        lease: &mut Lease,
+        batch: Gathered,
+    ) -> Result<(), Interrupted> {
         let Some(upto) = batch.upto else { return Ok(()) };
         let times = self.times();
         let recorded_at = batch.events.last().map(|event| event.recorded_at);
         let measured = self.metrics.batch_seconds.with_label_values(&[P::NAME]).start_timer();
-        let Self { projection, database, .. } = self;
-        let done = project(projection, database, lease, batch.events, upto, times).await?;
+        let steps = read(batch.events);
+        let done = project(rows, &self.database, lease, steps, upto, times).await?;
         measured.observe_duration();
         let was_live = self.progress.borrow().state == State::Live;
         let past_is_in = self.past.is_none_or(|past| past <= upto);
-        let is_live = was_live || (batch.caught_up && past_is_in);
+        let mut is_live = was_live || (batch.caught_up && past_is_in);
         if is_live && !was_live {
-            registry::publish::<P>(&self.database, self.version).await?;
+            is_live = self.publish(lease, times.now).await?;
         }
         self.metrics.events.with_label_values(&[P::NAME]).inc_by(done.applied as u64);
         self.metrics.parked.with_label_values(&[P::NAME]).inc_by(done.parked as u64);
@@ -191,6 +214,16 @@ impl<P: Projection> Worker<P> {
             progress.state = if is_live { State::Live } else { progress.state };
         });
         Ok(())
+    }
+
+    /// Has queries read what has caught up. `false`: what they read is further on as yet.
+    async fn publish(&mut self, lease: &Lease, now: i64) -> Result<bool, Interrupted> {
+        match registry::publish::<P>(&self.database, lease, now, false).await? {
+            Published::Live => self.was_live = true,
+            Published::Behind(_) => return Ok(false),
+            Published::Fenced => return Err(BatchError::Fenced.into()),
+        }
+        Ok(true)
     }
 
     fn times(&self) -> Times {

@@ -19,10 +19,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 pub struct ProjectionStatus {
     /// Its name.
     pub name: String,
-    /// Its version.
+    /// Which of its tables: it may be built anew beside the ones that queries read.
+    pub generation: u64,
+    /// The version of the code that fills them.
     pub version: u64,
-    /// Whether queries read this version.
+    /// Whether queries read this generation.
     pub live: bool,
+    /// Whether an operator keeps it where it is.
+    pub paused: bool,
     /// Every event up to here is in the rows, or parked. Missing before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
@@ -39,8 +43,10 @@ impl FromRow for ProjectionStatus {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             name: row.text("name")?,
+            generation: row.count("generation")?,
             version: row.count("version")?,
             live: row.bool("live")?,
+            paused: row.bool("paused")?,
             position: row.maybe_i64("position")?.map(i64::cast_unsigned),
             updated_at: row.instant("updated_at")?,
             owner: row.maybe_text("owner")?,
@@ -55,8 +61,8 @@ impl FromRow for ProjectionStatus {
 pub struct ParkedEvent {
     /// The projection whose rows lack it.
     pub projection: String,
-    /// The projection's version.
-    pub version: u64,
+    /// The generation of the projection's tables.
+    pub generation: u64,
     /// Where the event stands in the store.
     pub position: u64,
     /// Its stream.
@@ -69,7 +75,7 @@ pub struct ParkedEvent {
     pub kind: String,
     /// What is wrong with it.
     pub error: String,
-    /// How often it was tried.
+    /// How often it was tried; none for one that is held back behind another of its stream.
     pub attempts: u64,
     /// When it was last tried.
     pub parked_at: Instant,
@@ -79,7 +85,7 @@ impl FromRow for ParkedEvent {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             projection: row.text("projection")?,
-            version: row.count("version")?,
+            generation: row.count("generation")?,
             position: row.count("position")?,
             stream: row.text("stream")?,
             revision: row.count("revision")?,
@@ -99,18 +105,19 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn parked_events(&self, limit: Limit) -> Result<Vec<ParkedEvent>, QueryError> {
         let parked = "SELECT * FROM parked_events \
-                      ORDER BY position DESC, projection, version LIMIT $1";
+                      ORDER BY position DESC, projection, generation LIMIT $1";
         many(&self.pool, query(parked).bind(limit.get())).await
     }
 
-    /// Every version of every projection.
+    /// Every generation of every projection.
     ///
     /// # Errors
     /// The read models cannot be read.
     pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
         let status = "SELECT p.*, (SELECT count(*) FROM parked_events e \
-                      WHERE e.projection = p.name AND e.version = p.version) AS parked \
-                      FROM projections p ORDER BY p.name, p.version";
+                      WHERE e.projection = p.name AND e.generation = p.generation) AS parked, \
+                      p.live AND EXISTS (SELECT 1 FROM paused_projections s WHERE s.name = p.name) \
+                      AS paused FROM projections p ORDER BY p.name, p.generation";
         many(&self.pool, query(status)).await
     }
 

@@ -168,6 +168,16 @@ pub async fn retry<P: Process>(
     }
 }
 
+/// Whether a parked command can be read by this release, as [`retry`] will have to.
+///
+/// # Errors
+/// It cannot.
+pub fn is_readable<P: Process>(parked: &ParkedEffect) -> Result<(), ParkingError> {
+    parked.instance.parse::<OrderId>()?;
+    P::command_from_json(&parked.command)?;
+    Ok(())
+}
+
 /// Gives a parked command up: its process goes on as if it had been refused.
 ///
 /// # Errors

@@ -25,10 +25,13 @@ fn help_teaches_by_examples() {
         .map(|command| ["store", command, "--help"]);
     let stream = ["show", "set", "delete", "tombstone"]
         .map(|command| ["store", "stream", command, "--help"]);
+    let dlq = ["list", "show", "replay", "discard"].map(|command| ["dlq", command, "--help"]);
     let others = [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]];
     let store = store.iter().map(|command| &command[..]);
     let stream = stream.iter().map(|command| &command[..]);
-    for command in others.into_iter().chain(store).chain(stream) {
+    for command in
+        others.into_iter().chain(store).chain(stream).chain(dlq.iter().map(|command| &command[..]))
+    {
         let output = run(folder.path(), command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success());
@@ -69,8 +72,8 @@ fn a_folder_that_another_process_uses_is_refused() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(folder.path(), &["serve"]);
 
-    let retry = ["processes", "retry", "0198c1f6-5a3e-7c55-9d9e-0d6f2b1c7e11"];
-    then_it_fails(folder.path(), &retry, 1, &["in use", "events"]);
+    let append = ["store", "stream", "delete", "telemetry-7"];
+    then_it_fails(folder.path(), &append, 1, &["in use", "events"]);
     then_it_fails(folder.path(), &["serve", "--listen", "127.0.0.1:0"], 1, &["in use"]);
 
     assert!(server.stop());

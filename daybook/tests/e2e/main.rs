@@ -9,6 +9,7 @@ mod docs;
 mod import;
 mod kills;
 mod postgres;
+mod projections;
 mod retail_year;
 mod store;
 mod store_serve;

@@ -59,7 +59,7 @@ fn tools_that_only_look_work_beside_a_server() {
     assert!(last["position"].as_u64().unwrap() + 1 >= before.lines().count() as u64);
     let stock = run_json(made.path(), &["aggregate", "show", "stock-SKU 5", "-o", "json"]);
     assert!(stock["events"].as_array().unwrap().len() > 1);
-    assert_eq!(then_succeeds(made.path(), &["processes", "parked"]), "");
+    assert_eq!(then_succeeds(made.path(), &["dlq", "list"]), "");
     then_the_books_become_right(made.path(), "data");
 
     assert!(server.stop());

@@ -1,5 +1,5 @@
 -- Where the checkout of each order stands.
-CREATE TABLE checkouts_v{version} (
+CREATE TABLE checkouts_v{generation} (
     order_id   TEXT    NOT NULL,
     stage      TEXT    NOT NULL, -- reserving, confirming, authorizing, capturing, markingPaid, settled, shipped, compensating, calledOff
     unanswered BIGINT  NOT NULL, -- reservations that were asked for and not answered
@@ -13,5 +13,5 @@ CREATE TABLE checkouts_v{version} (
 ) {clustered};
 
 -- Those that still have something to do, the longest silent first.
-CREATE INDEX checkouts_v{version}_open ON checkouts_v{version} (updated_at)
+CREATE INDEX checkouts_v{generation}_open ON checkouts_v{generation} (updated_at)
     WHERE stage NOT IN ('settled', 'shipped', 'calledOff');

@@ -1,5 +1,5 @@
 -- Every customer's account as it stands.
-CREATE TABLE customers_v{version} (
+CREATE TABLE customers_v{generation} (
     id            TEXT   NOT NULL,
     status        TEXT   NOT NULL, -- open, closed
     name          TEXT   NOT NULL,

@@ -1,5 +1,5 @@
 -- Every order as it stands.
-CREATE TABLE orders_v{version} (
+CREATE TABLE orders_v{generation} (
     id            TEXT   NOT NULL,
     customer_id   TEXT   NOT NULL,
     status        TEXT   NOT NULL, -- pending, confirmed, paid, partiallyFulfilled, fulfilled, cancelled
@@ -22,10 +22,10 @@ CREATE TABLE orders_v{version} (
     PRIMARY KEY (id)
 ) {clustered};
 
-CREATE INDEX orders_v{version}_customer ON orders_v{version} (customer_id, placed_at, id);
+CREATE INDEX orders_v{generation}_customer ON orders_v{generation} (customer_id, placed_at, id);
 
 -- What was agreed, line by line.
-CREATE TABLE order_lines_v{version} (
+CREATE TABLE order_lines_v{generation} (
     order_id   TEXT   NOT NULL,
     line       BIGINT NOT NULL, -- from 1
     sku        TEXT   NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE order_lines_v{version} (
 ) {clustered};
 
 -- Each seller's share of an order.
-CREATE TABLE order_shipments_v{version} (
+CREATE TABLE order_shipments_v{generation} (
     order_id     TEXT   NOT NULL,
     seller       TEXT   NOT NULL,
     tracking     TEXT,   -- once shipped
@@ -47,7 +47,7 @@ CREATE TABLE order_shipments_v{version} (
 ) {clustered};
 
 -- What happened to an order, event by event.
-CREATE TABLE order_timeline_v{version} (
+CREATE TABLE order_timeline_v{generation} (
     order_id    TEXT   NOT NULL,
     revision    BIGINT NOT NULL,
     kind        TEXT   NOT NULL, -- the event's type

@@ -1,5 +1,5 @@
 -- Every payment as it stands.
-CREATE TABLE payments_v{version} (
+CREATE TABLE payments_v{generation} (
     id           TEXT   NOT NULL,
     order_id     TEXT   NOT NULL,
     status       TEXT   NOT NULL, -- requested, authorized, captured, voided, declined, refunded
@@ -16,4 +16,4 @@ CREATE TABLE payments_v{version} (
     PRIMARY KEY (id)
 ) {clustered};
 
-CREATE INDEX payments_v{version}_order ON payments_v{version} (order_id);
+CREATE INDEX payments_v{generation}_order ON payments_v{generation} (order_id);

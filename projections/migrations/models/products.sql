@@ -1,5 +1,5 @@
 -- Every product as it is, or was last, offered.
-CREATE TABLE products_v{version} (
+CREATE TABLE products_v{generation} (
     sku         TEXT   NOT NULL,
     status      TEXT   NOT NULL, -- listed, delisted
     seller      TEXT   NOT NULL,

@@ -1,5 +1,5 @@
 -- What each order adds to the sums below, so that a refund or cancellation can take it out again.
-CREATE TABLE sales_orders_v{version} (
+CREATE TABLE sales_orders_v{generation} (
     order_id  TEXT    NOT NULL,
     day       TEXT    NOT NULL, -- of the order's business time in UTC; YYYY-MM-DD
     currency  TEXT    NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE sales_orders_v{version} (
 ) {clustered};
 
 -- Paid orders by the day on which they were placed, less what was cancelled or refunded.
-CREATE TABLE sales_by_day_v{version} (
+CREATE TABLE sales_by_day_v{generation} (
     day      TEXT   NOT NULL, -- business day in UTC; YYYY-MM-DD
     currency TEXT   NOT NULL,
     orders   BIGINT NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE sales_by_day_v{version} (
 ) {clustered};
 
 -- The same by product. A refund is spread over an order's lines by their share of its total.
-CREATE TABLE sales_by_product_v{version} (
+CREATE TABLE sales_by_product_v{generation} (
     sku      TEXT   NOT NULL,
     currency TEXT   NOT NULL,
     orders   BIGINT NOT NULL,
@@ -33,4 +33,4 @@ CREATE TABLE sales_by_product_v{version} (
     CHECK (amount BETWEEN -9000000000000000000 AND 9000000000000000000)
 ) {clustered};
 
-CREATE INDEX sales_by_product_v{version}_top ON sales_by_product_v{version} (currency, amount, sku);
+CREATE INDEX sales_by_product_v{generation}_top ON sales_by_product_v{generation} (currency, amount, sku);

@@ -1,5 +1,5 @@
 -- What there is of each SKU.
-CREATE TABLE stock_v{version} (
+CREATE TABLE stock_v{generation} (
     sku         TEXT   NOT NULL,
     on_hand     BIGINT NOT NULL, -- in the house, held or not
     reserved    BIGINT NOT NULL, -- of those, held for orders
@@ -9,7 +9,7 @@ CREATE TABLE stock_v{version} (
 ) {clustered};
 
 -- Who holds or held how many.
-CREATE TABLE reservations_v{version} (
+CREATE TABLE reservations_v{generation} (
     order_id   TEXT   NOT NULL,
     sku        TEXT   NOT NULL,
     quantity   BIGINT NOT NULL,
@@ -20,4 +20,4 @@ CREATE TABLE reservations_v{version} (
     PRIMARY KEY (order_id, sku)
 ) {clustered};
 
-CREATE INDEX reservations_v{version}_held ON reservations_v{version} (sku, order_id) WHERE status = 'held';
+CREATE INDEX reservations_v{generation}_held ON reservations_v{generation} (sku, order_id) WHERE status = 'held';

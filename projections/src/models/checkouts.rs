@@ -59,8 +59,8 @@ impl Projection for Checkouts {
     const TABLES: &'static [&'static str] = &["checkouts"];
     type Event = Advanced<Checkout>;
 
-    fn new(version: u32) -> Self {
-        Self { checkouts: Rows::new(version, KEEP) }
+    fn new(generation: u32) -> Self {
+        Self { checkouts: Rows::new(generation, KEEP) }
     }
 
     fn prepare(&mut self, event: &Envelope<Advanced<Checkout>>) {

@@ -40,8 +40,8 @@ impl Projection for Customers {
     const TABLES: &'static [&'static str] = &["customers"];
     type Event = CustomerEvent;
 
-    fn new(version: u32) -> Self {
-        Self { customers: Rows::new(version, KEEP) }
+    fn new(generation: u32) -> Self {
+        Self { customers: Rows::new(generation, KEEP) }
     }
 
     fn prepare(&mut self, event: &Envelope<CustomerEvent>) {

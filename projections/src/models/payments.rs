@@ -52,8 +52,8 @@ impl Projection for Payments {
     const TABLES: &'static [&'static str] = &["payments"];
     type Event = PaymentEvent;
 
-    fn new(version: u32) -> Self {
-        Self { payments: Rows::new(version, KEEP) }
+    fn new(generation: u32) -> Self {
+        Self { payments: Rows::new(generation, KEEP) }
     }
 
     fn prepare(&mut self, event: &Envelope<PaymentEvent>) {

@@ -44,8 +44,8 @@ impl Projection for Products {
     const TABLES: &'static [&'static str] = &["products"];
     type Event = ProductEvent;
 
-    fn new(version: u32) -> Self {
-        Self { products: Rows::new(version, KEEP) }
+    fn new(generation: u32) -> Self {
+        Self { products: Rows::new(generation, KEEP) }
     }
 
     fn prepare(&mut self, event: &Envelope<ProductEvent>) {

@@ -70,9 +70,9 @@ impl Projection for Sales {
     const TABLES: &'static [&'static str] = &["sales_orders", "sales_by_day", "sales_by_product"];
     type Event = OrderEvent;
 
-    fn new(version: u32) -> Self {
-        let (days, products) = (Sums::new(version), Sums::new(version));
-        Self { orders: Rows::new(version, KEEP), days, products }
+    fn new(generation: u32) -> Self {
+        let (days, products) = (Sums::new(generation), Sums::new(generation));
+        Self { orders: Rows::new(generation, KEEP), days, products }
     }
 
     fn filter() -> Filter {

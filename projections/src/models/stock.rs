@@ -89,8 +89,8 @@ impl Projection for StockLevels {
     const TABLES: &'static [&'static str] = &["stock", "reservations"];
     type Event = StockEvent;
 
-    fn new(version: u32) -> Self {
-        Self { stock: Rows::new(version, KEEP), reservations: Rows::new(version, KEEP) }
+    fn new(generation: u32) -> Self {
+        Self { stock: Rows::new(generation, KEEP), reservations: Rows::new(generation, KEEP) }
     }
 
     fn prepare(&mut self, event: &Envelope<StockEvent>) {

@@ -75,12 +75,12 @@ impl Projection for Orders {
         &["orders", "order_lines", "order_shipments", "order_timeline"];
     type Event = OrderEvent;
 
-    fn new(version: u32) -> Self {
+    fn new(generation: u32) -> Self {
         Self {
-            heads: Rows::new(version, KEEP),
-            lines: Rows::new(version, 0),
-            shipments: Rows::new(version, KEEP),
-            timeline: Rows::new(version, 0),
+            heads: Rows::new(generation, KEEP),
+            lines: Rows::new(generation, 0),
+            shipments: Rows::new(generation, KEEP),
+            timeline: Rows::new(generation, 0),
         }
     }
 

@@ -146,7 +146,8 @@ async fn compare_model(
 async fn parked(models: &ReadModels) -> Result<(Findings, String), String> {
     let mut findings = Findings::default();
     let select = "SELECT e.projection, e.stream, e.revision, e.error FROM parked_events e \
-                  JOIN projections p ON p.name = e.projection AND p.version = e.version AND p.live \
+                  JOIN projections p ON p.name = e.projection \
+                  AND p.generation = e.generation AND p.live \
                   ORDER BY e.position, e.projection";
     let rows = models.queries.pool.fetch_all(query(select)).await;
     for row in rows.map_err(|error| told(&error))? {

@@ -1,0 +1,321 @@
+//! `daybook dlq`: everything that could not be processed, whoever was to process it.
+
+mod processes;
+mod projections;
+
+use std::fmt;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use daybook_domain::values::Timestamp;
+use daybook_event_schemas::format_timestamp;
+use futures::future::LocalBoxFuture;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{Dlq, DlqChoice, Output};
+use crate::config::Config;
+
+/// Exit code where something stays parked.
+const UNHEALTHY: u8 = 3;
+
+/// Something that puts aside what it cannot process.
+pub(crate) trait Source {
+    /// What it is called in the ids of its letters.
+    fn name(&self) -> &'static str;
+
+    /// Everything that it put aside, that of each key in the order in which it is to be processed.
+    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>>;
+
+    /// What a letter says.
+    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>>;
+
+    /// Processes letters after all, each after those of its key that were put aside before it, and
+    /// none of a key after one that fails. With `dry_run` everything stays as it is, and the answer
+    /// is what would become of them, as far as that can be told.
+    fn replay<'a>(
+        &'a self,
+        letters: &'a [Letter],
+        dry_run: bool,
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>>;
+
+    /// Gives a letter up, and has what waited behind it processed. The answer is what became of that.
+    fn discard<'a>(
+        &'a self,
+        letter: &'a Letter,
+        reason: &'a str,
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>>;
+}
+
+/// Every source there is.
+fn sources(config: &Config) -> Vec<Box<dyn Source + '_>> {
+    vec![Box::new(projections::Projections(config)), Box::new(processes::Processes(config))]
+}
+
+/// What a letter is known by: its source, who of them put it aside, and which one it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LetterId {
+    pub(crate) source: String,
+    pub(crate) owner: String,
+    pub(crate) local: String,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.source, self.owner, self.local)
+    }
+}
+
+impl FromStr for LetterId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, '/').filter(|part| !part.is_empty()).map(str::to_owned);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(source), Some(owner), Some(local)) => Ok(Self { source, owner, local }),
+            _ => Err("must be an id as `daybook dlq list` shows it, such as projections/stock/17"),
+        }
+    }
+}
+
+impl Serialize for LetterId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Something that was put aside.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Letter {
+    pub(crate) id: LetterId,
+    /// What it is about: the stream or instance that waits for it.
+    pub(crate) key: String,
+    /// What it is: the type of an event or command.
+    pub(crate) kind: String,
+    /// Where its event stands in the store, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<u64>,
+    /// The error, and what caused it.
+    pub(crate) error: String,
+    /// How often it was tried; none for one that waits behind another.
+    pub(crate) attempts: u64,
+    /// When it was last tried, or put aside.
+    #[serde(serialize_with = "instant")]
+    pub(crate) parked_at: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn instant<S: serde::Serializer>(micros: &i64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&format_timestamp(Timestamp::from_micros(*micros)))
+}
+
+/// What a letter says.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Contents {
+    /// As it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) written: Option<Value>,
+    /// As it is read today, in the newest form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<Value>,
+    /// Why it cannot be read, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unreadable: Option<String>,
+    /// What is said about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Value>,
+}
+
+/// A letter with what it says.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    letter: Letter,
+    #[serde(flatten)]
+    contents: Contents,
+}
+
+/// What became of a letter.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) id: LetterId,
+    /// Why it stays where it is, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCode> {
+    let sources = sources(config);
+    match command {
+        Dlq::List { choice, output } => {
+            let letters = chosen(&sources, &choice).await?;
+            write(&letters, output.output, line)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Dlq::Show { id, output } => {
+            let (source, letter) = find(&sources, &id).await?;
+            let contents = source.contents(&letter).await?;
+            show(&Shown { letter, contents }, output.output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Dlq::Replay { ids, all: _, choice, dry_run, output } => {
+            let mut letters = chosen(&sources, &choice).await?;
+            if !ids.is_empty() {
+                letters = among(letters, &ids)?;
+            }
+            let outcomes = replay(&sources, &letters, dry_run).await?;
+            tell(&outcomes, if dry_run { "would be done" } else { "done" }, output.output)
+        }
+        Dlq::Discard { id, reason, output } => {
+            let (source, letter) = find(&sources, &id).await?;
+            let mut outcomes = vec![Outcome { id, error: None }];
+            outcomes.extend(source.discard(&letter, &reason).await?);
+            tell(&outcomes, "done", output.output)
+        }
+    }
+}
+
+/// The letters of the sources and keys that were asked for.
+async fn chosen(
+    sources: &[Box<dyn Source + '_>],
+    choice: &DlqChoice,
+) -> anyhow::Result<Vec<Letter>> {
+    let names: Vec<_> = sources.iter().map(|source| source.name()).collect();
+    if let Some(unknown) = choice.source.as_deref().filter(|name| !names.contains(name)) {
+        bail!("there is no source {unknown}; there are {}", names.join(", "));
+    }
+    let mut letters = Vec::new();
+    for source in sources {
+        if choice.source.as_deref().is_none_or(|name| name == source.name()) {
+            letters.extend(source.list().await?);
+        }
+    }
+    letters.retain(|letter| choice.key.as_ref().is_none_or(|key| *key == letter.key));
+    Ok(letters)
+}
+
+/// The letters of these ids, in the order in which they lie.
+fn among(mut letters: Vec<Letter>, ids: &[LetterId]) -> anyhow::Result<Vec<Letter>> {
+    if let Some(id) = ids.iter().find(|id| letters.iter().all(|letter| letter.id != **id)) {
+        bail!(not_parked(id));
+    }
+    letters.retain(|letter| ids.contains(&letter.id));
+    Ok(letters)
+}
+
+async fn find<'s, 'c>(
+    sources: &'s [Box<dyn Source + 'c>],
+    id: &LetterId,
+) -> anyhow::Result<(&'s (dyn Source + 'c), Letter)> {
+    let source = sources.iter().find(|source| source.name() == id.source);
+    let source = source.with_context(|| not_parked(id))?;
+    let letter = source.list().await?.into_iter().find(|letter| letter.id == *id);
+    Ok((&**source, letter.with_context(|| not_parked(id))?))
+}
+
+fn not_parked(id: &LetterId) -> String {
+    format!("nothing is parked under {id}; `daybook dlq list` tells what is")
+}
+
+async fn replay(
+    sources: &[Box<dyn Source + '_>],
+    letters: &[Letter],
+    dry_run: bool,
+) -> anyhow::Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for source in sources {
+        let of_source = letters.iter().filter(|letter| letter.id.source == source.name());
+        let of_source: Vec<_> = of_source.cloned().collect();
+        if !of_source.is_empty() {
+            outcomes.extend(source.replay(&of_source, dry_run).await?);
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Writes things as one document, as one a line, or for people.
+fn write<T: Serialize>(
+    things: &[T],
+    output: Output,
+    line: impl Fn(&T) -> String,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if output == Output::Json {
+        writeln!(out, "{}", serde_json::to_string(things)?)?;
+        return Ok(());
+    }
+    for thing in things {
+        match output {
+            Output::Text => writeln!(out, "{}", line(thing))?,
+            Output::Json | Output::Jsonl => {
+                writeln!(out, "{}", serde_json::to_string(thing)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(letter: &Letter) -> String {
+    let Letter { id, key, kind, error, attempts, .. } = letter;
+    let tried = match attempts {
+        0 => "not tried".to_owned(),
+        1 => "tried once".to_owned(),
+        many => format!("tried {many} times"),
+    };
+    format!("{id}  {kind} of {key}, {tried}: {error}")
+}
+
+fn show(shown: &Shown, output: Output) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if output != Output::Text {
+        writeln!(out, "{}", serde_json::to_string(shown)?)?;
+        return Ok(());
+    }
+    let Shown { letter, contents } = shown;
+    writeln!(out, "{}", line(letter))?;
+    writeln!(out, "parked at {}", format_timestamp(Timestamp::from_micros(letter.parked_at)))?;
+    if let Some(position) = letter.position {
+        writeln!(out, "position {position}")?;
+    }
+    if let Some(error) = &contents.unreadable {
+        writeln!(out, "cannot be read: {error}")?;
+    }
+    let Contents { written, read, metadata, .. } = contents;
+    for (what, value) in [("as written", written), ("as read", read), ("metadata", metadata)] {
+        if let Some(value) = value {
+            writeln!(out, "{what}: {}", serde_json::to_string_pretty(value)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells what became of letters. It is not well while any of them stays where it was.
+fn tell(outcomes: &[Outcome], done: &str, output: Output) -> anyhow::Result<ExitCode> {
+    write(outcomes, output, |Outcome { id, error }| match error {
+        None => format!("{id}  {done}"),
+        Some(error) => format!("{id}  stays parked: {error}"),
+    })?;
+    let all_is_well = outcomes.iter().all(|outcome| outcome.error.is_none());
+    Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_three_parts() {
+        let id: LetterId = "projections/stock/17".parse().unwrap();
+        assert_eq!((&*id.source, &*id.owner, &*id.local), ("projections", "stock", "17"));
+        assert_eq!(id.to_string(), "projections/stock/17");
+        let id: LetterId = "consumers/analytics/orders/3/42".parse().unwrap();
+        assert_eq!(id.local, "orders/3/42");
+        for wrong in ["", "projections", "projections/stock", "projections//17", "//"] {
+            assert!(wrong.parse::<LetterId>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What read models could not read or apply, and what is held back behind it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use daybook_event_store::{Position, Recorded};
+use daybook_projections::{Operator, Parked, ParkedDetails, Replayed};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use super::{Contents, Letter, LetterId, Outcome, Source};
+use crate::config::Config;
+use crate::platform;
+
+const NAME: &str = "projections";
+
+/// The read models of a configuration.
+pub(super) struct Projections<'c>(pub(super) &'c Config);
+
+impl Source for Projections<'_> {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>> {
+        async {
+            let Some(operator) = platform::find_operator(self.0).await? else {
+                return Ok(Vec::new());
+            };
+            Ok(operator.parked().await?.into_iter().map(letter).collect())
+        }
+        .boxed_local()
+    }
+
+    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>> {
+        async {
+            let operator = self.operator().await?;
+            Ok(contents(operator.details(&letter.id.owner, position(&letter.id)?).await?))
+        }
+        .boxed_local()
+    }
+
+    fn replay<'a>(
+        &'a self,
+        letters: &'a [Letter],
+        dry_run: bool,
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+        async move {
+            let operator = self.operator().await?;
+            // The last of each stream: those before it go first in any case.
+            let mut streams = BTreeMap::new();
+            for Letter { id, key, .. } in letters {
+                let last = streams.entry((&id.owner, key)).or_insert(Position(0));
+                *last = position(id)?.max(*last);
+            }
+            let mut outcomes = Vec::new();
+            for ((name, stream), last) in streams {
+                let replayed = operator.replay(name, stream, Some(last), dry_run).await?;
+                outcomes.extend(replayed.into_iter().map(outcome));
+            }
+            Ok(outcomes)
+        }
+        .boxed_local()
+    }
+
+    fn discard<'a>(
+        &'a self,
+        letter: &'a Letter,
+        reason: &'a str,
+    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+        async move {
+            let (operator, at) = (self.operator().await?, position(&letter.id)?);
+            let replayed = operator.discard(&letter.id.owner, at, reason).await?;
+            Ok(replayed.into_iter().map(outcome).collect())
+        }
+        .boxed_local()
+    }
+}
+
+impl Projections<'_> {
+    async fn operator(&self) -> anyhow::Result<Operator> {
+        platform::find_operator(self.0).await?.context("there are no read models")
+    }
+}
+
+fn id(parked: &Parked) -> LetterId {
+    let (owner, local) = (parked.projection.clone(), parked.position.to_string());
+    LetterId { source: NAME.into(), owner, local }
+}
+
+fn position(id: &LetterId) -> anyhow::Result<Position> {
+    let position = id.local.parse().with_context(|| format!("{id} names no position"))?;
+    Ok(Position(position))
+}
+
+fn letter(parked: Parked) -> Letter {
+    Letter {
+        id: id(&parked),
+        key: parked.stream,
+        kind: parked.kind,
+        position: Some(parked.position.0),
+        error: parked.error,
+        attempts: parked.attempts,
+        parked_at: parked.parked_at,
+    }
+}
+
+fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -> Contents {
+    let json = |bytes: &[u8]| {
+        let text = || String::from_utf8_lossy(bytes).into_owned().into();
+        serde_json::from_slice(bytes).unwrap_or_else(|_| text())
+    };
+    let of = |part: fn(&Recorded) -> &[u8]| recorded.as_ref().map(|event| json(part(event)));
+    let (read, unreadable) = match decoded {
+        Ok(wire) => (wire.map(|wire| json(&wire.data)), None),
+        Err(error) => (None, Some(error)),
+    };
+    Contents { written: of(|event| &event.data), read, unreadable, metadata: of(|e| &e.metadata) }
+}
+
+fn outcome(Replayed { parked, error }: Replayed) -> Outcome {
+    Outcome { id: id(&parked), error }
+}

@@ -1,0 +1,72 @@
+//! The read models in SQL, whichever they are.
+
+use std::marker::PhantomData;
+
+use daybook_event_schemas::{Contract, DecodeError, Wire, open};
+use daybook_event_store::Recorded;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::batch::chain;
+use crate::models::{Checkouts, Customers, Orders, Payments, Products, Sales, StockLevels};
+use crate::projection::Projection;
+use crate::replay::{OperateError, Replay, Replayed, replay};
+use crate::runner::{Start, StartError};
+
+/// Every read model.
+pub(crate) const MODELS: [&dyn Model; 7] = [
+    &Of::<Orders>(PhantomData),
+    &Of::<StockLevels>(PhantomData),
+    &Of::<Payments>(PhantomData),
+    &Of::<Customers>(PhantomData),
+    &Of::<Products>(PhantomData),
+    &Of::<Sales>(PhantomData),
+    &Of::<Checkouts>(PhantomData),
+];
+
+/// The read model of this name.
+pub(crate) fn model(name: &str) -> Result<&'static dyn Model, OperateError> {
+    let unknown = || OperateError::Unknown {
+        name: name.to_owned(),
+        known: MODELS.map(Model::name).join(", "),
+    };
+    MODELS.into_iter().find(|model| model.name() == name).ok_or_else(unknown)
+}
+
+/// A [`Projection`] without its type.
+pub(crate) trait Model: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// Starts its worker.
+    fn start<'a>(&self, start: &'a mut Start) -> BoxFuture<'a, Result<(), StartError>>;
+    /// Reads an event as it does, in the newest form.
+    fn decode(&self, recorded: &Recorded) -> Result<Option<Wire>, String>;
+    /// Applies parked events.
+    fn replay<'a>(&self, replay: Replay<'a>) -> BoxFuture<'a, Result<Vec<Replayed>, OperateError>>;
+}
+
+struct Of<P>(PhantomData<fn() -> P>);
+
+impl<P: Projection> Model for Of<P> {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn start<'a>(&self, start: &'a mut Start) -> BoxFuture<'a, Result<(), StartError>> {
+        start.worker::<P>().boxed()
+    }
+
+    fn decode(&self, recorded: &Recorded) -> Result<Option<Wire>, String> {
+        match open::<P::Event>(recorded) {
+            Ok(event) => Ok(event.map(|envelope| envelope.event.encode())),
+            Err(DecodeError::UnknownKind { .. }) => Ok(None),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    fn replay<'a>(
+        &self,
+        request: Replay<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Replayed>, OperateError>> {
+        replay::<P>(request).boxed()
+    }
+}
