@@ -65,6 +65,11 @@ impl Row {
         get!(self, at)
     }
 
+    /// Whether something is so, if that is known.
+    pub fn maybe_bool(&self, at: impl At) -> Result<Option<bool>, Error> {
+        get!(self, at)
+    }
+
     /// The columns' names.
     pub fn names(&self) -> Vec<&str> {
         match self {

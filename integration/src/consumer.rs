@@ -175,7 +175,7 @@ impl<C: Consumer, F: Feed> Worker<C, F> {
         Ok(())
     }
 
-    async fn wait_out(&self, error: &Interrupted, failures: u32) {
+    async fn wait_out(&mut self, error: &Interrupted, failures: u32) {
         self.metrics.interruptions.with_label_values(&[C::NAME]).inc();
         tracing::warn!(
             consumer = C::NAME,
@@ -220,7 +220,7 @@ impl<C: Consumer, F: Feed> Worker<C, F> {
 
     /// Processes a batch in one transaction, or finds the first message that fails.
     async fn write(
-        &self,
+        &mut self,
         messages: &[Message],
         fates: &[Fate],
     ) -> Result<Option<(usize, Failure)>, Error> {

@@ -6,7 +6,11 @@ use thiserror::Error;
 /// The tables of this crate, step by step.
 pub const MIGRATIONS: Migrations = Migrations {
     record: "integration_migrations",
-    steps: &[(1, "integration", include_str!("../migrations/0001_integration.sql"))],
+    steps: &[
+        (1, "integration", include_str!("../migrations/0001_integration.sql")),
+        (2, "analytics", include_str!("../migrations/0002_analytics.sql")),
+        (3, "notifications", include_str!("../migrations/0003_notifications.sql")),
+    ],
 };
 
 /// Why the database of the relay and the consumers could not be opened.

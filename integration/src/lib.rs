@@ -6,6 +6,7 @@
 //!
 //! It decides nothing and answers no questions.
 
+mod analytics;
 mod consumer;
 mod database;
 pub mod dead_letters;
@@ -13,8 +14,10 @@ pub mod feed;
 mod follower;
 mod kafka;
 mod metrics;
+pub mod notifications;
 mod relay;
 
+pub use analytics::Analytics;
 pub use consumer::{Again, Consumer, ConsumerOptions, HandleError, run};
 pub use database::{MIGRATIONS, OpenError, open};
 pub use follower::Lease;

@@ -57,6 +57,15 @@ impl ConsumerMetrics {
     }
 }
 
+/// Attempts to deliver notifications, by what became of them.
+pub(crate) fn delivery_attempts(registry: &Registry) -> Result<IntCounterVec, Error> {
+    let attempts = Opts::new(
+        "daybook_notifications_attempts_total",
+        "attempts to deliver notifications, by what became of them",
+    );
+    register(registry, IntCounterVec::new(attempts, &["channel", "outcome"])?)
+}
+
 /// Registers a collector. A second one of the same name, as in tests, counts for itself alone.
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
     match registry.register(Box::new(collector.clone())) {

@@ -3,8 +3,12 @@
 //! --test-threads=1 kafka::`.
 
 #[cfg(test)]
+mod consumers;
+#[cfg(test)]
 mod feed;
 #[cfg(test)]
 mod kafka;
+#[cfg(test)]
+mod notifications;
 #[cfg(test)]
 mod support;

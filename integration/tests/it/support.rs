@@ -3,8 +3,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use daybook_database::{Limits, Pool, testing};
-use daybook_domain::order::OrderEvent;
-use daybook_domain::values::{OrderId, Timestamp};
+use daybook_domain::order::{OrderEvent, OrderLine};
+use daybook_domain::values::{CustomerId, Money, OrderId, Timestamp};
 use daybook_event_schemas::{Actor, Contract, DomainEvent, Metadata, seal};
 use daybook_event_store::{EmbeddedOptions, EventStore, Expected, NewEvent, Store};
 use daybook_integration::feed::{Feed, Message};
@@ -185,4 +185,20 @@ pub(crate) fn revisions(messages: &[Message]) -> BTreeMap<String, Vec<u64>> {
 /// What [`revisions`] are if so many orders have so many events.
 pub(crate) fn complete(orders: u128, events: usize) -> BTreeMap<String, Vec<u64>> {
     (0..orders).map(|n| (order_id(n).to_string(), (0..events as u64).collect())).collect()
+}
+
+pub(crate) fn placed(
+    order: u128,
+    lines: Vec<OrderLine>,
+    total: Money,
+    at: Timestamp,
+) -> DomainEvent {
+    DomainEvent::Order(OrderEvent::Placed {
+        order: order_id(order),
+        customer: CustomerId(Uuid::from_u128(7)),
+        lines,
+        total,
+        method: "tok_approve".parse().unwrap(),
+        at,
+    })
 }
