@@ -18,6 +18,18 @@ impl Address {
         &self.0
     }
 
+    /// Whether it names a server.
+    pub fn is_server(&self) -> bool {
+        self.engine() == Engine::Postgres
+    }
+
+    /// The same database of a server, with tables in a schema of their own.
+    #[must_use]
+    pub fn with_schema(&self, schema: &str) -> Self {
+        let join = if self.0.contains('?') { '&' } else { '?' };
+        Self(format!("{}{join}options[search_path]={schema}", self.0))
+    }
+
     /// The file that it names by a path, if it does.
     pub fn file(&self) -> Option<&Path> {
         let is_path = self.engine() == Engine::Sqlite && !self.0.contains("://");
@@ -79,6 +91,13 @@ mod tests {
         assert_eq!(engine("sqlite://a.db"), Engine::Sqlite);
         assert_eq!(engine("postgres://db/daybook"), Engine::Postgres);
         assert_eq!(engine("postgresql://db/daybook"), Engine::Postgres);
+    }
+
+    #[test]
+    fn a_schema_is_a_parameter() {
+        let within = |address: &str| Address::from(address).with_schema("s").reveal().to_owned();
+        assert_eq!(within("postgres://db/a"), "postgres://db/a?options[search_path]=s");
+        assert_eq!(within("postgres://db/a?b=c"), "postgres://db/a?b=c&options[search_path]=s");
     }
 
     #[test]

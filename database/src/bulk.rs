@@ -6,11 +6,15 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe};
 
 use crate::query::{Query, Value};
+use crate::tx::Inner;
 use crate::{Engine, Error, Row, Tx};
 
 /// Most rows of one statement on `SQLite`; a power of two. Smaller remainders go by smaller powers
 /// of two, so that few different statements have to be prepared.
 const ROWS: usize = 256;
+
+/// Rows that are sent at a time to be copied.
+const COPIED: usize = 4_096;
 
 /// A column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,28 @@ impl Tx {
         Ok(())
     }
 
+    /// Writes whole rows into a table that has none of their keys, given column after column, as fast
+    /// as the engine can: by COPY into `PostgreSQL`, by statements of many rows into `SQLite`.
+    ///
+    /// # Errors
+    /// The database refuses the rows, or fails.
+    pub async fn load(&mut self, table: &Table, values: Vec<Value>) -> Result<(), Error> {
+        let width = table.columns.len();
+        let Inner::Postgres(tx) = &mut self.0 else {
+            for (rows, values) in portions(Engine::Sqlite, width, values) {
+                let sql = AssertSqlSafe(Engine::insert(table, rows));
+                self.execute(Query::with(sql, values)).await?;
+            }
+            return Ok(());
+        };
+        let mut copy = tx.copy_in_raw(&Engine::copy(table)).await?;
+        for rows in values.chunks(width * COPIED) {
+            copy.send(rows.chunks(width).map(copied).collect::<String>().into_bytes()).await?;
+        }
+        copy.finish().await?;
+        Ok(())
+    }
+
     /// Reads the rows of these keys, given key column after key column. Missing ones are left
     /// out, and the order is any.
     ///
@@ -108,6 +134,33 @@ fn bulk(
     match engine {
         Engine::Sqlite => Ok(Query::with(sql, values)),
         Engine::Postgres => Ok(Query::encoded(sql, arrays(columns, &values)?)),
+    }
+}
+
+/// A row as COPY takes it.
+fn copied(row: &[Value]) -> String {
+    let mut line = String::new();
+    for (at, value) in row.iter().enumerate() {
+        if at > 0 {
+            line.push('\t');
+        }
+        match (value.int(), value.text()) {
+            (Some(int), _) => line.extend([int.to_string()]),
+            (None, Some(text)) => line.extend(text.chars().map(escaped)),
+            (None, None) => line.push_str("\\N"),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+fn escaped(char: char) -> Cow<'static, str> {
+    match char {
+        '\\' => "\\\\".into(),
+        '\t' => "\\t".into(),
+        '\n' => "\\n".into(),
+        '\r' => "\\r".into(),
+        other => String::from(other).into(),
     }
 }
 
@@ -167,6 +220,12 @@ mod tests {
                 rows
             })
             .collect()
+    }
+
+    #[test]
+    fn what_would_end_a_field_is_escaped() {
+        let row = [Value::Null, Value::Int(-7), Value::from("a\tb\\c\r\n"), Value::Word("é")];
+        assert_eq!(copied(&row), "\\N\t-7\ta\\tb\\\\c\\r\\n\té\n");
     }
 
     #[test]

@@ -71,6 +71,17 @@ impl Engine {
         )
     }
 
+    /// Writes rows of a table that has none of their keys.
+    pub(crate) fn insert(table: &Table, rows: usize) -> String {
+        let Table { name, columns, .. } = table;
+        format!("INSERT INTO {name} ({}) VALUES {}", names(columns), tuples(columns.len(), rows))
+    }
+
+    /// Takes rows of a table as text.
+    pub(crate) fn copy(table: &Table) -> String {
+        format!("COPY {} ({}) FROM STDIN", table.name, names(table.columns))
+    }
+
     /// Reads rows of a table by their keys.
     pub(crate) fn select(self, table: &Table, rows: usize) -> String {
         let Table { name, columns, keys, .. } = table;

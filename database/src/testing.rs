@@ -15,10 +15,7 @@ pub fn server() -> Option<String> {
 pub fn address(folder: &Path, name: &str) -> Address {
     match server() {
         None => Address::from(&*folder.join(name).to_string_lossy()),
-        Some(server) => {
-            let join = if server.contains('?') { '&' } else { '?' };
-            Address::from(&*format!("{server}{join}options[search_path]={}", schema(folder, name)))
-        }
+        Some(server) => Address::from(&*server).with_schema(&schema(folder, name)),
     }
 }
 

@@ -57,6 +57,7 @@ pub enum DatabaseError {
 pub struct Database {
     writer: Pool,
     address: Address,
+    limits: Limits,
 }
 
 impl Database {
@@ -78,7 +79,7 @@ impl Database {
     pub async fn connect(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
         let address = address.clone();
         match Pool::writer(&address, limits).await {
-            Ok(writer) => Ok(Self { writer, address }),
+            Ok(writer) => Ok(Self { writer, address, limits: *limits }),
             Err(source @ Error::Configuration(_)) => {
                 Err(DatabaseError::Address { address, source })
             }
@@ -110,9 +111,42 @@ impl Database {
         steps.map_err(|source| DatabaseError::Unusable { address, source })
     }
 
+    /// Makes a schema of a server, for tables beside those that are there. The answer is the address
+    /// of the database with tables in it.
+    ///
+    /// # Errors
+    /// The database is a file, or it failed.
+    pub async fn make_schema(&self, schema: &str) -> Result<Address, DatabaseError> {
+        self.script(format!("CREATE SCHEMA {schema};")).await?;
+        Ok(self.address.with_schema(schema))
+    }
+
+    /// Drops a schema of a server with everything in it.
+    ///
+    /// # Errors
+    /// The database is a file, or it failed.
+    pub async fn drop_schema(&self, schema: &str) -> Result<(), DatabaseError> {
+        self.script(format!("DROP SCHEMA {schema} CASCADE;")).await
+    }
+
+    async fn script(&self, sql: String) -> Result<(), DatabaseError> {
+        let run = async {
+            let mut tx = self.begin().await?;
+            tx.script(sql).await?;
+            tx.commit().await
+        };
+        let address = self.address.clone();
+        run.await.map_err(|source| DatabaseError::Unusable { address, source })
+    }
+
     /// Begins a transaction that will write.
     pub(crate) async fn begin(&self) -> Result<Tx, Error> {
         self.writer.begin().await
+    }
+
+    /// Connections of their own to read, beside whoever writes.
+    pub(crate) fn reader(&self) -> Result<Pool, Error> {
+        Pool::reader(&self.address, &self.limits)
     }
 
     pub(crate) fn engine(&self) -> Engine {

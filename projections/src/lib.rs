@@ -19,7 +19,10 @@
 
 mod batch;
 pub mod catalog;
+mod ceiling;
+mod compare;
 mod database;
+mod error;
 mod metrics;
 mod model;
 mod models;
@@ -27,19 +30,25 @@ mod operator;
 mod options;
 mod parked;
 mod projection;
+mod rebuild;
 mod registry;
 mod replay;
 mod row;
 mod rows;
+mod rows_of;
 mod runner;
 mod worker;
 
+pub use ceiling::Loaded;
+pub use compare::{Change, Comparison, Difference, Expected, KeyRange, TableComparison, What};
 pub use database::{Database, DatabaseError};
 pub use daybook_database::{Address, Limits, Step, StepState};
-pub use operator::{Operator, ParkedDetails};
+pub use error::OperateError;
+pub use operator::{Operator, ParkedDetails, Then};
 pub use options::ProjectionOptions;
 pub use parked::Parked;
 pub use projection::ApplyError;
+pub use rebuild::{Built, Outcome};
 pub use registry::{Generation, Role};
-pub use replay::{OperateError, Replayed};
+pub use replay::Replayed;
 pub use runner::{Progress, Projections, StartError, State};

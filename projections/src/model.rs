@@ -7,10 +7,13 @@ use daybook_event_store::Recorded;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::OperateError;
 use crate::batch::chain;
+use crate::ceiling::{Loaded, load_copy};
 use crate::models::{Checkouts, Customers, Orders, Payments, Products, Sales, StockLevels};
 use crate::projection::Projection;
-use crate::replay::{OperateError, Replay, Replayed, replay};
+use crate::rebuild::{self, Job, Outcome, Task};
+use crate::replay::{Replay, Replayed, replay};
 use crate::runner::{Start, StartError};
 
 /// Every read model.
@@ -40,6 +43,13 @@ pub(crate) trait Model: Send + Sync {
     fn start<'a>(&self, start: &'a mut Start) -> BoxFuture<'a, Result<(), StartError>>;
     /// Reads an event as it does, in the newest form.
     fn decode(&self, recorded: &Recorded) -> Result<Option<Wire>, String>;
+    /// Builds, compares or makes live a generation of it.
+    fn run<'a>(&self, job: Job<'a>, task: Task<'a>)
+    -> BoxFuture<'a, Result<Outcome, OperateError>>;
+    /// Drops a generation that was begun.
+    fn discard<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>>;
+    /// Loads its rows once more, by the engine's own means.
+    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>>;
     /// Applies parked events.
     fn replay<'a>(&self, replay: Replay<'a>) -> BoxFuture<'a, Result<Vec<Replayed>, OperateError>>;
 }
@@ -61,6 +71,22 @@ impl<P: Projection> Model for Of<P> {
             Err(DecodeError::UnknownKind { .. }) => Ok(None),
             Err(error) => Err(chain(&error)),
         }
+    }
+
+    fn run<'a>(
+        &self,
+        job: Job<'a>,
+        task: Task<'a>,
+    ) -> BoxFuture<'a, Result<Outcome, OperateError>> {
+        rebuild::run::<P>(job, task).boxed()
+    }
+
+    fn discard<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>> {
+        rebuild::discard::<P>(job).boxed()
+    }
+
+    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>> {
+        load_copy::<P>(job).boxed()
     }
 
     fn replay<'a>(

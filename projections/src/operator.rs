@@ -1,18 +1,32 @@
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use daybook_event_schemas::Wire;
 use daybook_event_store::{Position, Recorded, Store};
+use tokio_util::sync::CancellationToken;
 
+use crate::ceiling::Loaded;
 use crate::model::{MODELS, Model, model};
 use crate::parked::{self, Parked};
-use crate::replay::{self, OperateError, Replay, Replayed};
-use crate::{Database, Generation, registry};
+use crate::rebuild::{Built, Job, Outcome, Task, Which, owner};
+use crate::replay::{self, Replay, Replayed};
+use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
 
 /// What an operator does to the read models, beside whatever process fills them.
 #[derive(Debug, Clone)]
 pub struct Operator {
     store: Store,
     database: Database,
+    owner: Arc<str>,
+}
+
+/// What a rebuild does beside building.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Then<'a> {
+    /// Compare what was built with what queries read; these differences are expected.
+    pub verify: Option<&'a [Expected]>,
+    /// Have queries read what was built, unless it differs in what nobody expected.
+    pub cut_over: bool,
 }
 
 /// A parked event with what it says.
@@ -30,7 +44,91 @@ impl Operator {
     /// Operates the read models of a database, which are posted from a store. The store need only
     /// be readable.
     pub fn new(store: Store, database: Database) -> Self {
-        Self { store, database }
+        Self { store, database, owner: owner() }
+    }
+
+    /// Builds the next generation of a read model beside the one that queries read, up to the end of
+    /// the store. One that was begun, and interrupted or killed, is gone on with. `report` is told of
+    /// every batch; `stop` ends it after the batch under way.
+    ///
+    /// # Errors
+    /// There is no such read model, somebody else builds it, it was stopped, or the database or store
+    /// failed. What was built stays.
+    pub async fn rebuild(
+        &self,
+        name: &str,
+        Then { verify, cut_over }: Then<'_>,
+        report: &(dyn Fn(Built) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Result<Outcome, OperateError> {
+        let task = Task { which: Which::Next, build: true, verify, cut_over };
+        model(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+    }
+
+    /// Drops what a rebuild has built and nobody reads. The answer is its generation.
+    ///
+    /// # Errors
+    /// There is no such read model, nothing is built, somebody works on it, or the database failed.
+    pub async fn discard_build(&self, name: &str) -> Result<u32, OperateError> {
+        model(name)?.discard(self.job(&never())).await
+    }
+
+    /// Compares what a rebuild has built with what queries read, both at the position that the latter
+    /// has. A running worker need not stand still.
+    ///
+    /// # Errors
+    /// There is no such read model, nothing is built, what queries read is behind and stays so, or the
+    /// database or store failed.
+    pub async fn verify(
+        &self,
+        name: &str,
+        expected: &[Expected],
+    ) -> Result<Comparison, OperateError> {
+        let task =
+            Task { which: Which::Begun, build: false, verify: Some(expected), cut_over: false };
+        let outcome = model(name)?.run(self.job(&never()), task).await?;
+        Ok(outcome.comparison.unwrap_or_default())
+    }
+
+    /// Has queries read what a rebuild has built, all tables at once. What they read before is kept,
+    /// and no longer written.
+    ///
+    /// # Errors
+    /// There is no such read model, nothing is built, it has not caught up, or the database or store
+    /// failed.
+    pub async fn cut_over(&self, name: &str) -> Result<Outcome, OperateError> {
+        let task = Task { which: Which::Begun, build: false, verify: None, cut_over: true };
+        model(name)?.run(self.job(&never()), task).await
+    }
+
+    /// Has queries read again what they read before the last cutover, after what has happened since
+    /// was posted to it. What they read until now is kept instead.
+    ///
+    /// # Errors
+    /// There is no such read model, nothing is kept, it is another release's, or the database or store
+    /// failed.
+    pub async fn roll_back(
+        &self,
+        name: &str,
+        report: &(dyn Fn(Built) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Result<Outcome, OperateError> {
+        let task = Task { which: Which::Previous, build: true, verify: None, cut_over: true };
+        model(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+    }
+
+    /// Loads the rows of a read model into new tables by the engine's own means, as fast as that can
+    /// be, and drops them again: what a build is measured against.
+    ///
+    /// # Errors
+    /// There is no such read model, it has no rows, or the database failed.
+    pub async fn load_copy(&self, name: &str) -> Result<Loaded, OperateError> {
+        model(name)?.load_copy(self.job(&never())).await
+    }
+
+    fn job<'a>(&'a self, stop: &'a CancellationToken) -> Job<'a> {
+        let Self { store, database, owner } = self;
+        Job { store, database, owner, stop, report: &|_| {} }
     }
 
     /// The read models' names.
@@ -107,7 +205,7 @@ impl Operator {
         upto: Option<Position>,
         dry_run: bool,
     ) -> Result<Vec<Replayed>, OperateError> {
-        let Self { store, database } = self;
+        let Self { store, database, .. } = self;
         model(name)?.replay(Replay { store, database, stream, upto, now: now(), dry_run }).await
     }
 
@@ -142,6 +240,11 @@ impl Operator {
         let not_parked = OperateError::NotParked { name: model.name(), position };
         Ok((model, found.next().ok_or(not_parked)?))
     }
+}
+
+/// Of what is over in a moment.
+fn never() -> CancellationToken {
+    CancellationToken::new()
 }
 
 /// Microseconds since 1970.

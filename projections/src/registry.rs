@@ -64,6 +64,12 @@ pub struct Generation {
     pub(crate) declaration: String,
 }
 
+impl Generation {
+    pub(crate) fn is(&self, name: &str, generation: u32) -> bool {
+        self.name == name && self.generation == generation
+    }
+}
+
 /// What came of asking for a lease.
 #[derive(Debug)]
 pub(crate) enum Taken {
@@ -334,7 +340,6 @@ pub(crate) async fn take<P: Projection>(
 
 /// Takes the lease of a generation if it is free, has lapsed at `now`, or is `owner`'s already; in
 /// each case with a new token.
-#[cfg(test)]
 pub(crate) async fn acquire(
     database: &Database,
     key: (&'static str, u32),

@@ -6,67 +6,14 @@
 
 use daybook_database::{Error, Tx, is_refusal};
 use daybook_event_schemas::{DecodeError, open};
-use daybook_event_store::{Direction, EventStore, Position, ReadError, Recorded, Store, StreamId};
+use daybook_event_store::{Direction, EventStore, Position, Recorded, Store, StreamId};
 use futures::TryStreamExt;
-use thiserror::Error;
 
-use crate::Database;
 use crate::batch::chain;
 use crate::parked::{self, Parked};
 use crate::projection::Projection;
 use crate::registry;
-
-/// Why nothing was done about a read model.
-#[derive(Debug, Error)]
-pub enum OperateError {
-    /// There is none of this name.
-    #[error("there is no read model {name}; there are {known}")]
-    Unknown {
-        /// As given.
-        name: String,
-        /// Those that there are.
-        known: String,
-    },
-    /// The rows that queries read were filled by another release.
-    #[error(
-        "the rows of {name} that queries read are of version {live}, and this release fills \
-         version {ours}: use the release that filled them"
-    )]
-    OtherVersion {
-        /// The read model.
-        name: &'static str,
-        /// The version that queries read.
-        live: u32,
-        /// The version of this code.
-        ours: u32,
-    },
-    /// It has no rows yet.
-    #[error("the read model {name} has no tables yet: `daybook serve` makes and fills them")]
-    Absent {
-        /// The read model.
-        name: &'static str,
-    },
-    /// No such event is parked.
-    #[error("{name} has parked no event at position {position}")]
-    NotParked {
-        /// The read model.
-        name: &'static str,
-        /// Where it should stand.
-        position: Position,
-    },
-    /// A parked event is not in the store any more.
-    #[error("the event at position {position} is not in the event store any more: discard it")]
-    Gone {
-        /// Where it stood.
-        position: Position,
-    },
-    /// The database failed.
-    #[error("the database of the read models failed")]
-    Sql(#[from] Error),
-    /// The store could not be read.
-    #[error("the event store could not be read")]
-    Store(#[from] ReadError),
-}
+use crate::{Database, OperateError};
 
 /// What is to be replayed.
 #[derive(Clone, Copy)]
@@ -147,8 +94,8 @@ pub(crate) async fn live<P: Projection>(database: &Database) -> Result<u32, Oper
     let live = generations.iter().find(|generation| generation.role == registry::Role::Live);
     let live = live.ok_or(OperateError::Absent { name: P::NAME })?;
     if live.version != P::VERSION {
-        let (name, live, ours) = (P::NAME, live.version, P::VERSION);
-        return Err(OperateError::OtherVersion { name, live, ours });
+        let (name, theirs, ours) = (P::NAME, live.version, P::VERSION);
+        return Err(OperateError::OtherVersion { name, theirs, ours });
     }
     Ok(live.generation)
 }

@@ -114,6 +114,8 @@ impl<R: Row> Rows<R> {
 
 /// [`Rows`] of any kind, as the runner sees them.
 pub(crate) trait Buffer: Send + Sync {
+    /// The table that they are of.
+    fn table(&self) -> &Table;
     /// Reads what is wanted.
     fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>>;
     /// Writes what has changed.
@@ -123,6 +125,10 @@ pub(crate) trait Buffer: Send + Sync {
 }
 
 impl<R: Row> Buffer for Rows<R> {
+    fn table(&self) -> &Table {
+        &self.table
+    }
+
     fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             let mut keys = Vec::with_capacity(self.wanted.len() * R::KEYS);
@@ -189,6 +195,10 @@ impl<R: Row> Sums<R> {
 }
 
 impl<R: Row> Buffer for Sums<R> {
+    fn table(&self) -> &Table {
+        &self.table
+    }
+
     fn load<'a>(&'a mut self, _: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         futures::future::ready(Ok(())).boxed()
     }

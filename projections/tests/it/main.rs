@@ -11,6 +11,8 @@ mod measure;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod runner;

@@ -40,6 +40,11 @@ impl World {
         Self { store: Store::memory(), folder: tempfile::tempdir().unwrap() }
     }
 
+    /// The position of the last event.
+    pub(crate) async fn head(&self) -> Option<Position> {
+        self.store.head().await.unwrap()
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
