@@ -8,9 +8,11 @@ use clap_complete::Shell;
 use crate::config::{Settings, StoreAddress};
 
 mod dlq;
+mod projection;
 mod stream;
 
 pub(crate) use dlq::{Dlq, DlqChoice};
+pub(crate) use projection::{Named, Projection, Rebuild};
 pub(crate) use stream::{Age, Bound, Change, Stream, StreamArgs};
 
 /// Daybook: an event-sourced order platform
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// Look at the events themselves
     #[command(subcommand)]
     Events(Events),
+    /// Look after the read models: how far they are, build them anew, compare, take over, go back
+    #[command(subcommand)]
+    Projection(Projection),
     /// Look after what could not be processed: events by read models, commands of process managers
     #[command(subcommand)]
     Dlq(Dlq),
@@ -452,6 +457,18 @@ Works in a temporary folder inside the data folder.
 Example:
   daybook bench import online_retail.csv.gz -o json")]
     Import(OnlineRetail),
+    /// All read models built anew from the store, and the same rows loaded by the engine alone
+    ///
+    /// Into a SQLite file, and with --database also into a schema of that PostgreSQL server. Events
+    /// count as often as they concern a read model. The engine's own load is COPY into PostgreSQL, and
+    /// statements of many rows in one transaction into SQLite. Nothing of either is left behind.
+    #[command(after_help = "\
+Examples:
+  daybook bench rebuild --data-dir year
+  daybook bench rebuild --data-dir year --database postgres://daybook@db/daybook -o json
+
+Exit codes: 0 measured, 3 measured, but the machine was not quiet.")]
+    Rebuild(OutputArg),
     /// The embedded event store beside SQLite, redb and the bare disk, doing the same work
     ///
     /// All take turns, several rounds of each kind of work: durable appends of 1 KiB by 1, 8 and

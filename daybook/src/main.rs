@@ -13,6 +13,7 @@ mod import;
 mod platform;
 mod processes;
 mod progress;
+mod projection;
 mod psp;
 mod serve;
 mod shutdown;
@@ -56,6 +57,7 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
         Command::Import(Import::OnlineRetail(args)) => import::online_retail(args, config).await,
         Command::Aggregate(command) => aggregate::run(command, config).await,
         Command::Events(command) => events::run(command, config).await,
+        Command::Projection(command) => projection::run(command, config).await,
         Command::Dlq(command) => dlq::run(command, config).await,
         Command::Store(command) => store::run(command, config).await,
         Command::Db(command) => db::run(command, config).await,

@@ -37,6 +37,12 @@ impl Progress {
         self.reach(self.bar.position() + 1);
     }
 
+    /// So many steps are done, of so many as there are by now.
+    pub(crate) fn reach_of(&mut self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.reach(done);
+    }
+
     /// So many steps are done.
     pub(crate) fn reach(&mut self, done: u64) {
         self.bar.set_position(done);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{last_json, run, told};
+use crate::support::{MadeUp, last_json, run, run_json, told};
 
 /// Short turns: what they measure means nothing, but everything is measured.
 const SHORT: [&str; 7] = ["bench", "store", "--quick", "--seconds", "0.02", "--rounds", "2"];
@@ -99,6 +99,28 @@ fn a_part_is_measured_alone_and_told_to_people() {
     assert_eq!(text.contains("not to be quoted"), !quiet, "{text}");
     assert!(text.contains("live latency 1000 idle") && !text.contains("append"), "{text}");
     assert!(told(&output).contains("turns: 4 of 4"), "{}", told(&output));
+}
+
+#[test]
+fn rebuilds_are_measured_beside_the_engine() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+
+    let output = run(made.path(), &["bench", "rebuild", "-o", "json"]);
+
+    let report = last_json(&output);
+    let quiet = report["quiet"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(if quiet { 0 } else { 3 }), "{}", told(&output));
+    let engines = report["engines"].as_array().unwrap();
+    assert_eq!((engines.len(), &engines[0]["engine"]), (1, &"sqlite".into()));
+    for key in ["events", "rows", "seconds", "events_per_second", "load_seconds"] {
+        assert!(engines[0][key].as_f64().unwrap() > 0.0, "{report}");
+    }
+    assert_eq!(engines[0]["parked"], 0);
+    assert_eq!(engines[0]["met"].is_boolean(), quiet);
+    let left = std::fs::read_dir(made.path().join("data")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".tmp")), "{left:?}");
 }
 
 #[test]

@@ -26,11 +26,19 @@ fn help_teaches_by_examples() {
     let stream = ["show", "set", "delete", "tombstone"]
         .map(|command| ["store", "stream", command, "--help"]);
     let dlq = ["list", "show", "replay", "discard"].map(|command| ["dlq", command, "--help"]);
+    let projection =
+        ["list", "status", "rebuild", "verify", "cutover", "rollback", "pause", "resume"]
+            .map(|command| ["projection", command, "--help"]);
+    let projection = projection.iter().map(|command| &command[..]);
     let others = [&["--help"][..], &["serve", "--help"], &["import", "online-retail", "--help"]];
     let store = store.iter().map(|command| &command[..]);
     let stream = stream.iter().map(|command| &command[..]);
-    for command in
-        others.into_iter().chain(store).chain(stream).chain(dlq.iter().map(|command| &command[..]))
+    for command in others
+        .into_iter()
+        .chain(store)
+        .chain(stream)
+        .chain(dlq.iter().map(|command| &command[..]))
+        .chain(projection)
     {
         let output = run(folder.path(), command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

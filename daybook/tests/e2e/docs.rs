@@ -49,6 +49,19 @@ fn the_store_can_be_looked_after_to_the_letter() {
 }
 
 #[test]
+fn read_models_can_be_looked_after_to_the_letter() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+    let page = include_str!("../../../docs/guide/projections.md");
+
+    let out = then_it_runs(&script(page, ""), made.path());
+
+    assert!(out.contains("orders: equal"), "{out}");
+    assert!(out.contains("sales goes on"), "{out}");
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+}
+
+#[test]
 fn the_first_shop_can_be_followed_to_the_letter() {
     let folder = TempDir::new().unwrap();
     let page = include_str!("../../../docs/guide/first-shop.md");

@@ -1,11 +1,12 @@
 //! Read models looked after by an operator, while a server runs and while none does.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{MadeUp, Server, last_json, run, run_json, told};
+use crate::support::{MadeUp, Server, last_json, run, run_and_kill, run_json, told};
 
 fn given_orders() -> MadeUp {
     let made = MadeUp::new(9);
@@ -45,6 +46,140 @@ fn given_a_parked_event(made: &MadeUp) -> u64 {
     );
     behind_its_back(made.path(), &sql);
     position
+}
+
+/// The generations of a read model: number, state, lag.
+#[track_caller]
+fn generations(folder: &Path, name: &str) -> Vec<(u64, String, u64)> {
+    let status = run_json(folder, &["projection", "status", name, "-o", "json"]);
+    let generation = |status: &Value| {
+        let number = |key: &str| status[key].as_u64().unwrap();
+        (number("generation"), status["state"].as_str().unwrap().to_owned(), number("lag"))
+    };
+    status.as_array().unwrap().iter().map(generation).collect()
+}
+
+fn generation(number: u64, state: &str) -> (u64, String, u64) {
+    (number, state.to_owned(), 0)
+}
+
+#[test]
+fn all_read_models_are_built_compared_and_made_live_beside_a_server() {
+    let made = given_orders();
+    let server = Server::start(made.path(), &["serve"]);
+
+    let rebuild = ["projection", "rebuild", "--all", "--verify", "--cutover", "-o", "jsonl"];
+    let output = run(made.path(), &rebuild);
+
+    assert!(output.status.success(), "{}", told(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (progress, outcomes): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line["progress"].is_string());
+    assert_eq!(outcomes.len(), 7);
+    for outcome in outcomes {
+        assert_eq!((&outcome["live"], &outcome["generation"]), (&true.into(), &2.into()));
+        assert_eq!(outcome["comparison"]["unexpected"], 0, "{outcome}");
+    }
+    for key in ["eventsPerSecond", "etaSeconds", "lag", "parked", "events"] {
+        assert!(progress.iter().all(|line| line[key].is_number()), "{key}: {progress:?}");
+    }
+    // The server goes on with what is live now, and can be asked for it.
+    let import = ["import", "online-retail", "made-up.csv", "--url", &server.url, "-o", "json"];
+    made.then_all_imported(&run_json(made.path(), &import));
+    assert!(server.stop());
+    let expected = [generation(1, "retired"), generation(2, "live")];
+    let states = generations(made.path(), "orders").into_iter().map(|(n, state, _)| (n, state, 0));
+    assert_eq!(states.collect::<Vec<_>>(), expected);
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+}
+
+#[test]
+fn a_difference_is_told_key_by_key_and_refused_unless_it_is_expected() {
+    let made = given_orders();
+    behind_its_back(made.path(), "UPDATE sales_by_day_v1 SET quantity = quantity + 1");
+    let rebuild = ["projection", "rebuild", "sales", "--verify", "--cutover"];
+
+    let refused = run(made.path(), &rebuild);
+
+    assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
+    let text = String::from_utf8(refused.stdout).unwrap();
+    assert!(text.contains("2011-03-01/GBP: quantity "), "{text}");
+    assert!(text.contains("sales_orders: equal"), "{text}");
+    let built = [generation(1, "live"), generation(2, "building")];
+    assert_eq!(generations(made.path(), "sales"), built);
+    let allow = "[[expected]]\ntable = \"sales_by_day\"\nkey = \"*\"\ncolumn = \"quantity\"\n";
+    std::fs::write(made.path().join("expected.toml"), allow).unwrap();
+    let verify = ["projection", "verify", "sales", "--allow", "expected.toml", "-o", "json"];
+    let verified = run_json(made.path(), &verify);
+    assert_eq!((&verified["unexpected"], &verified["built"]), (&0.into(), &2.into()));
+    let accepted = run(made.path(), &[&rebuild[..], &["--allow", "expected.toml"]].concat());
+    assert!(accepted.status.success(), "{}", told(&accepted));
+
+    let back = run_json(made.path(), &["projection", "rollback", "sales", "-o", "jsonl"]);
+    assert_eq!((&back["generation"], &back["live"]), (&1.into(), &true.into()));
+}
+
+#[test]
+fn a_rebuild_that_is_killed_goes_on() {
+    let made = given_orders();
+    for millis in [150, 250, 350] {
+        let rebuild = ["projection", "rebuild", "--all", "--cutover"];
+        run_and_kill(made.path(), &rebuild, Duration::from_millis(millis));
+    }
+
+    let done = run(made.path(), &["projection", "rebuild", "--all", "--verify", "--cutover"]);
+
+    assert!(done.status.success(), "{}", told(&done));
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+}
+
+#[test]
+fn a_paused_read_model_stays_paused_over_a_restart() {
+    let made = given_orders();
+    let pause = ["projection", "pause", "stock", "-o", "json"];
+    assert_eq!(run_json(made.path(), &pause)["changed"], true);
+    let position = || {
+        let list = run_json(made.path(), &["projection", "list", "-o", "json"]);
+        let stock = list.as_array().unwrap().iter().find(|model| model["name"] == "stock").cloned();
+        let stock = stock.unwrap();
+        (stock["position"].as_u64().unwrap(), stock["paused"].as_bool().unwrap())
+    };
+    let before = position();
+
+    let server = Server::start(made.path(), &["serve", "--demo"]);
+    assert!(server.stop());
+
+    assert_eq!((before.1, position()), (true, before));
+    assert_eq!(
+        run_json(made.path(), &["projection", "resume", "stock", "-o", "json"])["changed"],
+        true
+    );
+    let server = Server::start(made.path(), &["serve"]);
+    assert!(server.stop());
+    assert!(position().0 > before.0 && !position().1);
+}
+
+#[test]
+fn what_cannot_be_done_to_a_read_model_is_told() {
+    let made = given_orders();
+    for (args, code, words) in [
+        (&["projection", "rebuild"][..], 2, "<NAME>"),
+        (&["projection", "rebuild", "shelves"], 2, "stock"),
+        (&["projection", "rebuild", "stock", "--allow", "x"], 2, "--verify"),
+        (&["projection", "verify", "stock", "--allow", "x"], 1, "expected differences x"),
+        (&["projection", "verify", "stock"], 1, "daybook projection rebuild stock"),
+        (&["projection", "cutover", "stock"], 1, "daybook projection rebuild stock"),
+        (&["projection", "rollback", "stock"], 1, "no earlier generation"),
+        (&["projection", "rebuild", "stock", "--discard"], 1, "no other generation"),
+    ] {
+        let output = run(made.path(), args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
+        assert!(told(&output).contains(words), "{args:?}: {}", told(&output));
+    }
+    let list = run(made.path(), &["projection", "list", "--data-dir", "elsewhere"]);
+    assert!(list.status.success() && list.stdout.is_empty(), "{}", told(&list));
+    assert!(!made.path().join("elsewhere").exists());
 }
 
 #[test]
