@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ceiling::Loaded;
 use crate::model::{MODELS, Model, model};
 use crate::parked::{self, Parked};
-use crate::rebuild::{Built, Job, Outcome, Task, Which, owner};
+use crate::rebuild::{BATCH, Built, Job, Outcome, Task, Which, owner};
 use crate::replay::{self, Replay, Replayed};
 use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
 
@@ -18,6 +18,7 @@ pub struct Operator {
     store: Store,
     database: Database,
     owner: Arc<str>,
+    batch: usize,
 }
 
 /// What a rebuild does beside building.
@@ -44,7 +45,13 @@ impl Operator {
     /// Operates the read models of a database, which are posted from a store. The store need only
     /// be readable.
     pub fn new(store: Store, database: Database) -> Self {
-        Self { store, database, owner: owner() }
+        Self { store, database, owner: owner(), batch: BATCH }
+    }
+
+    /// Builds by transactions of at most so many events.
+    #[must_use]
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch: batch.max(1), ..self }
     }
 
     /// Builds the next generation of a read model beside the one that queries read, up to the end of
@@ -127,8 +134,8 @@ impl Operator {
     }
 
     fn job<'a>(&'a self, stop: &'a CancellationToken) -> Job<'a> {
-        let Self { store, database, owner } = self;
-        Job { store, database, owner, stop, report: &|_| {} }
+        let &Self { ref store, ref database, ref owner, batch } = self;
+        Job { store, database, owner, batch, stop, report: &|_| {} }
     }
 
     /// The read models' names.

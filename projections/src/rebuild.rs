@@ -22,8 +22,8 @@ use crate::projection::Projection;
 use crate::registry::{self, Generation, Lease, Published, Role};
 use crate::{Database, OperateError};
 
-/// Most events of one transaction.
-const BATCH: usize = 16_384;
+/// Most events of one transaction, unless said otherwise.
+pub(crate) const BATCH: usize = 16_384;
 
 /// Bytes of payload at which a batch is full, however few its events.
 const BATCH_BYTES: usize = 16 << 20;
@@ -107,6 +107,8 @@ pub(crate) struct Job<'a> {
     pub(crate) store: &'a Store,
     pub(crate) database: &'a Database,
     pub(crate) owner: &'a str,
+    /// Most events of one transaction.
+    pub(crate) batch: usize,
     pub(crate) stop: &'a CancellationToken,
     pub(crate) report: &'a (dyn Fn(Built) + Send + Sync),
 }
@@ -261,7 +263,8 @@ impl<'a, P: Projection> Build<'a, P> {
         }
         self.built.goal = Some(goal);
         let pause = if self.shares_a_file().await? { COURTESY } else { Duration::ZERO };
-        let mut batches = batches::<P>(self.job.store.clone(), self.lease.position, goal);
+        let (store, batch) = (self.job.store.clone(), self.job.batch);
+        let mut batches = batches::<P>(store, self.lease.position, goal, batch);
         while let Some(batch) = batches.recv().await {
             if self.job.stop.is_cancelled() {
                 return Err(OperateError::Interrupted);
@@ -342,11 +345,13 @@ fn batches<P: Projection>(
     store: Store,
     after: Option<Position>,
     goal: Position,
+    most: usize,
 ) -> mpsc::Receiver<Result<Batch<P::Event>, ReadError>> {
     let (send, receive) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        let mut chunks = std::pin::pin!(store.read_all(after, P::filter()).ready_chunks(CHUNK));
-        let mut gathered: Vec<Recorded> = Vec::with_capacity(BATCH);
+        let mut chunks =
+            std::pin::pin!(store.read_all(after, P::filter()).ready_chunks(CHUNK.min(most)));
+        let mut gathered: Vec<Recorded> = Vec::with_capacity(most);
         let (mut bytes, mut is_over) = (0, false);
         while let (false, Some(chunk)) = (is_over, chunks.next().await) {
             for event in chunk {
@@ -360,8 +365,8 @@ fn batches<P: Projection>(
                     Err(error) => return drop(send.send(Err(error)).await),
                 }
             }
-            if gathered.len() >= BATCH || bytes >= BATCH_BYTES {
-                let full = std::mem::replace(&mut gathered, Vec::with_capacity(BATCH));
+            if gathered.len() >= most || bytes >= BATCH_BYTES {
+                let full = std::mem::replace(&mut gathered, Vec::with_capacity(most));
                 bytes = 0;
                 let upto = full.last().map_or(goal, |event| event.position);
                 if send.send(Ok(Batch { steps: read(full), upto })).await.is_err() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use daybook_database::testing;
 
-use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_json, told};
+use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_and_kill, run_json, told};
 
 /// The address of an empty database of the folder's own.
 fn database(folder: &Path) -> String {
@@ -119,6 +119,67 @@ fn a_database_is_migrated_and_told_of() {
 
     run_json(folder.path(), &with(&database, &["db", "migrate", "-o", "json"]));
     assert_eq!(run_json(folder.path(), &status)["steps"][0]["state"], "taken");
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
+fn read_models_are_built_anew_beside_servers() {
+    let made = MadeUp::new(30);
+    let database = database(made.path());
+    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
+    made.then_all_imported(&run_json(made.path(), &with(&database, &import)));
+    let server = Server::start(made.path(), &with(&database, &["serve"]));
+    let rebuild = ["projection", "rebuild", "--all", "--verify", "--cutover"];
+    for millis in [100, 300] {
+        run_and_kill(made.path(), &with(&database, &rebuild), Duration::from_millis(millis));
+    }
+
+    let done = run(made.path(), &with(&database, &[&rebuild[..], &["-o", "jsonl"]].concat()));
+
+    assert!(done.status.success(), "{}", told(&done));
+    assert_eq!(last_json(&done)["comparison"]["unexpected"], 0);
+    let list = run_json(made.path(), &with(&database, &["projection", "list", "-o", "json"]));
+    let live = list.as_array().unwrap();
+    assert!(live.iter().all(|model| model["generation"].as_u64() >= Some(2)), "{list}");
+    let again = run_json(
+        made.path(),
+        &["import", "online-retail", "made-up.csv", "--url", &server.url, "-o", "json"],
+    );
+    made.then_all_imported(&again);
+    for model in live {
+        let name = model["name"].as_str().unwrap();
+        let back = ["projection", "rollback", name, "-o", "jsonl"];
+        assert_eq!(run_json(made.path(), &with(&database, &back))["live"], true);
+    }
+    assert!(server.stop());
+    let verified = run_json(made.path(), &with(&database, &["verify", "-o", "json"]));
+    assert_eq!(verified["ok"], true, "{verified:#}");
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
+fn rebuilds_are_measured_on_both_engines_and_leave_nothing_behind() {
+    let made = MadeUp::new(9);
+    run_json(made.path(), &["import", "online-retail", "made-up.csv", "-o", "json"]);
+    let database = database(made.path());
+
+    let output = run(made.path(), &with(&database, &["bench", "rebuild", "-o", "json"]));
+
+    let engines = &last_json(&output)["engines"];
+    assert_eq!(
+        (&engines[0]["engine"], &engines[1]["engine"]),
+        (&"sqlite".into(), &"postgresql".into())
+    );
+    assert_eq!(
+        (&engines[0]["events"], &engines[0]["rows"]),
+        (&engines[1]["events"], &engines[1]["rows"])
+    );
+    let left =
+        ["-qAt", "-c", "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'daybook_bench%'"];
+    let admin =
+        std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL").expect("see scripts/with-postgres");
+    let psql = Command::new("psql").arg(&admin).args(left).output().unwrap();
+    assert!(psql.status.success() && psql.stdout.is_empty(), "{psql:?}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Read models looked after by an operator, while a server runs and while none does.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{MadeUp, Server, last_json, run, run_and_kill, run_json, told};
+use crate::support::{MadeUp, Server, daybook, last_json, run, run_and_kill, run_json, told};
 
 fn given_orders() -> MadeUp {
     let made = MadeUp::new(9);
@@ -132,6 +133,21 @@ fn a_rebuild_that_is_killed_goes_on() {
 
     assert!(done.status.success(), "{}", told(&done));
     assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_rebuild_that_is_interrupted_says_so_and_goes_on() {
+    let made = given_orders();
+    let mut rebuild = daybook(made.path(), &["projection", "rebuild", "--all", "-o", "jsonl"]);
+    let mut child = rebuild.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let code = child.wait().unwrap();
+
+    // Interrupted before it listens for that, in the middle, or too late.
+    assert!(matches!(code.code(), None | Some(130 | 0)), "{code:?}");
+    let done = run(made.path(), &["projection", "rebuild", "--all", "--verify"]);
+    assert!(done.status.success(), "{}", told(&done));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Databases that cannot be used, and what is said about them.
 
+use daybook_database::{Migrations, Pool};
 use daybook_projections::{Address, Database, DatabaseError, Limits, StepState};
 
 use crate::support::World;
@@ -84,6 +85,25 @@ async fn a_database_tells_which_steps_it_lacks() {
         states().await,
         [(1, StepState::Taken), (2, StepState::Taken), (9999, StepState::Unknown)]
     );
+}
+
+#[tokio::test]
+async fn the_database_of_the_first_release_is_brought_up_to_date() {
+    let world = World::new();
+    let address = world.address("read.db").await;
+    let pool = Pool::writer(&address, &Limits::default()).await.unwrap();
+    let first = [(1, "runner", include_str!("../../migrations/0001_runner.sql"))].as_slice();
+    Migrations { record: "_sqlx_migrations", steps: first }.run(&pool).await.unwrap();
+    pool.close().await;
+    let row = "INSERT INTO projections (name, version, declaration, live, position) \
+               VALUES ('shelves', 3, '', TRUE, 17)";
+    world.execute("read.db", row).await;
+
+    world.project("read.db").await;
+
+    let columns = "generation, version, live, position";
+    let kept = world.columns("read.db", "projections WHERE name = 'shelves'", columns).await;
+    assert_eq!(kept, ["3 3 1 17"]);
 }
 
 /// What a later release leaves behind.

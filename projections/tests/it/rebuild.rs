@@ -216,6 +216,42 @@ async fn a_build_that_was_stopped_again_and_again_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn whatever_is_killed_in_the_middle_is_done_whole_or_not_at_all() {
+    let world = World::new();
+    trade(&world, 0..40).await;
+    let running = world.start(FILE, options()).await;
+    running.caught_up(&world.store).await;
+    let operator = operator(&world).await.with_batch(16);
+    let (mut orders, mut cutovers, mut patience) = (40.., 0, Duration::ZERO);
+    while cutovers < 3 {
+        let stop = CancellationToken::new();
+        let then = Then { verify: Some(&[]), cut_over: true };
+        let rebuild = operator.rebuild("orders", then, &|_| {}, &stop);
+        // Dropped wherever it is: between statements, batches, or in the middle of the cutover.
+        let done = tokio::time::timeout(patience, rebuild).await;
+        patience = if let Ok(done) = done {
+            cutovers += u32::from(done.unwrap().live);
+            Duration::ZERO
+        } else {
+            patience + Duration::from_millis(2)
+        };
+        let order = orders.next().unwrap();
+        trade(&world, order..order + 1).await;
+
+        let roles = roles(&operator, "orders").await;
+        let live = roles.iter().filter(|(_, role)| *role == Role::Live).count();
+        assert!(live == 1 && roles.len() <= 3, "{roles:?}");
+    }
+    running.caught_up(&world.store).await;
+    running.stop().await;
+
+    world.project("fresh.db").await;
+    assert_eq!(world.everything(FILE).await, world.everything("fresh.db").await);
+    build(&operator, "orders").await;
+    then_they_are_equal(&operator.verify("orders", &[]).await.unwrap());
+}
+
+#[tokio::test]
 async fn two_builds_of_one_read_model_do_not_mix() {
     let world = World::new();
     trade(&world, 0..50).await;

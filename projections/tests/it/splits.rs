@@ -4,9 +4,13 @@
 use daybook_domain::order::{CancelReason, OrderEvent, OrderLine};
 use daybook_domain::stock::{ReleaseReason, StockEvent};
 use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
-use daybook_projections::ProjectionOptions;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use daybook_projections::{OperateError, Operator, ProjectionOptions, Then};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::{World, at, gbp, options};
@@ -114,6 +118,36 @@ async fn in_parts(happenings: &[Happening], runs: usize, batch: usize) -> String
     rows.lines().map(timeless).chain(parked).collect::<Vec<_>>().join("\n")
 }
 
+/// Builds every read model anew by batches of a size, killed after each `kill`th, and compares.
+async fn rebuilt(happenings: &[Happening], batch: usize, kill: usize) -> u64 {
+    let world = World::new();
+    for happening in happenings {
+        happening.happen(&world).await;
+    }
+    world.project("a.db").await;
+    let mut unexpected = 0;
+    for name in Operator::names() {
+        loop {
+            // A process of its own each time, of which nothing is left but the database.
+            let database = world.database("a.db").await;
+            let operator = Operator::new(world.store.clone(), database).with_batch(batch);
+            let (stop, batches) = (CancellationToken::new(), AtomicUsize::new(0));
+            let report = |_| {
+                if batches.fetch_add(1, Relaxed) + 1 == kill {
+                    stop.cancel();
+                }
+            };
+            let built = operator.rebuild(name, Then::default(), &report, &stop).await;
+            assert!(matches!(built, Ok(_) | Err(OperateError::Interrupted)), "{built:?}");
+            if built.is_ok() {
+                unexpected += operator.verify(name, &[]).await.unwrap().unexpected();
+                break;
+            }
+        }
+    }
+    unexpected
+}
+
 proptest! {
     #![proptest_config(Config { cases: 24, failure_persistence: None, ..Config::default() })]
 
@@ -128,5 +162,15 @@ proptest! {
             (in_parts(&happenings, 1, 1_000).await, in_parts(&happenings, runs, batch).await)
         });
         prop_assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn what_is_built_anew_equals_the_live_one(
+        happenings in prop::collection::vec(happening(), 1..60),
+        batch in 1..9_usize,
+        kill in 1..4_usize,
+    ) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        prop_assert_eq!(runtime.block_on(rebuilt(&happenings, batch, kill)), 0);
     }
 }
