@@ -5,6 +5,10 @@ use crate::{AppendError, Expected, ReadError, Revision, StreamId};
 /// What our own server says of an append that its store cannot take now.
 const CANNOT_WRITE: &str = "the store cannot write: ";
 
+/// The codes of failures that may pass: `CANCELLED`, `RESOURCE_EXHAUSTED` and `ABORTED`. They come
+/// from a server that has too much to do, and from connections that break, too.
+const PASSING: [i32; 3] = [1, 8, 10];
+
 /// What a failed call tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -98,7 +102,11 @@ impl From<Error> for Failure {
             Error::GrpcConnectionError(error) => Self::Unsent(error.to_string()),
             Error::ServerError(message) => server_error(message),
             Error::DeadlineExceeded => Self::Lost("the server did not answer in time".into()),
-            Error::Grpc { message, .. } => told(&message).unwrap_or(Self::Refused(message)),
+            Error::Grpc { code, message } => match told(&message) {
+                Some(failure) => failure,
+                None if PASSING.contains(&code.into()) => Self::Lost(message),
+                None => Self::Refused(message),
+            },
             refused => Self::Refused(refused.to_string()),
         }
     }

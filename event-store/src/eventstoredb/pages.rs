@@ -33,11 +33,23 @@ struct Page {
 impl Page {
     const NONE: Self = Self { events: Vec::new(), last: None, ended: true };
 
-    /// What the server delivers, which was asked for a page at most.
+    /// What the server delivers, which was asked for a page at most; nothing of a stream that is
+    /// not there.
+    ///
+    /// The answer is read to its end even where it can bring no more. Whoever leaves a call just
+    /// before its last bytes come in has to refuse them, and after a thousand such refusals the
+    /// client's HTTP/2 takes the server for an attacker and breaks the connection.
     async fn read(mut read: ReadStream) -> Result<Self, Error> {
         let (mut page, mut count, mut bytes) = (Self { ended: false, ..Self::NONE }, 0, 0);
         while bytes < BYTES {
-            match read.next_read_event().await? {
+            let next = match read.next_read_event().await {
+                Err(Error::ResourceNotFound) => {
+                    while read.next_read_event().await?.is_some() {}
+                    return Ok(Self::NONE);
+                }
+                next => next?,
+            };
+            match next {
                 Some(ReadEvent::Event(event)) => {
                     count += 1;
                     if let Some(read) = event.event.as_ref().or(event.link.as_ref()) {

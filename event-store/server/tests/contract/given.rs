@@ -22,9 +22,17 @@ impl Served {
     }
 
     pub(crate) async fn start_at(address: SocketAddr, store: Store) -> Self {
+        Self::start_with(address, store, ServerOptions::default()).await
+    }
+
+    pub(crate) async fn start_with(
+        address: SocketAddr,
+        store: Store,
+        options: ServerOptions,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let server = Server::new(store, ServerOptions::default());
+        let server = Server::new(store, options);
         let serving = server.serve(listener, stop.clone());
         let serving = tokio::spawn(async move { serving.await.unwrap() });
         Self { address, stop, serving }

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
 use daybook_event_store::{AppendError, EventStore, Expected, Filter, Revision, Store};
+use daybook_event_store_server::ServerOptions;
 use futures::StreamExt;
 use futures::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,6 +26,8 @@ use crate::suite::given::{
 /// Stands between a client and a server.
 struct Proxy {
     address: SocketAddr,
+    /// How many connections there were.
+    connections: Arc<AtomicUsize>,
     /// Whether nothing comes back any more, and nobody comes in.
     closed: Arc<AtomicBool>,
 }
@@ -38,17 +41,19 @@ impl Proxy {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, closed) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let is_closed = Arc::clone(&closed);
+        let (connections, is_closed) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&closed));
+        let count = Arc::clone(&connections);
         tokio::spawn(async move {
-            for n in 0.. {
+            loop {
                 let (from, _) = listener.accept().await.unwrap();
+                let n = count.fetch_add(1, Ordering::SeqCst);
                 if !is_closed.load(Ordering::SeqCst) {
                     let to = TcpStream::connect(server).await.unwrap();
                     tokio::spawn(pass(from, to, cut(n), Arc::clone(&is_closed)));
                 }
             }
         });
-        Self { address, closed }
+        Self { address, connections, closed }
     }
 }
 
@@ -142,6 +147,27 @@ async fn reads_and_tails_over_a_breaking_connection_are_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_for_streams_that_are_not_there_keeps_the_connection() {
+    let served = Served::start(Store::memory()).await;
+    let proxy = Proxy::start(served.address, |_| (usize::MAX, usize::MAX)).await;
+    let (store, category) = (client(proxy.address), category("missing"));
+    store.head().await.unwrap();
+    let before = proxy.connections.load(Ordering::SeqCst);
+    let reader = |n: usize| {
+        let (store, category) = (store.clone(), category.clone());
+        async move {
+            for round in 0..100 {
+                assert!(read(&store, &in_category(&category, n * 100 + round)).await.is_empty());
+            }
+        }
+    };
+
+    within(join_all((0..256).map(|n| tokio::spawn(reader(n))))).await;
+
+    assert_eq!(proxy.connections.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_whose_answer_is_lost_for_good_is_uncertain_until_it_is_repeated() {
     let served = Served::start(Store::memory()).await;
     let direct = client(served.address);
@@ -160,6 +186,25 @@ async fn an_append_whose_answer_is_lost_for_good_is_uncertain_until_it_is_repeat
     let given: Vec<_> = batch.iter().map(|event| event.id).collect();
     assert_eq!(ids(&stored), given);
     assert_eq!((stored[1].revision, stored[1].position), (appended.revision, appended.position));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_too_much_to_do_is_asked_again() {
+    let options = ServerOptions { calls: 2, ..ServerOptions::default() };
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let served = Served::start_with(any_port, Store::memory(), options).await;
+    let (store, category) = (client(served.address), category("busy"));
+    let writer = |n: usize| {
+        let (store, stream) = (store.clone(), in_category(&category, n));
+        async move { history(&store, &stream, 5).await.len() }
+    };
+
+    let written = within(join_all((0..16).map(|n| tokio::spawn(writer(n))))).await;
+
+    assert!(written.into_iter().all(|events| events.unwrap() == 5));
+    for n in 0..16 {
+        assert_eq!(read(&store, &in_category(&category, n)).await.len(), 5);
+    }
 }
 
 /// A node that says of every call that another one is the leader. It does not tell its features.
