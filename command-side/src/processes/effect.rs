@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::instance::{Arrival, Trace};
 use super::parking::park;
-use super::{ExecuteError, Process, ProcessOptions, Task};
+use super::{ExecuteError, Process, ProcessError, ProcessOptions, Task};
 use crate::commands::{CommandContext, Commands};
 use crate::metrics::ProcessMetrics;
 
@@ -140,6 +140,23 @@ impl<P: Process> Sender<P> {
             }
         }
         Done::Interrupted
+    }
+
+    /// Waits after a failure of the store, before the next try.
+    ///
+    /// # Errors
+    /// The failure itself, where it will not pass or the program stops.
+    pub(super) async fn outlast(
+        &self,
+        error: ProcessError,
+        tried: &mut u32,
+    ) -> Result<(), ProcessError> {
+        *tried += 1;
+        if !error.may_pass() {
+            return Err(error);
+        }
+        tracing::warn!(process = P::NAME, %error, tried, "waiting for the store");
+        if self.pause(*tried).await { Ok(()) } else { Err(error) }
     }
 
     /// Waits before the next try. `false`: the program stops.

@@ -209,6 +209,17 @@ pub enum ProcessError {
     },
 }
 
+impl ProcessError {
+    /// Whether a later attempt may succeed.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(ReadError::Unavailable { .. })
+                | Self::Append(AppendError::Unavailable { .. } | AppendError::Uncertain { .. })
+        )
+    }
+}
+
 impl From<DecodeError> for ProcessError {
     fn from(error: DecodeError) -> Self {
         Self::Undecodable(chain(&error))

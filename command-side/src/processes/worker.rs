@@ -68,12 +68,13 @@ impl<P: Process> Worker<P> {
     ) -> Result<Self, ProcessError> {
         let store = sender.commands.store().clone();
         let actor = Actor(format!("process:{}", P::NAME).into());
-        let (mut checkpoint, timers) = Checkpoint::load::<P>(&store).await?;
-        checkpoint.bound(&store).await?;
-        if let Some(position) = checkpoint.position {
-            // Whoever else is at work finds out by this.
-            checkpoint.save(&store, position, &timers, &actor).await?;
-        }
+        let mut tried = 0;
+        let (checkpoint, timers) = loop {
+            match take_over::<P>(&store, &actor).await {
+                Err(error) => sender.outlast(error, &mut tried).await?,
+                Ok(taken) => break taken,
+            }
+        };
         Ok(Self {
             instances: Cache::new(sender.options.cached_instances),
             ledger: Ledger::from(checkpoint.position),
@@ -124,9 +125,18 @@ impl<P: Process> Worker<P> {
     /// Sends the commands of all records since the checkpoint again: which of them were carried
     /// out is not known.
     async fn send_again(&mut self) -> Result<(), ProcessError> {
-        let mut records = self.store.read_all(self.checkpoint.position, Filter::kinds(&[P::KIND]));
+        let (mut after, mut tried) = (self.checkpoint.position, 0);
+        while let Err(error) = self.send_after(&mut after).await {
+            self.sender.outlast(error, &mut tried).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_after(&mut self, after: &mut Option<Position>) -> Result<(), ProcessError> {
+        let mut records = self.store.read_all(*after, Filter::kinds(&[P::KIND]));
         while let Some(recorded) = records.try_next().await? {
             self.learn_again(&recorded)?;
+            *after = Some(recorded.position);
             while self.under_way.len() >= self.sender.options.in_flight
                 && let Some(done) = self.under_way.join_next().await
             {
@@ -226,7 +236,7 @@ impl<P: Process> Worker<P> {
         let stream = StreamId::new(P::NAME, instance)?;
         let before = match self.instances.get(&instance) {
             Some(cached) => cached,
-            None => Arc::new(Instance::load(&self.store, &stream).await?),
+            None => Arc::new(self.load(&stream).await?),
         };
         let expected = before.revision.map_or(Expected::NoStream, Expected::At);
         let Some((after, record)) = Instance::clone(&before).step(&arrivals) else {
@@ -242,11 +252,22 @@ impl<P: Process> Worker<P> {
                 self.instances.insert(instance, Arc::new(after));
                 Ok(Ok(Step { instance, arrivals, record: Some((record, appended, trace)) }))
             }
-            Err(AppendError::Conflict { .. }) => {
+            Err(ProcessError::Append(AppendError::Conflict { .. })) => {
                 self.instances.invalidate(&instance);
                 Ok(Err((instance, arrivals)))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Loads an instance, however long that takes.
+    async fn load(&self, stream: &StreamId) -> Result<Instance<P>, ProcessError> {
+        let mut tried = 0;
+        loop {
+            match Instance::load(&self.store, stream).await {
+                Err(error) => self.sender.outlast(error, &mut tried).await?,
+                loaded => return loaded,
+            }
         }
     }
 
@@ -256,19 +277,14 @@ impl<P: Process> Worker<P> {
         stream: &StreamId,
         expected: Expected,
         event: NewEvent,
-    ) -> Result<Appended, AppendError> {
-        for tried in 1.. {
+    ) -> Result<Appended, ProcessError> {
+        let mut tried = 0;
+        loop {
             match self.store.append(stream, expected, vec![event.clone()]).await {
-                Err(error @ (AppendError::Unavailable { .. } | AppendError::Uncertain { .. })) => {
-                    tracing::warn!(process = P::NAME, %error, "a record has to wait");
-                    if !self.sender.pause(tried).await {
-                        return Err(error);
-                    }
-                }
-                appended => return appended,
+                Err(error) => self.sender.outlast(error.into(), &mut tried).await?,
+                Ok(appended) => return Ok(appended),
             }
         }
-        unreachable!("it is tried until it succeeds or fails for good")
     }
 
     /// Takes a durable record into account and sends its commands.
@@ -343,9 +359,7 @@ impl<P: Process> Worker<P> {
         (self.saved_at, self.unsaved) = (Instant::now(), false);
         match self.checkpoint.save(&self.store, position, &self.timers, &self.actor).await {
             // The next one will do as well.
-            Err(ProcessError::Append(
-                error @ (AppendError::Unavailable { .. } | AppendError::Uncertain { .. }),
-            )) => {
+            Err(error) if error.may_pass() => {
                 tracing::warn!(process = P::NAME, %error, "no checkpoint written");
                 self.unsaved = true;
                 Ok(())
@@ -373,6 +387,19 @@ impl<P: Process> Worker<P> {
         self.sender.metrics.progress(&progress);
         self.progress.send_if_modified(|last| mem::replace(last, progress) != progress);
     }
+}
+
+/// Takes the process over: whoever else is at work finds out by the checkpoint.
+async fn take_over<P: Process>(
+    store: &Store,
+    actor: &Actor,
+) -> Result<(Checkpoint, Timers<P>), ProcessError> {
+    let (mut checkpoint, timers) = Checkpoint::load::<P>(store).await?;
+    checkpoint.bound(store).await?;
+    if let Some(position) = checkpoint.position {
+        checkpoint.save(store, position, &timers, actor).await?;
+    }
+    Ok((checkpoint, timers))
 }
 
 /// What a discarded command means to a process, if it was one of its own.

@@ -5,5 +5,6 @@ mod commands;
 mod hall;
 mod idempotency;
 mod orders;
+mod outages;
 mod processes;
 mod shop;
