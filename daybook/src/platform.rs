@@ -181,6 +181,17 @@ impl Platform {
         }
     }
 
+    /// Does something that needs all roles, as long as none of them ends.
+    pub(crate) async fn during<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => done,
+            name = self.processes.end() => Err(anyhow!("process {name} has ended; the log says why")),
+        }
+    }
+
     async fn reach(&self, head: Position) {
         self.processes.reach(head).await;
         reach(&self.projections, &self.catalog, head).await;

@@ -7,6 +7,7 @@ use daybook_domain::ProcessManager;
 use daybook_domain::checkout::Checkout;
 use daybook_domain::fulfilment::Fulfilment;
 use daybook_event_store::Position;
+use futures::future;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,17 @@ impl Processes {
             // An error means that the process has ended: nothing more will come.
             let _ = progress.wait_for(|progress| progress.settled >= Some(head)).await;
         }
+    }
+
+    /// Waits until one of them has ended: it was told to, or could not go on.
+    pub(crate) async fn end(&self) -> &'static str {
+        let ends = self.progress().map(|(name, mut progress)| {
+            Box::pin(async move {
+                while progress.changed().await.is_ok() {}
+                name
+            })
+        });
+        future::select_all(ends).await.0
     }
 
     /// Waits until they have stopped.

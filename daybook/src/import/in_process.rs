@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use daybook_command_side::orders::{PlaceOrder, RequestedLine, place_order};
@@ -13,8 +14,8 @@ use daybook_domain::product::{Product, ProductCommand, ProductState};
 use daybook_domain::stock::{Stock, StockCommand};
 use daybook_domain::values::{Money, OrderId};
 use daybook_event_schemas::Actor;
-use daybook_event_store::{EventStore, Filter, Position, ReadError, Revision, Store, Tailed};
-use futures::{Stream, StreamExt, TryStreamExt};
+use daybook_event_store::{EventStore, Filter, Position, Recorded, Revision, Store, Tailed};
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -138,6 +139,9 @@ impl Shop for InProcess<'_> {
     }
 }
 
+/// How long nobody asks a store that failed.
+const REST: Duration = Duration::from_millis(500);
+
 /// Who waits for which order, and the last revision of it that was seen.
 type Waiters = Mutex<HashMap<OrderId, watch::Sender<Option<Revision>>>>;
 
@@ -151,10 +155,8 @@ struct OrderWatch {
 impl OrderWatch {
     async fn start(commands: Commands) -> anyhow::Result<Self> {
         let after = commands.store().head().await?;
-        let kinds = Filter::kinds(&["OrderPaid", "OrderFulfilled", "OrderCancelled"]);
-        let tail = commands.store().tail(after, kinds);
         let waiters = Arc::<Waiters>::default();
-        let tail = tokio::spawn(wake(Arc::clone(&waiters), tail));
+        let tail = tokio::spawn(wake(Arc::clone(&waiters), commands.store().clone(), after));
         Ok(Self { commands, waiters, _tail: AbortOnDropHandle::new(tail) })
     }
 
@@ -189,15 +191,29 @@ impl OrderWatch {
     }
 }
 
-async fn wake(waiters: Arc<Waiters>, tail: impl Stream<Item = Result<Tailed, ReadError>>) {
-    let mut tail = std::pin::pin!(tail);
-    while let Some(Ok(tailed)) = tail.next().await {
-        let Tailed::Event(event) = tailed else { continue };
-        let Ok(order) = event.stream.id().parse() else { continue };
-        let waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waiter) = waiters.get(&order) {
-            waiter.send_replace(Some(event.revision));
+/// Follows the orders, through failures of the store, too.
+async fn wake(waiters: Arc<Waiters>, store: Store, mut after: Option<Position>) {
+    let kinds = Filter::kinds(&["OrderPaid", "OrderFulfilled", "OrderCancelled"]);
+    loop {
+        let mut tail = std::pin::pin!(store.tail(after, kinds.clone()));
+        while let Some(Ok(tailed)) = tail.next().await {
+            match tailed {
+                Tailed::CaughtUp(position) => after = Some(position),
+                Tailed::Event(event) => {
+                    after = Some(event.position);
+                    notify(&waiters, &event);
+                }
+            }
         }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+fn notify(waiters: &Waiters, event: &Recorded) {
+    let Ok(order) = event.stream.id().parse() else { return };
+    let waiters = waiters.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(waiter) = waiters.get(&order) {
+        waiter.send_replace(Some(event.revision));
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn in_process(config: &Config, args: &OnlineRetail) -> anyhow::
     let survey = survey(args.file.clone(), args.rejected.clone()).await?;
     let platform = Platform::start(config).await?;
     let shop = InProcess::new(&platform).await?;
-    let report = import(&shop, &survey, args, began).await;
+    let report = platform.during(import(&shop, &survey, args, began)).await;
     drop(shop);
     platform.stop().await?;
     report
