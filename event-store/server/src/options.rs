@@ -26,7 +26,9 @@ pub struct ServerOptions {
     pub calls_per_connection: u32,
     /// The most calls at once on all connections; those over it are refused.
     pub calls: usize,
-    /// The most bytes that a client may send on a connection before they are dealt with.
+    /// The most bytes that a client may send on a connection before they are dealt with. Half of it
+    /// is for what small parts of messages take beside their bytes: a connection with more of that
+    /// is broken off.
     pub connection_window: u32,
     /// The most bytes that a client may send for a call before they are dealt with.
     pub call_window: u32,
@@ -63,10 +65,10 @@ impl Default for ServerOptions {
             tls: None,
             authentication: false,
             shutdown: false,
-            connections: 4_096,
+            connections: 1_024,
             calls_per_connection: 1_024,
             calls: 8_192,
-            connection_window: 256 << 10,
+            connection_window: 1 << 20,
             call_window: 128 << 10,
             request_bytes: HELD_BYTES,
             response_bytes: HELD_BYTES,

@@ -1,5 +1,6 @@
 //! Clients that mean no good, or know no better.
 
+use axum::body::Bytes;
 use daybook_event_store::Store;
 use daybook_event_store_server::ServerOptions;
 use kurrentdb::{AppendToStreamOptions, Error, EventData};
@@ -8,7 +9,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use crate::given::{Given, events, serve, server};
-use crate::http::answer;
+use crate::http::{answer, json};
+use crate::persistent::until;
+use crate::raw::{APPEND, READ, connect, head, read_stream, refusal};
 
 /// The server goes on.
 async fn serves(given: &Given) {
@@ -78,6 +81,21 @@ async fn who_says_nothing_is_hung_up_on() {
     }
 
     serves(&given).await;
+}
+
+#[tokio::test]
+async fn clients_may_send_many_small_parts_at_once() {
+    let given = server().await;
+    let connection = connect(given.address, 1 << 16).await;
+
+    let (part, parts) = (Bytes::from(vec![0; 50]), 1_000);
+    let message = [vec![head(60 * parts)], vec![part; parts]].concat();
+    let begun = connection.call(APPEND, message);
+    until(async || json(given.address, "/stats").await["calls"]["current"] == 2).await;
+
+    let another = connection.ask(READ, &read_stream("order-1")).await.unwrap();
+    assert_eq!(refusal(&another), None);
+    begun.abort();
 }
 
 #[tokio::test]

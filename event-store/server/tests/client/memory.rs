@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::given::{client, events, serve};
 use crate::http::json;
 use crate::persistent::until;
-use crate::raw::{APPEND, READ, Raw, connect, ended, head, refusal};
+use crate::raw::{APPEND, READ, Raw, connect, ended, head, read_stream, refusal};
 
 const MIB: usize = 1 << 20;
 /// What a call holds for nothing.
@@ -131,17 +131,6 @@ async fn responses_that_nobody_takes_are_bounded() {
     let options = ReadStreamOptions::default();
     let mut read = given.client.read_stream("large-1", &options).await.unwrap();
     assert!(read.next().await.unwrap().is_some());
-}
-
-/// A request for a stream's events.
-fn read_stream(name: &str) -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
-    };
-    let stream = [field(1, &field(3, name.as_bytes())), field(3, b"")].concat();
-    let count = [5 << 3, 10];
-    let options = [field(1, &stream), count.to_vec(), field(8, b"")].concat();
-    field(1, &options)
 }
 
 /// The most that a server holds: it is a process of its own, so that nothing else is measured.

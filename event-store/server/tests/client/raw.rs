@@ -58,6 +58,17 @@ pub(crate) fn head(length: usize) -> Bytes {
     [&[0], &length[..]].concat().into()
 }
 
+/// A request for a stream's events.
+pub(crate) fn read_stream(name: &str) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
+    let stream = [field(1, &field(3, name.as_bytes())), field(3, b"")].concat();
+    let count = [5 << 3, 10];
+    let options = [field(1, &stream), count.to_vec(), field(8, b"")].concat();
+    field(1, &options)
+}
+
 impl Raw {
     /// Makes a call with these bytes, and says nothing more.
     pub(crate) fn call(&self, path: &str, bytes: Vec<Bytes>) -> JoinHandle<Response<Incoming>> {
