@@ -57,7 +57,7 @@ fn the_year_is_imported_to_the_penny_with_kills_in_the_middle() {
 }
 
 #[test]
-#[ignore = "needs the retailer's year; orders now and then stop being fulfilled"]
+#[ignore = "needs the retailer's year, named by DAYBOOK_RETAIL_DATA"]
 fn the_years_first_orders_have_the_same_totals_behind_the_protocol() {
     let (here, there, behind) =
         (TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap());
