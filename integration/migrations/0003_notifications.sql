@@ -31,7 +31,7 @@ CREATE TABLE notifications (
     kind       TEXT   NOT NULL,             -- the event's type
     channel    TEXT   NOT NULL,
     facts      TEXT   NOT NULL,             -- JSON: what the template is filled with
-    status     TEXT   NOT NULL,             -- pending, sent, unwanted, failed
+    status     TEXT   NOT NULL,             -- pending, sent, unwanted, failed, discarded
     via        TEXT,                        -- sink, smtp, http
     address    TEXT,
     subject    TEXT,

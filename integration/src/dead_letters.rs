@@ -120,8 +120,8 @@ pub async fn show(executor: impl Executor, id: Uuid) -> Result<DeadLetter, DeadL
     Ok(letter(&found.ok_or(DeadLetterError::Unknown { id })?)?)
 }
 
-/// Has the messages of a dead letter's key processed in their order, up to the first that fails.
-/// Those that came first come first, whichever was named. Returns what was processed.
+/// Has a dead letter processed, after those of its key that came before it, and none after one that
+/// fails. Returns what was processed.
 ///
 /// A dry run does everything, and undoes it.
 ///
@@ -135,7 +135,6 @@ pub async fn replay(
 ) -> Result<Vec<DeadLetter>, DeadLetterError> {
     let named = show(pool, id).await?;
     let mut done = Vec::new();
-    // Whoever runs meanwhile lays down what comes for the key, as long as something is there.
     while let Some(first) = first(pool, &named, done.last()).await? {
         let mut tx = pool.begin().await?;
         let forget = query("DELETE FROM dead_letters WHERE id = $1").bind(first.id);
@@ -156,7 +155,8 @@ pub async fn replay(
     Ok(done)
 }
 
-/// Gives a dead letter up: it counts as consumed, and a further copy of it does nothing.
+/// Gives a dead letter up: it counts as consumed, and a further copy of it does nothing. What waits
+/// behind it goes on waiting.
 ///
 /// # Errors
 /// There is none of this id, or the database failed.
@@ -185,7 +185,8 @@ pub(crate) async fn consume(tx: &mut Tx, consumer: &str, message: &Message) -> R
     Ok(tx.execute(note).await? == 1)
 }
 
-/// The first letter of the same key, after one in a dry run. Where there is no key, the letter.
+/// The first letter of the same key up to the one that is named, after another. Where there is no
+/// key, the letter itself.
 async fn first(
     pool: &Pool,
     named: &DeadLetter,
@@ -194,7 +195,7 @@ async fn first(
     let Message { topic, key, .. } = &named.message;
     let first = query(
         "SELECT * FROM dead_letters WHERE consumer = $1 AND topic = $2 AND key = $3 AND id > $4 \
-         AND (key <> '' OR id = $5) ORDER BY id LIMIT 1",
+         AND id <= $5 AND (key <> '' OR id = $5) ORDER BY id LIMIT 1",
     )
     .bind(&*named.consumer)
     .bind(topic.name())

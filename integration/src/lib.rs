@@ -20,6 +20,7 @@ mod relay;
 pub use analytics::Analytics;
 pub use consumer::{Again, Consumer, ConsumerOptions, HandleError, run};
 pub use database::{MIGRATIONS, OpenError, open};
+pub use daybook_database::Pool;
 pub use follower::Lease;
 pub use kafka::Kafka;
 pub use relay::{Publish, RELAY, Relay, RelayOptions};

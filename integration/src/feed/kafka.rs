@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// The largest batch of dead letters, in bytes: what a broker takes by default.
 const BATCH: usize = 1_000_000;
 
-/// The topics, for a member of a group of consumers.
+/// Topics, for a member of a group of consumers.
 pub struct KafkaFeed {
     consumer: StreamConsumer<Told>,
     producer: Producer,
@@ -31,14 +31,24 @@ pub struct KafkaFeed {
 }
 
 impl KafkaFeed {
-    /// Joins a group, and makes the topics that are missing.
+    /// Joins a group that wants events of these types, and makes their topics where missing.
     ///
     /// # Errors
     /// The cluster does not answer, or a setting makes no sense.
-    pub async fn join(kafka: Kafka, group: &'static str) -> KafkaResult<Self> {
-        let names = Topic::ALL.map(|topic| kafka.topic(topic));
-        let graves = Topic::ALL.map(|topic| kafka.dead_letter_topic(topic, group));
-        kafka.ensure_topics(&[&names[..], &graves[..]].concat()).await?;
+    pub async fn join(
+        kafka: Kafka,
+        group: &'static str,
+        kinds: &'static [&'static str],
+    ) -> KafkaResult<Self> {
+        let wanted = |topic: &Topic| topic.forms().iter().any(|form| kinds.contains(&form.kind));
+        let topics: HashMap<_, _> = Topic::ALL
+            .into_iter()
+            .filter(wanted)
+            .map(|topic| (kafka.topic(topic), topic))
+            .collect();
+        let graves = topics.values().map(|topic| kafka.dead_letter_topic(*topic, group));
+        let all: Vec<_> = topics.keys().cloned().chain(graves).collect();
+        kafka.ensure_topics(&all).await?;
         let consumer: StreamConsumer<Told> = kafka.client(&[
             ("group.id", &format!("{}.{group}", kafka.prefix)),
             ("auto.offset.reset", "earliest"),
@@ -49,9 +59,8 @@ impl KafkaFeed {
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("queued.max.messages.kbytes", "16384"),
         ])?;
-        consumer.subscribe(&names.each_ref().map(String::as_str))?;
+        consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let producer = kafka.producer(BATCH, 16 << 20)?;
-        let topics = names.into_iter().zip(Topic::ALL).collect();
         Ok(Self { consumer, producer, kafka, group, topics, delivered: HashMap::new() })
     }
 

@@ -23,7 +23,7 @@ pub use channel::{
     Channel, ChannelError, Channels, HttpChannel, Medium, Outgoing, SmtpChannel, Transport,
 };
 pub use preferences::{InvalidPreference, prefer};
-pub use sender::{Sender, SenderOptions, retry};
+pub use sender::{FailedNotification, Sender, SenderOptions, failed, give_up, retry};
 
 use crate::consumer::{Consumer, HandleError};
 use crate::database::{micros, now};

@@ -237,6 +237,75 @@ pub async fn retry(pool: &Pool, id: Uuid) -> Result<bool, Error> {
     Ok(retried)
 }
 
+/// A notification that failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedNotification {
+    /// Its id.
+    pub id: Uuid,
+    /// The order that it is about.
+    pub order: String,
+    /// The type of the event that it tells of.
+    pub kind: String,
+    /// By which means it was to be sent.
+    pub channel: String,
+    /// To whom, if that was known.
+    pub address: Option<String>,
+    /// What it says, if it came to that.
+    pub body: Option<String>,
+    /// Why it failed.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u64,
+    /// When it was tried last: microseconds since 1970-01-01T00:00:00Z.
+    pub failed_at: i64,
+}
+
+/// What could not be sent and was not given up, oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn failed(pool: &Pool) -> Result<Vec<FailedNotification>, Error> {
+    let failed =
+        query("SELECT * FROM notifications WHERE status = 'failed' ORDER BY created_at, id");
+    let failed = pool.fetch_all(failed).await?;
+    let notification = |row: &Row| {
+        let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
+        Ok(FailedNotification {
+            id: Uuid::try_parse(row.str("id")?).map_err(|_| broken("id"))?,
+            order: row.str("order_id")?.to_owned(),
+            kind: row.str("kind")?.to_owned(),
+            channel: row.str("channel")?.to_owned(),
+            address: text("address")?,
+            body: text("body")?,
+            error: text("error")?.unwrap_or_default(),
+            attempts: row.i64("attempts")?.cast_unsigned(),
+            failed_at: row.i64("updated_at")?,
+        })
+    };
+    failed.iter().map(notification).collect()
+}
+
+/// Gives a notification that failed up, for a reason that the history keeps. `false`: there is none
+/// of this id that failed.
+///
+/// # Errors
+/// The database failed.
+pub async fn give_up(pool: &Pool, id: Uuid, reason: &str) -> Result<bool, Error> {
+    let note = query(
+        "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
+         WHERE id = $3 AND status = 'failed'",
+    );
+    let note = note.bind(reason.replace('\0', "\u{fffd}")).bind(now()).bind(id);
+    let mut tx = pool.begin().await?;
+    let given_up = tx.execute(note).await? == 1;
+    tx.commit().await?;
+    Ok(given_up)
+}
+
+fn broken(what: &str) -> Error {
+    Error::Decode(format!("the {what} of a notification is malformed").into())
+}
+
 /// What is due and waits for no earlier one of its order.
 async fn due(pool: &Pool) -> Result<Vec<Due>, Error> {
     let due = query(
@@ -256,7 +325,6 @@ async fn due(pool: &Pool) -> Result<Vec<Due>, Error> {
 
 fn read(row: &Row) -> Result<Due, Error> {
     let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
-    let broken = |what: &str| Error::Decode(format!("{what} of a notification").into());
     let customer = match text("name")? {
         None => None,
         Some(name) => Some(Customer {

@@ -52,7 +52,7 @@ impl Fixture for OnKafka {
     }
 
     async fn open(&self, group: &'static str) -> KafkaFeed {
-        KafkaFeed::join(self.1.clone(), group).await.unwrap()
+        KafkaFeed::join(self.1.clone(), group, DomainEvent::KINDS).await.unwrap()
     }
 }
 

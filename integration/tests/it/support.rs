@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::process::Command;
 use std::time::Duration;
 
-use daybook_database::{Limits, Pool, testing};
+use daybook_database::{Address, Limits, Pool, testing};
 use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::values::{CustomerId, Money, OrderId, Timestamp};
 use daybook_event_schemas::{Actor, Contract, DomainEvent, Metadata, seal};
-use daybook_event_store::{EmbeddedOptions, EventStore, Expected, NewEvent, Store};
+use daybook_event_store::{EmbeddedOptions, EventStore, Expected, Filter, NewEvent, Store};
 use daybook_integration::feed::{Feed, Message};
 use daybook_integration::{Kafka, Lease, Relay, RelayOptions, open};
+use futures::StreamExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,6 +21,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) struct Shop {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
+    /// Where the database is.
+    pub(crate) address: Address,
     _folder: tempfile::TempDir,
 }
 
@@ -30,7 +33,7 @@ impl Shop {
             Store::embedded(folder.path().join("events"), &EmbeddedOptions::default()).unwrap();
         let address = testing::prepare(folder.path(), "integration.db").await.unwrap();
         let pool = open(&address, &Limits::default()).await.unwrap();
-        Self { store, pool, _folder: folder }
+        Self { store, pool, address, _folder: folder }
     }
 
     /// Appends an event to a stream.
@@ -63,6 +66,12 @@ impl Shop {
                 self.happens(&format!("order-{}", order_id(order)), &confirmed()).await;
             }
         }
+    }
+
+    /// How many events there are of those that [`orders`](Self::orders) appends.
+    pub(crate) async fn confirmed(&self) -> i64 {
+        let confirmed = self.store.read_all(None, Filter::kinds(&["OrderConfirmed"]));
+        i64::try_from(confirmed.count().await).unwrap()
     }
 
     pub(crate) fn relay(&self, kafka: &Kafka) -> Running {

@@ -1,9 +1,11 @@
 //! The relay with a broker that fails, and events that cannot be published.
 
+mod consumers;
+
 use std::time::Duration;
 
 use daybook_domain::customer::CustomerEvent;
-use daybook_event_schemas::seal;
+use daybook_event_schemas::{Contract, DomainEvent, seal};
 use daybook_integration::dead_letters::{self, DeadLetterError};
 use daybook_integration::feed::KafkaFeed;
 use daybook_integration::{Publish, RELAY, RelayOptions};
@@ -27,7 +29,7 @@ async fn a_broker_that_crashes_under_load_loses_nothing() {
     let (shop, kafka) = (Shop::new().await, cluster());
     let relay = shop.relay(&kafka);
     shop.orders(20, 10).await;
-    let mut feed = KafkaFeed::join(kafka.clone(), "a").await.unwrap();
+    let mut feed = KafkaFeed::join(kafka.clone(), "a", DomainEvent::KINDS).await.unwrap();
     let mut messages = take(&mut feed, 100).await;
 
     let ((), ()) = tokio::join!(
@@ -68,7 +70,7 @@ async fn events_wait_in_the_store_for_a_broker_that_is_away() {
     assert!(flying() < 51.0 && metric(&metrics, published) < 11.0);
 
     broker("start").await;
-    let mut feed = KafkaFeed::join(kafka.clone(), "a").await.unwrap();
+    let mut feed = KafkaFeed::join(kafka.clone(), "a", DomainEvent::KINDS).await.unwrap();
     assert_eq!(revisions(&take(&mut feed, 510).await), complete(10, 51));
     until("no lag", || async { metric(&metrics, "daybook_relay_lag_seconds") <= 0.0 }).await;
     relay.stop().await;
@@ -81,7 +83,7 @@ async fn a_relay_that_falls_silent_is_followed_by_another() {
     let first = shop.relay(&kafka);
     let second = shop.relay_with(&kafka, RelayOptions::new(lease("relay-2")));
     shop.orders(10, 10).await;
-    let mut feed = KafkaFeed::join(kafka.clone(), "a").await.unwrap();
+    let mut feed = KafkaFeed::join(kafka.clone(), "a", DomainEvent::KINDS).await.unwrap();
     let mut messages = take(&mut feed, 50).await;
 
     first.task.abort();
@@ -107,7 +109,7 @@ async fn an_event_that_cannot_be_published_holds_back_its_own_key_only() {
     shop.happens("customer-1", &large).await;
     shop.orders(3, 2).await;
 
-    let mut feed = KafkaFeed::join(kafka.clone(), "a").await.unwrap();
+    let mut feed = KafkaFeed::join(kafka.clone(), "a", DomainEvent::KINDS).await.unwrap();
     let mut others = complete(3, 2);
     others.remove(&order_id(0).to_string());
     assert_eq!(revisions(&take(&mut feed, 4).await), others);
