@@ -144,6 +144,11 @@ impl Database {
         self.writer.begin().await
     }
 
+    /// For a question that takes one statement and holds nobody up.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.writer
+    }
+
     /// Connections of their own to read, beside whoever writes.
     pub(crate) fn reader(&self) -> Result<Pool, Error> {
         Pool::reader(&self.address, &self.limits)

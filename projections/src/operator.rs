@@ -148,7 +148,7 @@ impl Operator {
     /// # Errors
     /// The database failed.
     pub async fn generations(&self) -> Result<Vec<Generation>, OperateError> {
-        Ok(registry::generations(&mut self.database.begin().await?).await?)
+        Ok(registry::generations(self.database.pool()).await?)
     }
 
     /// Keeps what queries read of a read model where it is, until it is [resumed](Self::resume): a
@@ -173,7 +173,7 @@ impl Operator {
     /// # Errors
     /// The database failed.
     pub async fn parked(&self) -> Result<Vec<Parked>, OperateError> {
-        Ok(parked::list(&mut self.database.begin().await?).await?)
+        Ok(parked::list(self.database.pool()).await?)
     }
 
     /// A parked event with what it says.

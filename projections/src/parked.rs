@@ -137,7 +137,7 @@ pub(crate) async fn list(executor: impl Executor) -> Result<Vec<Parked>, Error> 
 
 /// What is parked of a stream by a generation, in the order of the stream.
 pub(crate) async fn of_stream(
-    tx: &mut Tx,
+    executor: impl Executor,
     name: &str,
     generation: u32,
     stream: &str,
@@ -145,7 +145,7 @@ pub(crate) async fn of_stream(
     let parked = "SELECT * FROM parked_events WHERE projection = $1 AND generation = $2 \
                   AND stream = $3 ORDER BY position";
     let parked = query(parked).bind(name).bind(i64::from(generation)).bind(stream);
-    tx.fetch_all(parked).await?.iter().map(parked_event).collect()
+    executor.fetch_all(parked).await?.iter().map(parked_event).collect()
 }
 
 fn parked_event(row: &Row) -> Result<Parked, Error> {

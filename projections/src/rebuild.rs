@@ -181,7 +181,7 @@ async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Result<Lease, Ope
             return Err(OperateError::Interrupted);
         }
         if began.elapsed() > LEASE + Duration::from_secs(1) {
-            let generations = registry::generations(&mut job.database.begin().await?).await?;
+            let generations = registry::generations(job.database.pool()).await?;
             let holder = generations.into_iter().find(|g| g.is(P::NAME, generation));
             let owner = holder.and_then(|holder| holder.owner).unwrap_or_default();
             return Err(OperateError::InUse { name: P::NAME, generation, owner });
@@ -299,13 +299,13 @@ impl<'a, P: Projection> Build<'a, P> {
         if self.job.database.engine() == Engine::Postgres {
             return Ok(false);
         }
-        let generations = registry::generations(&mut self.job.database.begin().await?).await?;
+        let generations = registry::generations(self.job.database.pool()).await?;
         let (owner, now) = (self.job.owner, now());
         Ok(generations.iter().any(|g| g.lease_until > now && g.owner.as_deref() != Some(owner)))
     }
 
     async fn must_be_close(&self) -> Result<(), OperateError> {
-        let generations = registry::generations(&mut self.job.database.begin().await?).await?;
+        let generations = registry::generations(self.job.database.pool()).await?;
         let live = generations.iter().find(|g| g.name == P::NAME && g.role == Role::Live);
         let next = |position: Option<Position>| position.map_or(0, |position| position.0 + 1);
         let live = live.map_or(0, |live: &Generation| next(live.position));

@@ -44,9 +44,7 @@ pub(crate) async fn replay<P: Projection>(
 ) -> Result<Vec<Replayed>, OperateError> {
     let Replay { database, stream, upto, now, dry_run, .. } = request;
     let generation = live::<P>(database).await?;
-    let mut listing = database.begin().await?;
-    let mut parked = parked::of_stream(&mut listing, P::NAME, generation, stream).await?;
-    drop(listing);
+    let mut parked = parked::of_stream(database.pool(), P::NAME, generation, stream).await?;
     parked.retain(|parked| upto.is_none_or(|upto| parked.position <= upto));
     let events = events(request.store, stream, &parked).await?;
     let (mut most, mut failed) = (parked.len(), None);
@@ -89,8 +87,7 @@ fn same(listed: &[Parked], still: &[Parked]) -> usize {
 
 /// The generation that queries read, which must be of this code's version.
 pub(crate) async fn live<P: Projection>(database: &Database) -> Result<u32, OperateError> {
-    let mut tx = database.begin().await?;
-    let generations = registry::generations_of(&mut tx, P::NAME).await?;
+    let generations = registry::generations_of(database.pool(), P::NAME).await?;
     let live = generations.iter().find(|generation| generation.role == registry::Role::Live);
     let live = live.ok_or(OperateError::Absent { name: P::NAME })?;
     if live.version != P::VERSION {

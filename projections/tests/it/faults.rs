@@ -10,7 +10,10 @@ use daybook_database::{Pool, query};
 use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
-use daybook_projections::{Limits, ProjectionOptions, State};
+use daybook_projections::{
+    Database, Limits, OperateError, Operator, ProjectionOptions, State, Then,
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::{Running, World, at, gbp, options};
@@ -104,6 +107,31 @@ async fn a_server_that_crashes_again_and_again_loses_and_doubles_nothing() {
     }
 
     then_all_is_there(&world, running).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
+async fn a_build_over_crashes_of_the_server_equals_the_live_one() {
+    let world = World::new();
+    trade(&world, 0..150).await;
+    world.project(SERVER).await;
+    let database = Database::open(&world.address(SERVER).await, &LIMITS).await.unwrap();
+    let operator = Operator::new(world.store.clone(), database).with_batch(8);
+    let (stop, then) = (CancellationToken::new(), Then { verify: Some(&[]), cut_over: false });
+
+    for _ in 0..3 {
+        let (built, restarted) = tokio::join!(
+            operator.rebuild("stock", then, &|_| {}, &stop),
+            tokio::task::spawn_blocking(restart),
+        );
+        restarted.unwrap();
+        let fell = matches!(built, Err(OperateError::Sql(_) | OperateError::TakenOver { .. }));
+        assert!(fell || built.is_ok(), "{built:?}");
+    }
+    let built = operator.rebuild("stock", then, &|_| {}, &stop).await.unwrap();
+
+    assert_eq!(built.comparison.unwrap().unexpected(), 0);
+    assert!(operator.cut_over("stock").await.unwrap().live);
 }
 
 #[tokio::test]
