@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use daybook_projections::{Address, Limits};
+use daybook_search::Address as SearchAddress;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -122,6 +123,10 @@ pub(crate) struct Settings {
     /// Seconds that a statement may take on PostgreSQL [default: 10]
     #[arg(long, global = true, env = "DAYBOOK_DATABASE_STATEMENT_SECONDS", value_name = "N")]
     database_statement_seconds: Option<NonZeroU32>,
+    /// Elasticsearch or OpenSearch of the catalog's search instead of the index in the data folder, such
+    /// as `https://user:password@host:9200?ca=/etc/ca.pem`
+    #[arg(long, global = true, env = "DAYBOOK_SEARCH", value_name = "URL", hide_env_values = true)]
+    search: Option<SearchAddress>,
     /// Address to listen on [default: 127.0.0.1:8420; for `psp` 127.0.0.1:8421, for `store serve` 127.0.0.1:2113]
     #[arg(long, global = true, env = "DAYBOOK_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -159,6 +164,8 @@ pub(crate) struct Config {
     /// Where queries are put, if not to the database itself.
     pub(crate) database_replica: Option<Address>,
     pub(crate) database_limits: Limits,
+    /// The cluster of the catalog's search, if it is not the index in the data folder.
+    pub(crate) search: Option<SearchAddress>,
     /// The address to listen on, if it is not the command's own default.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
@@ -205,6 +212,7 @@ impl Settings {
             database: self.database.or(file.database),
             database_replica: self.database_replica.or(file.database_replica),
             database_limits,
+            search: self.search.or(file.search),
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
             store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
@@ -296,6 +304,25 @@ mod tests {
         let (connections, statement) = (3, Duration::from_secs(2));
         let limits = Limits { connections, statement, ..Limits::default() };
         assert_eq!(config.database_limits, limits);
+    }
+
+    #[test]
+    fn the_password_of_the_search_is_not_shown() {
+        let (_folder, path) = given_file("search = \"https://ann:secret@es:9200\"\n");
+
+        let config = Settings::default().resolve(Some(&path)).unwrap();
+
+        assert_eq!(config.search.as_ref().unwrap().to_string(), "https://es:9200");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_search_is_refused() {
+        let (_folder, path) = given_file("search = \"es:9200\"\n");
+
+        let error = anyhow::Error::from(Settings::default().resolve(Some(&path)).unwrap_err());
+
+        assert!(format!("{error:#}").contains("https://user:password@host:9200"), "{error:#}");
     }
 
     #[test]

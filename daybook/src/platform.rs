@@ -12,7 +12,7 @@ use daybook_projections::catalog::{Catalog, CatalogOptions};
 use daybook_projections::{
     Address, Database, Operator, Progress, ProjectionOptions, Projections, State,
 };
-use daybook_query_side::Queries;
+use daybook_query_side::{Queries, catalog};
 use futures::future;
 use tokio_util::sync::CancellationToken;
 
@@ -114,6 +114,14 @@ pub(crate) fn open_queries(config: &Config) -> anyhow::Result<Queries> {
     queries.with_context(|| format!("{address} is not the address of a database"))
 }
 
+/// Opens the catalog's index for questions.
+pub(crate) fn open_catalog(config: &Config) -> anyhow::Result<catalog::Catalog> {
+    Ok(match &config.search {
+        Some(cluster) => catalog::Catalog::on(cluster)?,
+        None => catalog::Catalog::new(Layout(config).catalog()),
+    })
+}
+
 /// The running platform.
 pub(crate) struct Platform {
     pub(crate) store: Store,
@@ -150,7 +158,10 @@ impl Platform {
             projecting.clone(),
         )
         .await?;
-        let catalog = CatalogOptions::new(layout.catalog());
+        let catalog = match &config.search {
+            Some(cluster) => CatalogOptions::on(cluster.clone()),
+            None => CatalogOptions::new(layout.catalog()),
+        };
         let catalog = Catalog::start(store.clone(), catalog, projecting.clone()).await?;
         let processes = Processes::start(&commands, &provider, &deciding);
         housekeeping::start(&store, config.scavenge_interval, &deciding);

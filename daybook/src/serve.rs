@@ -8,14 +8,13 @@ use daybook_command_side::idempotency::Idempotency;
 use daybook_domain::values::Timestamp;
 use daybook_event_store::Store;
 use daybook_gateway::{Gateway, GatewayOptions};
-use daybook_query_side::catalog::Catalog;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Serve;
 use crate::config::Config;
-use crate::platform::{self, Layout, Platform};
+use crate::platform::{self, Platform};
 use crate::wire::WireServer;
 use crate::{demo, shutdown};
 
@@ -66,13 +65,12 @@ async fn serve_store(
 }
 
 fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {
-    let layout = Layout(config);
     Ok(Gateway {
         commands: platform.commands.clone(),
         idempotency: Idempotency::new(platform.store.clone()),
         provider: platform.provider.clone(),
         queries: platform::open_queries(config)?,
-        catalog: Catalog::new(layout.catalog()),
+        catalog: platform::open_catalog(config)?,
         metrics: daybook_observability::render,
         readiness: platform.readiness(),
     })

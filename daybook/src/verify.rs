@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use daybook_command_side::payments::SimulatedProvider;
 use daybook_domain::values::Timestamp;
-use daybook_query_side::catalog::Catalog;
 use daybook_query_side::verify::{Check, ReadModels, verify};
 use serde::Serialize;
 
@@ -31,7 +30,7 @@ pub(crate) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<Exi
     let store = platform::look_at_store(config)?;
     let models = ReadModels {
         queries: platform::open_queries(config)?,
-        catalog: Catalog::new(layout.catalog()),
+        catalog: platform::open_catalog(config)?,
         patience: PATIENCE,
     };
     let now = Timestamp::from_micros(chrono::Utc::now().timestamp_micros());

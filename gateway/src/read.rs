@@ -121,9 +121,10 @@ impl From<SearchError> for Error {
     fn from(error: SearchError) -> Self {
         match error {
             SearchError::Invalid(invalid) => Self::InvalidParameter { detail: invalid.to_string() },
-            SearchError::NotReady | SearchError::Folder(_) | SearchError::Index(_) => {
-                Self::unavailable("the catalog", &error)
-            }
+            SearchError::NotReady
+            | SearchError::Folder(_)
+            | SearchError::Index(_)
+            | SearchError::Cluster(_) => Self::unavailable("the catalog", &error),
             SearchError::Panicked(_) => Self::internal(&error),
         }
     }

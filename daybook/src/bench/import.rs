@@ -52,6 +52,7 @@ pub(super) async fn run(args: OnlineRetail, config: &Config) -> anyhow::Result<E
         data_dir: folder.path().join("platform"),
         database: None,
         database_replica: None,
+        search: None,
         ..config.clone()
     };
     let report = in_process(&inside, &args).await?;

@@ -1,7 +1,7 @@
 use axum::response::Response;
 use daybook_domain::values::{Currency, Label, SellerId};
-use daybook_query_side::catalog::{CatalogPage, CatalogQuery, CatalogSort, PriceRange};
-use serde::Deserialize;
+use daybook_query_side::catalog::{CatalogPage, CatalogQuery, CatalogSort, PriceRange, Suggestion};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +13,7 @@ use crate::read::Read;
 use crate::values::{Parsed, value};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(search))
+    OpenApiRouter::new().routes(routes!(search)).routes(routes!(suggest))
 }
 
 /// What to look for. All that is given must match.
@@ -21,7 +21,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 struct Wanted {
-    /// Words of the name, description, category or brand; or a whole SKU.
+    /// Words of the name, description, category or brand, all of which must be there; or a whole
+    /// SKU. Where nothing has them, words like them do.
     q: Option<String>,
     /// Who sells it.
     #[param(value_type = Option<String>)]
@@ -29,6 +30,11 @@ struct Wanted {
     /// Its whole category.
     #[param(value_type = Option<String>)]
     category: Option<Parsed<Label>>,
+    /// Its whole brand.
+    #[param(value_type = Option<String>)]
+    brand: Option<Parsed<Label>>,
+    /// Whether one can be had.
+    in_stock: Option<bool>,
     /// The least that one costs, in minor units of the currency.
     min_price: Option<i64>,
     /// The most that one costs, in minor units of the currency.
@@ -52,6 +58,7 @@ enum Sort {
     Relevance,
     PriceAscending,
     PriceDescending,
+    Newest,
 }
 
 impl From<Sort> for CatalogSort {
@@ -60,6 +67,7 @@ impl From<Sort> for CatalogSort {
             Sort::Relevance => Self::Relevance,
             Sort::PriceAscending => Self::PriceAscending,
             Sort::PriceDescending => Self::PriceDescending,
+            Sort::Newest => Self::Newest,
         }
     }
 }
@@ -86,10 +94,39 @@ async fn search(Params(wanted): Params<Wanted>, read: Read) -> Result<Response, 
         text: wanted.q,
         seller: value(wanted.seller),
         category: value(wanted.category),
+        brand: value(wanted.brand),
+        in_stock: wanted.in_stock,
         sort: wanted.sort.map(Into::into).unwrap_or_default(),
         limit: wanted.limit,
         cursor: wanted.cursor,
     };
     let page = read.catalog().await?.search(query).await?;
     Ok(read.linked(page.next.as_ref(), &page))
+}
+
+/// What somebody has typed so far.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Typed {
+    /// Words, the last of which may be a part of one.
+    q: String,
+    /// How many suggestions at most.
+    #[param(minimum = 1, maximum = 20, default = 10)]
+    limit: Option<usize>,
+}
+
+/// What they may be looking for.
+#[derive(Serialize, ToSchema)]
+struct Suggestions {
+    /// Each name once; first those that begin with what was typed.
+    items: Vec<Suggestion>,
+}
+
+/// Suggest products while a name is being typed.
+#[utoipa::path(get, path = "/v1/catalog/suggest", tag = "catalog", operation_id = "suggestProducts",
+    params(Typed), responses((status = 200, description = "Names of products", body = Suggestions)))]
+async fn suggest(Params(typed): Params<Typed>, read: Read) -> Result<Response, Error> {
+    let items = read.catalog().await?.suggest(&typed.q, typed.limit).await?;
+    Ok(read.linked(None::<&String>, &Suggestions { items }))
 }

@@ -141,6 +141,26 @@ async fn the_catalog_is_searched() {
 }
 
 #[tokio::test]
+async fn the_catalog_is_narrowed_and_names_are_completed() {
+    let api = Api::new();
+    let _projecting = api.project().await;
+    let mut listed = api.post("/v1/products", &product("A1")).await.is(201);
+    for sku in ["B2", "C3"] {
+        listed = api.post("/v1/products", &product(sku)).await.is(201);
+    }
+
+    let path = "/v1/catalog/search?inStock=false&sort=newest";
+    let found = api.get_after(&listed, path).await.is(200).body;
+    assert_eq!((&found["total"], &found["facets"]["outOfStock"]), (&json!(3), &json!(3)));
+    let found = api.get("/v1/catalog/search?inStock=true").await.is(200).body;
+    assert_eq!((&found["total"], &found["facets"]["outOfStock"]), (&json!(0), &json!(3)));
+    let name = product("A1")["name"].as_str().expect("a name").to_owned();
+    let typed: String = name.chars().take(3).collect();
+    let suggested = api.get(&format!("/v1/catalog/suggest?q={typed}")).await.is(200).body;
+    assert_eq!(suggested["items"][0]["name"], json!(name));
+}
+
+#[tokio::test]
 async fn questions_that_make_no_sense_are_refused() {
     let api = Api::new();
     let _projecting = api.project().await;
@@ -156,6 +176,12 @@ async fn questions_that_make_no_sense_are_refused() {
         "/v1/catalog/search?minPrice=x&currency=GBP",
         "/v1/catalog/search?currency=XYZW",
         "/v1/catalog/search?sort=best",
+        "/v1/catalog/search?inStock=maybe",
+        "/v1/catalog/search?cursor=zz",
+        "/v1/catalog/search?q=***",
+        "/v1/catalog/suggest",
+        "/v1/catalog/suggest?q=",
+        "/v1/catalog/suggest?q=a&limit=21",
         "/v1/sales/days?from=2010-12-01",
         "/v1/sales/days?from=2010-12-02&to=2010-12-01",
         "/v1/sales/days?from=2010-02-30&to=2010-12-01",

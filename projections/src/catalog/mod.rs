@@ -1,11 +1,21 @@
 //! The catalog's search index: one document per product that is for sale, kept by one worker.
 //!
-//! It is a projection like any other, except that its rows and its checkpoint live in a tantivy
-//! index and are committed together there. It answers no queries; those read the same folder.
+//! It is a projection like any other, except that its rows and its checkpoint live in an index: in
+//! a folder (tantivy), where both are of one commit, or on an Elasticsearch, where the checkpoint
+//! is written once the documents were taken and can be found. It answers no queries; those ask
+//! the same engine.
 
+mod checkpoint;
+mod document;
+mod embedded;
+mod entry;
 mod index;
+mod known;
+mod remote;
 mod schema;
+mod versions;
 mod worker;
 
-pub use index::CatalogError;
+pub use index::{CatalogError, CatalogPlace};
+pub use versions::{CatalogVersions, RangeDigest};
 pub use worker::{Catalog, CatalogOptions};

@@ -1,42 +1,39 @@
-use daybook_domain::product::Listing;
 use tantivy::TantivyDocument;
 use tantivy::schema::{
     FAST, Field, INDEXED, STORED, STRING, Schema, SchemaBuilder, TextFieldIndexing, TextOptions,
 };
 
-/// The meaning of the documents. Raise it when they must be written anew although the schema is
-/// the same.
-pub(crate) const VERSION: u64 = 1;
+use super::document::Document;
 
-/// Where a product's properties stand in its document.
+/// Where a product's properties stand in its document in the embedded index.
 ///
 /// Readers find the fields by their names in the schema that the index carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields {
     /// As it is: the key of the document, and the last resort of every order.
     pub(crate) sku: Field,
-    /// As it is.
-    pub(crate) seller: Field,
-    /// English words.
-    pub(crate) name: Field,
-    /// English words.
-    pub(crate) description: Field,
-    /// As it is.
-    pub(crate) category: Field,
-    /// The category again, as English words.
-    pub(crate) category_words: Field,
-    /// English words.
-    pub(crate) brand: Field,
-    /// Minor units of the currency.
-    pub(crate) price: Field,
-    /// ISO 4217 code.
-    pub(crate) currency: Field,
+    seller: Field,
+    name: Field,
+    /// The name's words as they are typed, for their beginnings.
+    name_words: Field,
+    /// The whole name in lower case.
+    name_key: Field,
+    description: Field,
+    category: Field,
+    category_words: Field,
+    brand: Field,
+    brand_words: Field,
+    price: Field,
+    currency: Field,
+    price_band: Field,
+    in_stock: Field,
+    listed_at: Field,
 }
 
-/// Words of English text, lowercase and without their endings, with their places and counts.
-fn words() -> TextOptions {
+/// Words of text, with their places and counts.
+fn words(tokenizer: &str) -> TextOptions {
     let indexing = TextFieldIndexing::default()
-        .set_tokenizer("en_stem")
+        .set_tokenizer(tokenizer)
         .set_index_option(tantivy::schema::IndexRecordOption::WithFreqsAndPositions);
     TextOptions::default().set_indexing_options(indexing)
 }
@@ -45,34 +42,49 @@ impl Fields {
     /// The schema of the index, and where its fields are.
     pub(crate) fn with_schema() -> (Schema, Self) {
         let mut schema = SchemaBuilder::default();
+        // English words: lowercase and without their endings.
+        let english = || words("en_stem");
+        let whole = STRING | STORED | FAST;
         let fields = Self {
-            sku: schema.add_text_field("sku", STRING | STORED | FAST),
-            seller: schema.add_text_field("seller", STRING | STORED),
-            name: schema.add_text_field("name", words() | STORED),
-            description: schema.add_text_field("description", words() | STORED),
-            category: schema.add_text_field("category", STRING | STORED),
-            category_words: schema.add_text_field("categoryWords", words()),
-            brand: schema.add_text_field("brand", words() | STORED),
+            sku: schema.add_text_field("sku", whole.clone()),
+            seller: schema.add_text_field("seller", whole.clone()),
+            name: schema.add_text_field("name", english() | STORED),
+            name_words: schema.add_text_field("nameWords", words("default")),
+            name_key: schema.add_text_field("nameKey", STRING | FAST),
+            description: schema.add_text_field("description", english() | STORED),
+            category: schema.add_text_field("category", whole.clone()),
+            category_words: schema.add_text_field("categoryWords", english()),
+            brand: schema.add_text_field("brand", whole.clone()),
+            brand_words: schema.add_text_field("brandWords", english()),
             price: schema.add_i64_field("price", INDEXED | STORED | FAST),
-            currency: schema.add_text_field("currency", STRING | STORED),
+            currency: schema.add_text_field("currency", whole),
+            price_band: schema.add_text_field("priceBand", STRING | FAST),
+            in_stock: schema.add_bool_field("inStock", INDEXED | STORED | FAST),
+            listed_at: schema.add_i64_field("listedAt", INDEXED | STORED | FAST),
         };
         (schema.build(), fields)
     }
 
-    /// The document of a product.
-    pub(crate) fn document(&self, listing: &Listing) -> TantivyDocument {
+    /// A product in the words of the embedded engine.
+    pub(crate) fn document(&self, product: &Document) -> TantivyDocument {
         let mut document = TantivyDocument::default();
-        document.add_text(self.sku, listing.sku.as_str());
-        document.add_text(self.seller, listing.seller.as_str());
-        document.add_text(self.name, listing.name.as_str());
-        document.add_text(self.description, &listing.description);
-        document.add_text(self.category, listing.category.as_str());
-        document.add_text(self.category_words, listing.category.as_str());
-        if let Some(brand) = &listing.brand {
-            document.add_text(self.brand, brand.as_str());
+        document.add_text(self.sku, product.sku);
+        document.add_text(self.seller, product.seller);
+        document.add_text(self.name, product.name);
+        document.add_text(self.name_words, product.name);
+        document.add_text(self.name_key, product.name.to_lowercase());
+        document.add_text(self.description, product.description);
+        document.add_text(self.category, product.category);
+        document.add_text(self.category_words, product.category);
+        if let Some(brand) = product.brand {
+            document.add_text(self.brand, brand);
+            document.add_text(self.brand_words, brand);
         }
-        document.add_i64(self.price, listing.price.minor);
-        document.add_text(self.currency, listing.price.currency.code());
+        document.add_i64(self.price, product.price);
+        document.add_text(self.currency, product.currency);
+        document.add_text(self.price_band, &product.price_band);
+        document.add_bool(self.in_stock, product.in_stock);
+        document.add_i64(self.listed_at, product.listed_at);
         document
     }
 }

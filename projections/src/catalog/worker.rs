@@ -1,51 +1,72 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_domain::Decider;
-use daybook_domain::product::{Product, ProductEvent, ProductState};
+use daybook_domain::product::Product;
+use daybook_domain::stock::Stock;
 use daybook_domain::values::Sku;
-use daybook_event_schemas::{Envelope, open};
-use daybook_event_store::{
-    Direction, EventStore, Filter, Position, ReadError, Recorded, Revision, Store, StreamId, Tailed,
-};
-use futures::{StreamExt, TryStreamExt, pin_mut};
+use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
+use daybook_search::Address;
+use futures::{StreamExt, pin_mut};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::CatalogError;
-use super::index::{CatalogIndex, Checkpoint};
+use super::checkpoint::Checkpoint;
+use super::entry::Change;
+use super::index::CatalogIndex;
+use super::known::Known;
+use super::{CatalogError, CatalogPlace};
 
-/// Most left out events that a commit names; whatever comes after them is in the log only.
-const MAX_PARKED: usize = 1_000;
+/// The longest pause before starting over.
+const MAX_RETRY: Duration = Duration::from_secs(15);
+/// How long a stop waits for the last commit.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How the catalog's worker goes about it.
 #[derive(Debug, Clone)]
 pub struct CatalogOptions {
-    /// The folder of the index.
-    pub path: PathBuf,
+    /// Where the index is.
+    pub place: CatalogPlace,
+    /// The version to build, if it is not the one that is read.
+    pub version: Option<u32>,
     /// Most products that change in one commit.
     pub batch: usize,
     /// How long changed products may wait for more to be committed with them.
     pub linger: Duration,
     /// How long a checkpoint alone may wait to be committed.
     pub idle: Duration,
-    /// How long to wait before starting over after a failure.
+    /// How often to look whether the index is still there.
+    pub check: Duration,
+    /// How long to wait before starting over after a failure; after each further one twice as
+    /// long, up to 15 s.
     pub retry: Duration,
 }
 
 impl CatalogOptions {
     /// The usual way, for an index in this folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::at(CatalogPlace::Folder(path.into()))
+    }
+
+    /// The usual way, for an index on a cluster. What changes there waits longer for more: each
+    /// commit has every shard searched anew.
+    pub fn on(cluster: Address) -> Self {
+        Self { linger: Duration::from_millis(200), ..Self::at(CatalogPlace::Cluster(cluster)) }
+    }
+
+    fn at(place: CatalogPlace) -> Self {
         Self {
-            path: path.into(),
+            place,
+            version: None,
             batch: 5_000,
             linger: Duration::from_millis(50),
             idle: Duration::from_secs(1),
+            check: Duration::from_secs(5),
             retry: Duration::from_secs(1),
         }
     }
@@ -63,13 +84,13 @@ impl Catalog {
     /// committed, when `shutdown` is cancelled.
     ///
     /// # Errors
-    /// The index is in use, or its folder cannot be used.
+    /// The index is in use, or its folder or cluster cannot be used.
     pub async fn start(
         store: Store,
         options: CatalogOptions,
         shutdown: CancellationToken,
     ) -> Result<Self, CatalogError> {
-        let index = open_index(&options).await?;
+        let index = CatalogIndex::open(&options.place, options.version).await?;
         let (published, progress) = watch::channel(index.checkpoint().position);
         let worker = Worker { store, options, shutdown, published };
         Ok(Self { progress, task: tokio::spawn(worker.run(index)) })
@@ -89,11 +110,6 @@ impl Catalog {
     }
 }
 
-async fn open_index(options: &CatalogOptions) -> Result<CatalogIndex, CatalogError> {
-    let path = options.path.clone();
-    spawn_blocking(move || CatalogIndex::open(&path)).await?
-}
-
 struct Worker {
     store: Store,
     options: CatalogOptions,
@@ -103,16 +119,24 @@ struct Worker {
 
 /// What was read and is not committed yet.
 struct Batch {
-    /// Products that changed, as they stand at the checkpoint.
-    products: BTreeMap<Sku, ProductState>,
+    /// Products whose documents change.
+    changed: BTreeSet<Sku>,
     checkpoint: Checkpoint,
+    /// Whether there is nothing more to read for now.
+    caught_up: bool,
     /// When to commit it.
     due: Option<Instant>,
 }
 
 impl Batch {
     fn after(checkpoint: &Checkpoint) -> Self {
-        Self { products: BTreeMap::new(), checkpoint: checkpoint.clone(), due: None }
+        let checkpoint = checkpoint.clone();
+        Self { changed: BTreeSet::new(), checkpoint, caught_up: false, due: None }
+    }
+
+    fn change(&mut self, sku: Sku, position: Position) {
+        self.changed.insert(sku);
+        self.checkpoint.changed = Some(position);
     }
 }
 
@@ -120,103 +144,105 @@ impl Batch {
 fn park(batch: &mut Batch, recorded: &Recorded, error: &(dyn Error + 'static)) {
     let Recorded { stream, position, .. } = recorded;
     error!(%stream, %position, error, "an event is left out of the catalog index");
-    if batch.checkpoint.parked.len() < MAX_PARKED {
-        batch.checkpoint.parked.push(*position);
-    }
+    batch.checkpoint.park(*position);
 }
 
 impl Worker {
     /// Follows the products until shutdown; after a failure it starts over from the last commit.
     async fn run(self, index: CatalogIndex) {
         let mut opened = Ok(index);
+        let mut retry = self.options.retry;
         loop {
+            let begun = *self.published.borrow();
             let followed = match opened {
-                Ok(index) => self.follow(index).await,
+                Ok(index) => tokio::select! {
+                    followed = self.follow(index) => followed,
+                    () = self.overdue() => return,
+                },
                 Err(error) => Err(error),
             };
             let Err(error) = followed else { return };
             error!(error = &error as &dyn Error, "the catalog index stopped, retrying");
+            if *self.published.borrow() != begun {
+                retry = self.options.retry;
+            }
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                () = tokio::time::sleep(self.options.retry) => {}
+                () = tokio::time::sleep(retry) => retry = MAX_RETRY.min(retry * 2),
             }
-            opened = open_index(&self.options).await;
+            opened = CatalogIndex::open(&self.options.place, self.options.version).await;
         }
+    }
+
+    /// Ends when a stop has waited long enough for a cluster that does not answer. What was not
+    /// committed is posted again at the next start.
+    async fn overdue(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+        warn!("the catalog index did not take its last changes in time, and gets them later");
     }
 
     async fn follow(&self, mut index: CatalogIndex) -> Result<(), CatalogError> {
         let after = index.checkpoint().position;
         info!(?after, "following the products for the catalog index");
-        let tail = self.store.tail(after, Filter::categories(&[Product::CATEGORY]));
+        self.published.send_replace(after);
+        let categories = [Product::CATEGORY, Stock::CATEGORY];
+        let tail = self.store.tail(after, Filter::categories(&categories));
         pin_mut!(tail);
+        let mut known = Known::after(after);
         let mut batch = Batch::after(index.checkpoint());
+        let mut check = Instant::now() + self.options.check;
         loop {
             let due = batch.due.unwrap_or_else(|| Instant::now() + self.options.idle);
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => {
-                    return self.commit(index, batch).await.map(drop);
+                    return self.commit(index, batch, &mut known).await.map(drop);
                 }
                 () = sleep_until(due), if batch.due.is_some() => {
-                    (index, batch) = self.commit(index, batch).await?;
+                    (index, batch) = self.commit(index, batch, &mut known).await?;
+                }
+                () = sleep_until(check) => {
+                    index.check().await?;
+                    check = Instant::now() + self.options.check;
                 }
                 item = tail.next() => match item.ok_or(CatalogError::Closed)?? {
-                    Tailed::Event(recorded) => self.take(&mut batch, &recorded).await?,
+                    Tailed::Event(recorded) => self.take(&mut batch, &mut known, &recorded).await?,
                     Tailed::CaughtUp(position) => self.caught_up(&mut batch, position),
                 },
             }
-            if batch.products.len() >= self.options.batch {
-                (index, batch) = self.commit(index, batch).await?;
+            if batch.changed.len() >= self.options.batch {
+                (index, batch) = self.commit(index, batch, &mut known).await?;
             }
         }
     }
 
-    async fn take(&self, batch: &mut Batch, recorded: &Recorded) -> Result<(), ReadError> {
-        match open::<ProductEvent>(recorded) {
-            Ok(None) => {}
-            Ok(Some(event)) => self.apply(batch, &event).await?,
-            Err(error) => park(batch, recorded, &error),
-        }
-        batch.checkpoint.position = Some(recorded.position);
-        Ok(())
-    }
-
-    async fn apply(
+    async fn take(
         &self,
         batch: &mut Batch,
-        event: &Envelope<ProductEvent>,
-    ) -> Result<(), ReadError> {
-        let Ok(sku) = event.stream.id().parse() else { return Ok(()) };
-        let before = match batch.products.remove(&sku) {
-            Some(state) => state,
-            None => self.state_before(&event.stream, event.revision).await?,
-        };
-        batch.products.insert(sku, Product::evolve(before, &event.event));
+        known: &mut Known,
+        recorded: &Recorded,
+    ) -> Result<(), CatalogError> {
+        let position = recorded.position;
+        batch.checkpoint.position = Some(position);
+        let Ok(sku) = recorded.stream.id().parse::<Sku>() else { return Ok(()) };
+        match Change::read(recorded) {
+            Ok(None) => {}
+            Ok(Some(change)) => {
+                let entry = known.before(&self.store, &sku, position).await?;
+                if entry.post(&change, position) {
+                    batch.change(sku, position);
+                }
+            }
+            Err(error) => park(batch, recorded, &error),
+        }
         Ok(())
-    }
-
-    /// The product's state before a revision, from its own stream. Events that cannot be read
-    /// were reported when the worker came past them.
-    async fn state_before(
-        &self,
-        stream: &StreamId,
-        revision: Revision,
-    ) -> Result<ProductState, ReadError> {
-        let events = self.store.read(stream, Revision::START, Direction::Forward);
-        events
-            .try_take_while(|recorded| std::future::ready(Ok(recorded.revision < revision)))
-            .try_fold(ProductState::default(), |state, recorded| async move {
-                Ok(match open::<ProductEvent>(&recorded) {
-                    Ok(Some(event)) => Product::evolve(state, &event.event),
-                    _ => state,
-                })
-            })
-            .await
     }
 
     fn caught_up(&self, batch: &mut Batch, position: Position) {
+        batch.caught_up = true;
         batch.checkpoint.position = batch.checkpoint.position.max(Some(position));
-        let wait = if batch.products.is_empty() {
+        let wait = if batch.changed.is_empty() {
             self.published.send_replace(batch.checkpoint.position);
             self.options.idle
         } else {
@@ -230,14 +256,18 @@ impl Worker {
         &self,
         mut index: CatalogIndex,
         batch: Batch,
+        known: &mut Known,
     ) -> Result<(CatalogIndex, Batch), CatalogError> {
+        let caught_up = batch.caught_up;
         if batch.checkpoint != *index.checkpoint() {
-            index = spawn_blocking(move || {
-                index.commit(&batch.products, batch.checkpoint).map(|()| index)
-            })
-            .await??;
-            self.published.send_replace(index.checkpoint().position);
+            let changed = batch.changed.iter().filter_map(|sku| known.get(sku).cloned());
+            index = index.commit(changed.collect(), batch.checkpoint).await?;
+            known.make_room();
         }
+        if caught_up && self.options.version.is_none() {
+            index.take_over().await?;
+        }
+        self.published.send_replace(index.checkpoint().position);
         let batch = Batch::after(index.checkpoint());
         Ok((index, batch))
     }

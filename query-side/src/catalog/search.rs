@@ -1,23 +1,22 @@
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use daybook_event_store::Position;
-use serde::Serialize;
-use tantivy::collector::sort_key::{SortBySimilarityScore, SortByStaticFastValue, SortByString};
-use tantivy::collector::{Collector, Count, DocSetCollector, TopDocs};
-use tantivy::query::{AllQuery, Query};
-use tantivy::schema::{Field, Value};
-use tantivy::{DocAddress, Order, Searcher, TantivyDocument, TantivyError};
+use daybook_search::{Address, ClusterError};
+use tantivy::TantivyError;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout_at};
-use utoipa::ToSchema;
 
-use super::query::cursor;
-use super::snapshot::{Fields, Snapshot};
-use super::{CatalogQuery, CatalogSort, InvalidQuery};
-use crate::Money;
+use super::cache::Cache;
+use super::cluster::ClusterCatalog;
+use super::embedded::EmbeddedCatalog;
+use super::query::{Beginning, Place};
+use super::words::Marker;
+use super::{
+    CatalogHit, CatalogItem, CatalogPage, CatalogQuery, Facets, Highlights, InvalidQuery,
+    Suggestion,
+};
 
 /// The pause between two looks at how far the index has come.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -39,206 +38,205 @@ pub enum SearchError {
     /// The index cannot be read.
     #[error("the catalog index cannot be read")]
     Index(#[from] TantivyError),
+    /// The cluster of the index did not answer.
+    #[error("the cluster of the catalog index does not answer")]
+    Cluster(#[source] ClusterError),
     /// The search panicked.
     #[error("the search in the catalog failed unexpectedly")]
     Panicked(#[from] tokio::task::JoinError),
 }
 
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CatalogPage {
-    /// The products of this page.
-    pub items: Vec<CatalogItem>,
-    /// How many products match, on whatever page.
-    pub total: usize,
-    /// The cursor of the next page, where there is one. Pages are counted off, so a product that
-    /// comes or goes between two pages moves those behind it by one.
-    pub next: Option<String>,
+impl From<ClusterError> for SearchError {
+    fn from(error: ClusterError) -> Self {
+        if error.is_missing() { Self::NotReady } else { Self::Cluster(error) }
+    }
 }
 
-/// A product that is for sale.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CatalogItem {
-    /// Stock keeping unit.
-    pub sku: String,
-    /// Who sells and ships it.
-    pub seller: String,
-    /// What customers call it.
-    pub name: String,
-    /// Free text about it.
-    pub description: String,
-    /// Where it stands in the catalogue.
-    pub category: String,
-    /// Who makes it, where that is known.
-    pub brand: Option<String>,
-    /// Price of one.
-    pub price: Money,
+/// How far the index has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Every product is known up to here.
+    pub position: Option<Position>,
+    /// Where a product changed last.
+    pub changed: Option<Position>,
+    /// Positions of events that were left out, because they could not be read or their product
+    /// was refused.
+    pub parked: Vec<Position>,
 }
 
-/// The catalog's index, open for reading. Every search sees the last commit. Clones share what
-/// they have open.
+/// What an engine found.
+pub(crate) struct Found {
+    /// The products in their order, with what they are sorted by; one more than asked for, where
+    /// there are more.
+    pub(crate) items: Vec<(CatalogItem, i64)>,
+    pub(crate) total: usize,
+    /// How many have the words, whatever the filters.
+    pub(crate) matched: usize,
+    pub(crate) facets: Option<Facets>,
+}
+
+/// The catalog, for questions. Clones share what they have open and remember.
 #[derive(Clone)]
 pub struct Catalog {
-    path: Arc<PathBuf>,
-    open: Arc<Mutex<Option<Open>>>,
+    engine: Engine,
+    cache: Cache,
 }
 
-/// The commit that was read last, and the contents of the file that names it.
-struct Open {
-    meta: Vec<u8>,
-    snapshot: Arc<Snapshot>,
+#[derive(Clone)]
+enum Engine {
+    Embedded(EmbeddedCatalog),
+    Cluster(ClusterCatalog),
+}
+
+impl Engine {
+    async fn find(&self, query: &CatalogQuery, similar: bool) -> Result<Found, SearchError> {
+        match self {
+            Self::Embedded(catalog) => catalog.find(query, similar).await,
+            Self::Cluster(catalog) => catalog.find(&query.asked()?, similar).await,
+        }
+    }
+
+    async fn suggest(
+        &self,
+        beginning: Beginning,
+        limit: usize,
+    ) -> Result<Vec<Suggestion>, SearchError> {
+        match self {
+            Self::Embedded(catalog) => catalog.suggest(beginning, limit).await,
+            Self::Cluster(catalog) => catalog.suggest(&beginning, limit).await,
+        }
+    }
+
+    async fn progress(&self) -> Result<Progress, SearchError> {
+        match self {
+            Self::Embedded(catalog) => catalog.progress().await,
+            Self::Cluster(catalog) => catalog.progress().await,
+        }
+    }
 }
 
 impl Catalog {
     /// Reads the index in this folder, once it is there.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: Arc::new(path.into()), open: Arc::default() }
+        let engine = Engine::Embedded(EmbeddedCatalog::new(path.into()));
+        Self { engine, cache: Cache::new(Duration::ZERO) }
+    }
+
+    /// Asks the index on a cluster.
+    ///
+    /// # Errors
+    /// The client of the cluster cannot be made.
+    pub fn on(address: &Address) -> Result<Self, ClusterError> {
+        let engine = Engine::Cluster(ClusterCatalog::new(address)?);
+        Ok(Self { engine, cache: Cache::new(Cache::CLUSTER) })
     }
 
     /// Searches.
     ///
     /// # Errors
-    /// The query is refused, or the index cannot be read.
+    /// The query is refused, or the index cannot be asked and has not answered it before.
     pub async fn search(&self, query: CatalogQuery) -> Result<CatalogPage, SearchError> {
-        self.blocking(move |snapshot| snapshot.search(&query)).await
+        query.asked()?;
+        let changed = match self.cache.changed(self.engine.progress()).await {
+            Ok(changed) => changed,
+            Err(error) => return self.cache.stale(&query).ok_or(error),
+        };
+        if let Some(page) = self.cache.get(&query, changed) {
+            return Ok(page);
+        }
+        match self.ask(&query).await {
+            Ok(page) => {
+                self.cache.put(query, changed, &page);
+                Ok(page)
+            }
+            Err(error) => self.cache.stale(&query).ok_or(error),
+        }
     }
 
-    /// The position up to which every product can be found, and the positions of events that were
-    /// left out because they could not be read.
+    /// Asks the index. What has the words as they were typed is all there is, unless nothing has.
+    async fn ask(&self, query: &CatalogQuery) -> Result<CatalogPage, SearchError> {
+        let asked = query.asked()?;
+        let mut similar = asked.after.as_ref().is_some_and(|place| place.similar);
+        let mut found = self.engine.find(query, similar).await?;
+        if found.matched == 0 && asked.text.is_some() && asked.after.is_none() {
+            found = self.engine.find(query, true).await?;
+            similar = found.matched > 0;
+        }
+        let Found { mut items, total, facets, .. } = found;
+        let more = items.len() > asked.limit;
+        items.truncate(asked.limit);
+        let last = items.last().filter(|_| more);
+        let next =
+            last.map(|(item, key)| Place::new(query.sort, similar, *key, &item.sku).cursor());
+        let marker = asked.text.map(|text| Marker::new(&text.words, similar));
+        let hit = |(item, _): (CatalogItem, i64)| {
+            let mark = |text: &str| marker.as_ref().and_then(|marker| marker.mark(text));
+            let highlights =
+                Highlights { name: mark(&item.name), description: mark(&item.description) };
+            CatalogHit { item, highlights }
+        };
+        let items = items.into_iter().map(hit).collect();
+        Ok(CatalogPage { items, total, facets, similar, stale: false, next })
+    }
+
+    /// Names of products that have the words typed so far, the last of which may be a part of
+    /// one. Each name once, first those that begin with all that was typed.
     ///
     /// # Errors
-    /// The index cannot be read.
-    pub async fn progress(&self) -> Result<(Option<Position>, Vec<Position>), SearchError> {
-        self.blocking(|snapshot| {
-            let parked = snapshot.committed.parked.iter().copied().map(Position).collect();
-            Ok((snapshot.position(), parked))
-        })
-        .await
+    /// The text is refused, or the index cannot be asked.
+    pub async fn suggest(
+        &self,
+        typed: &str,
+        limit: Option<usize>,
+    ) -> Result<Vec<Suggestion>, SearchError> {
+        let beginning = Beginning::of(typed, limit)?;
+        let limit = beginning.limit;
+        // Products may share a name.
+        let mut suggestions = self.engine.suggest(beginning, 4 * limit).await?;
+        suggestions.dedup_by_key(|suggestion| suggestion.name.to_lowercase());
+        suggestions.truncate(limit);
+        Ok(suggestions)
+    }
+
+    /// How far the index has come.
+    ///
+    /// # Errors
+    /// The index cannot be asked.
+    pub async fn progress(&self) -> Result<Progress, SearchError> {
+        self.engine.progress().await
     }
 
     /// Every product, in no order, and the position up to which they are known.
     pub(crate) async fn contents(
         &self,
     ) -> Result<(Vec<CatalogItem>, Option<Position>), SearchError> {
-        self.blocking(|snapshot| {
-            let found = snapshot.searcher.search(&AllQuery, &DocSetCollector)?;
-            Ok((snapshot.items(found)?, snapshot.position()))
-        })
-        .await
+        let (items, progress) = match &self.engine {
+            Engine::Embedded(catalog) => catalog.contents().await?,
+            Engine::Cluster(catalog) => catalog.contents().await?,
+        };
+        Ok((items, progress.position))
     }
 
     /// Waits until every product can be found that was listed up to `position`. `false`: the index
     /// did not come so far in time.
     ///
     /// # Errors
-    /// The index cannot be read.
+    /// The index cannot be asked.
     pub async fn wait_for(
         &self,
         position: Position,
         timeout: Duration,
     ) -> Result<bool, SearchError> {
         let until = Instant::now() + timeout;
-        while self.progress().await?.0.is_none_or(|reached| reached < position) {
+        loop {
+            let progress = self.engine.progress().await?;
+            if progress.position.is_some_and(|reached| reached >= position) {
+                self.cache.note(progress.changed);
+                return Ok(true);
+            }
             if timeout_at(until, sleep(PAUSE)).await.is_err() {
                 return Ok(false);
             }
-        }
-        Ok(true)
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Snapshot) -> Result<T, SearchError> + Send + 'static,
-    ) -> Result<T, SearchError> {
-        let catalog = self.clone();
-        tokio::task::spawn_blocking(move || read(&*catalog.snapshot()?)).await?
-    }
-
-    fn snapshot(&self) -> Result<Arc<Snapshot>, SearchError> {
-        let meta =
-            std::fs::read(self.path.join("meta.json")).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => SearchError::NotReady,
-                _ => error.into(),
-            })?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = open.as_ref().filter(|open| open.meta == meta) {
-            return Ok(open.snapshot.clone());
-        }
-        let snapshot = Arc::new(Snapshot::open(&self.path)?);
-        *open = Some(Open { meta, snapshot: snapshot.clone() });
-        Ok(snapshot)
-    }
-}
-
-impl Snapshot {
-    fn search(&self, query: &CatalogQuery) -> Result<CatalogPage, SearchError> {
-        let (offset, limit) = query.page()?;
-        let matching = self.matching(query)?;
-        let top = TopDocs::with_limit(limit).and_offset(offset);
-        let (found, total) = find(&self.searcher, &matching, top, query.sort)?;
-        let items = self.items(found)?;
-        let end = offset + items.len();
-        let next = if end < total { cursor(end) } else { None };
-        Ok(CatalogPage { items, total, next })
-    }
-
-    fn items(
-        &self,
-        found: impl IntoIterator<Item = DocAddress>,
-    ) -> Result<Vec<CatalogItem>, TantivyError> {
-        let item = |at| Ok(self.fields.item(&self.searcher.doc(at)?));
-        found.into_iter().map(item).collect()
-    }
-}
-
-fn find(
-    searcher: &Searcher,
-    query: &dyn Query,
-    top: TopDocs,
-    sort: CatalogSort,
-) -> tantivy::Result<(Vec<DocAddress>, usize)> {
-    let sku = (SortByString::for_field("sku"), Order::Asc);
-    let price = SortByStaticFastValue::<i64>::for_field("price");
-    match sort {
-        CatalogSort::Relevance => {
-            collect(searcher, query, top.order_by((SortBySimilarityScore, sku)))
-        }
-        CatalogSort::PriceAscending => {
-            collect(searcher, query, top.order_by(((price, Order::Asc), sku)))
-        }
-        CatalogSort::PriceDescending => {
-            collect(searcher, query, top.order_by(((price, Order::Desc), sku)))
-        }
-    }
-}
-
-fn collect<Key: Send + Sync + 'static>(
-    searcher: &Searcher,
-    query: &dyn Query,
-    top: impl Collector<Fruit = Vec<(Key, DocAddress)>>,
-) -> tantivy::Result<(Vec<DocAddress>, usize)> {
-    let (found, total) = searcher.search(query, &(top, Count))?;
-    Ok((found.into_iter().map(|(_, at)| at).collect(), total))
-}
-
-impl Fields {
-    fn item(&self, document: &TantivyDocument) -> CatalogItem {
-        let text = |field: Field| {
-            let value = document.get_first(field);
-            value.and_then(|value| Some(value.as_str()?.to_owned()))
-        };
-        let required = |field| text(field).unwrap_or_default();
-        let amount = document.get_first(self.price).and_then(|value| value.as_i64());
-        CatalogItem {
-            sku: required(self.sku),
-            seller: required(self.seller),
-            name: required(self.name),
-            description: required(self.description),
-            category: required(self.category),
-            brand: text(self.brand),
-            price: Money { amount: amount.unwrap_or_default(), currency: required(self.currency) },
         }
     }
 }

@@ -258,7 +258,7 @@ async fn what_differs_is_told_by_row_and_column() {
 async fn a_catalog_that_lacks_a_product_or_shows_one_too_many_is_found() {
     let name = "projection catalog equals the events";
     let change = |posted: &Posted, change: &dyn Fn(&Index, &mut IndexWriter)| {
-        let index = Index::open_in_dir(posted.folder.path().join("catalog")).unwrap();
+        let index = Index::open_in_dir(posted.folder.path().join("catalog/v1")).unwrap();
         let payload = index.load_metas().unwrap().payload.unwrap();
         let mut writer = index.writer_with_num_threads(1, 20_000_000).unwrap();
         change(&index, &mut writer);

@@ -156,7 +156,7 @@ async fn parked(models: &ReadModels) -> Result<(Findings, String), String> {
         let (projection, stream, error) = (text(0)?, text(1)?, text(3)?);
         findings.add(|| format!("{stream} at {revision}, by {projection}: {error}"));
     }
-    let (_, parked) = models.catalog.progress().await.map_err(|error| told(&error))?;
+    let parked = models.catalog.progress().await.map_err(|error| told(&error))?.parked;
     for position in parked {
         findings.add(|| format!("the event at position {position}, by catalog"));
     }
