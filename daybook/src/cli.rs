@@ -8,10 +8,12 @@ use clap_complete::Shell;
 use crate::config::{Settings, StoreAddress};
 
 mod dlq;
+mod integration;
 mod projection;
 mod stream;
 
 pub(crate) use dlq::{Dlq, DlqChoice};
+pub(crate) use integration::{Analytics, By, Notifications, Wanted};
 pub(crate) use projection::{Named, Projection, Rebuild};
 pub(crate) use stream::{Age, Bound, Change, Stream, StreamArgs};
 
@@ -93,6 +95,21 @@ pub(crate) enum Command {
     /// Run the simulated payment provider as an HTTP server
     #[command(after_help = PSP_HELP)]
     Psp,
+    /// Publish events to Kafka, in a process of its own
+    ///
+    /// `serve` does it by itself where --kafka is given. Of several that share a database one works
+    /// at a time. It needs an event store that is served: give --store. With --listen its metrics
+    /// are on that address.
+    #[command(after_help = "\
+Example:
+  daybook relay --store 'esdb://db:2113?tls=true' --database postgres://db/daybook --kafka kafka:9092")]
+    Relay,
+    /// Tell customers what becomes of their orders, and look at what they were told
+    #[command(subcommand)]
+    Notifications(Notifications),
+    /// Count orders, revenue, cancellations and products, and look at the figures
+    #[command(subcommand)]
+    Analytics(Analytics),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  daybook completions bash > /etc/bash_completion.d/daybook")]
     Completions {

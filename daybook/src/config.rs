@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -82,6 +82,49 @@ impl fmt::Debug for StoreAddress {
     }
 }
 
+/// An address with credentials in it, which nobody is to see.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The whole of it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A Kafka cluster, with what is said of its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KafkaConfig {
+    pub(crate) brokers: String,
+    pub(crate) prefix: Option<String>,
+    pub(crate) partitions: Option<NonZeroU16>,
+    pub(crate) replication: Option<NonZeroU16>,
+}
+
+/// By what notifications are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotificationConfig {
+    pub(crate) smtp: Option<Secret>,
+    pub(crate) mail_from: Option<String>,
+    pub(crate) sms: Option<Secret>,
+    pub(crate) push: Option<Secret>,
+}
+
 /// Settings as given in one place: on the command line, in the environment or in the file. The
 /// field names are the keys of `daybook.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
@@ -133,6 +176,32 @@ pub(crate) struct Settings {
     /// Address of a payment provider's API; the simulated provider in the box if not given
     #[arg(long, global = true, env = "DAYBOOK_PAYMENT_PROVIDER", value_name = "URL")]
     payment_provider: Option<String>,
+    /// Brokers of Kafka to publish events to, and to take them from: `host:port`, separated by commas
+    /// [default: none; consumers follow the event store]
+    #[arg(long, global = true, env = "DAYBOOK_KAFKA", value_name = "BROKERS")]
+    kafka: Option<String>,
+    /// What the names of topics and groups of consumers begin with [default: daybook]
+    #[arg(long, global = true, env = "DAYBOOK_KAFKA_PREFIX", value_name = "NAME")]
+    kafka_prefix: Option<String>,
+    /// Partitions of topics that are made [default: 6]
+    #[arg(long, global = true, env = "DAYBOOK_KAFKA_PARTITIONS", value_name = "N")]
+    kafka_partitions: Option<NonZeroU16>,
+    /// Replicas of topics that are made [default: 1]
+    #[arg(long, global = true, env = "DAYBOOK_KAFKA_REPLICATION", value_name = "N")]
+    kafka_replication: Option<NonZeroU16>,
+    /// Mail server for notifications, such as `smtps://user:password@host`; without one they are
+    /// recorded and not sent
+    #[arg(long, global = true, env = "DAYBOOK_SMTP", value_name = "URL", hide_env_values = true)]
+    smtp: Option<Secret>,
+    /// Whom notifications come from [default: Daybook <daybook@localhost>]
+    #[arg(long, global = true, env = "DAYBOOK_MAIL_FROM", value_name = "ADDRESS")]
+    mail_from: Option<String>,
+    /// Provider that sends texts to phones; without one they are recorded and not sent
+    #[arg(long, global = true, env = "DAYBOOK_SMS", value_name = "URL", hide_env_values = true)]
+    sms: Option<Secret>,
+    /// Provider that sends texts to devices; without one they are recorded and not sent
+    #[arg(long, global = true, env = "DAYBOOK_PUSH", value_name = "URL", hide_env_values = true)]
+    push: Option<Secret>,
     /// Whether to compress segments of the event store once they are full [default: false]
     #[arg(long, global = true, env = "DAYBOOK_STORE_COMPRESS", value_name = "BOOL")]
     store_compress: Option<bool>,
@@ -169,6 +238,9 @@ pub(crate) struct Config {
     /// The address to listen on, if it is not the command's own default.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) payment_provider: Option<String>,
+    /// The cluster that events are published to, if any.
+    pub(crate) kafka: Option<KafkaConfig>,
+    pub(crate) notifications: NotificationConfig,
     pub(crate) store_compress: bool,
     /// The address to serve the event store on, if it is.
     pub(crate) store_listen: Option<SocketAddr>,
@@ -215,6 +287,18 @@ impl Settings {
             search: self.search.or(file.search),
             listen: self.listen.or(file.listen),
             payment_provider: self.payment_provider.or(file.payment_provider),
+            kafka: self.kafka.or(file.kafka).map(|brokers| KafkaConfig {
+                brokers,
+                prefix: self.kafka_prefix.or(file.kafka_prefix),
+                partitions: self.kafka_partitions.or(file.kafka_partitions),
+                replication: self.kafka_replication.or(file.kafka_replication),
+            }),
+            notifications: NotificationConfig {
+                smtp: self.smtp.or(file.smtp),
+                mail_from: self.mail_from.or(file.mail_from),
+                sms: self.sms.or(file.sms),
+                push: self.push.or(file.push),
+            },
             store_compress: self.store_compress.or(file.store_compress).unwrap_or(false),
             store_listen: self.store_listen.or(file.store_listen),
             scavenge_interval: (scavenge_hours > 0)
@@ -323,6 +407,21 @@ mod tests {
         let error = anyhow::Error::from(Settings::default().resolve(Some(&path)).unwrap_err());
 
         assert!(format!("{error:#}").contains("https://user:password@host:9200"), "{error:#}");
+    }
+
+    #[test]
+    fn credentials_for_notifications_are_not_shown() {
+        let text =
+            "smtp = \"smtps://ann:secret@mail\"\nkafka = \"a:1,b:2\"\nkafka_replication = 3\n";
+        let (_folder, path) = given_file(text);
+
+        let config = Settings::default().resolve(Some(&path)).unwrap();
+
+        let smtp = config.notifications.smtp.as_ref().unwrap();
+        assert_eq!(smtp.reveal(), "smtps://ann:secret@mail");
+        assert!(!format!("{config:?}").contains("secret"));
+        let kafka = config.kafka.unwrap();
+        assert_eq!((&*kafka.brokers, kafka.replication), ("a:1,b:2", NonZeroU16::new(3)));
     }
 
     #[test]

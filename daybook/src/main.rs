@@ -10,6 +10,7 @@ mod dlq;
 mod events;
 mod housekeeping;
 mod import;
+mod integration;
 mod platform;
 mod processes;
 mod progress;
@@ -28,7 +29,7 @@ use clap::{CommandFactory, Parser};
 use daybook_observability::LogOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::cli::{Cli, Command, Import, Store};
+use crate::cli::{Analytics, Cli, Command, Import, Notifications, Store};
 use crate::config::{Config, LogFormat};
 
 fn main() -> ExitCode {
@@ -64,6 +65,9 @@ async fn run(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(&args, config).await,
         Command::Bench(command) => bench::run(command, config).await,
         Command::Psp => psp::run(config).await,
+        Command::Relay => integration::relay(config).await,
+        Command::Notifications(command) => integration::notifications(command, config).await,
+        Command::Analytics(command) => integration::analytics(command, config).await,
         Command::Completions { shell } => {
             let name = env!("CARGO_PKG_NAME");
             clap_complete::generate(shell, &mut Cli::command(), name, &mut std::io::stdout());
@@ -100,8 +104,15 @@ fn log_options(config: &Config, command: &Command) -> LogOptions {
         LogFormat::Text => daybook_observability::LogFormat::Text,
         LogFormat::Json => daybook_observability::LogFormat::Json,
     };
-    let serves =
-        matches!(command, Command::Serve(_) | Command::Psp | Command::Store(Store::Serve { .. }));
+    let serves = matches!(
+        command,
+        Command::Serve(_)
+            | Command::Psp
+            | Command::Store(Store::Serve { .. })
+            | Command::Relay
+            | Command::Notifications(Notifications::Run)
+            | Command::Analytics(Analytics::Run)
+    );
     let usual = if serves { "info" } else { "warn" };
     LogOptions { filter: config.log.clone().unwrap_or_else(|| usual.into()), format }
 }

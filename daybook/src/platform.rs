@@ -45,6 +45,15 @@ impl Layout<'_> {
         }
     }
 
+    /// Where the relay and the consumers keep what is theirs: not with the read models in a file,
+    /// which may be deleted.
+    pub(crate) fn integration(&self) -> anyhow::Result<Address> {
+        match &self.0.database {
+            Some(address) => Ok(address.clone()),
+            None => Ok(Address::from(text(&self.0.data_dir.join("integration.sqlite"))?)),
+        }
+    }
+
     pub(crate) fn catalog(&self) -> PathBuf {
         self.0.data_dir.join("catalog")
     }

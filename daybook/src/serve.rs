@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Serve;
 use crate::config::Config;
+use crate::integration::Integration;
 use crate::platform::{self, Platform};
 use crate::wire::WireServer;
 use crate::{demo, shutdown};
@@ -37,6 +38,7 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
         Some(wire) => Some(serve_store(wire, &platform.store, &stopping).await?),
         None => None,
     };
+    let integration = Integration::start(&platform.store, config, &stopping).await?;
     if args.demo {
         let now = Timestamp::from_micros(chrono::Utc::now().timestamp_micros());
         demo::set_up(&platform.commands, now).await?;
@@ -48,6 +50,7 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
     if let Some(wire) = wire {
         wire.await??;
     }
+    integration.join().await?;
     platform.stop().await?;
     tell("daybook has stopped; everything is on disk");
     Ok(ExitCode::SUCCESS)

@@ -121,18 +121,16 @@ impl Kafka {
         let new: Vec<_> = new.collect();
         let options =
             AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+        let mut there = Vec::new();
         for made in admin.create_topics(&new, &options).await? {
             match made {
                 Ok(name) => tracing::info!(topic = name, "a topic was made"),
-                Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => {
-                    tracing::debug!(topic = name, "a topic is there");
-                }
+                Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => there.push(name),
                 Err((_, code)) => return Err(KafkaError::AdminOp(code)),
             }
         }
-        let names: Vec<_> = names.to_vec();
         let this = self.clone();
-        let compared = tokio::task::spawn_blocking(move || this.compare(&admin, &names));
+        let compared = tokio::task::spawn_blocking(move || this.compare(&admin, &there));
         compared.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
@@ -145,7 +143,7 @@ impl Kafka {
                 let replicas = partitions.first().map_or(0, |first| first.replicas().len());
                 let stated = (self.partitions, self.replication);
                 let found = [partitions.len(), replicas].map(|n| i32::try_from(n).unwrap_or(-1));
-                if (found[0], found[1]) != stated {
+                if !partitions.is_empty() && (found[0], found[1]) != stated {
                     tracing::warn!(
                         topic = name,
                         partitions = found[0],

@@ -9,6 +9,7 @@ pub mod catalog;
 mod checkouts;
 mod error;
 mod orders;
+pub mod outcomes;
 mod page;
 mod progress;
 mod queries;

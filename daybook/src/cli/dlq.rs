@@ -8,7 +8,7 @@ use crate::dlq::LetterId;
 /// Which letters a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct DlqChoice {
-    /// Only those of this source: projections, processes
+    /// Only those of this source: projections, processes, consumers
     #[arg(long, value_name = "SOURCE")]
     pub(crate) source: Option<String>,
     /// Only those about this key: a stream such as `stock-WIDGET`, or a process's instance such as
@@ -23,7 +23,9 @@ pub(crate) enum Dlq {
     ///
     /// `projections` are events that a read model could not read or apply, and the later events of
     /// the same stream, which are held back behind them; other streams go on. `processes` are
-    /// commands of process managers that could not be carried out.
+    /// commands of process managers that could not be carried out. `consumers` are events that could
+    /// not be published to Kafka (`relay`) or consumed (`notifications`, `analytics`), those behind
+    /// them on their key, and notifications that could not be sent (`delivery`).
     #[command(after_help = "\
 Examples:
   daybook dlq list

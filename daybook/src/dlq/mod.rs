@@ -1,5 +1,6 @@
 //! `daybook dlq`: everything that could not be processed, whoever was to process it.
 
+mod consumers;
 mod processes;
 mod projections;
 
@@ -51,7 +52,11 @@ pub(crate) trait Source {
 
 /// Every source there is.
 fn sources(config: &Config) -> Vec<Box<dyn Source + '_>> {
-    vec![Box::new(projections::Projections(config)), Box::new(processes::Processes(config))]
+    vec![
+        Box::new(projections::Projections(config)),
+        Box::new(processes::Processes(config)),
+        Box::new(consumers::Consumers(config)),
+    ]
 }
 
 /// What a letter is known by: its source, who of them put it aside, and which one it is there.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Folders, and the folders whose crates theirs may depend on outside of tests.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("event-schemas", &["domain", "event-store"]),
     ("event-store", &[]),
@@ -12,6 +12,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("event-store/comparison", &["event-store", "event-store-server"]),
     ("command-side", &["domain", "event-schemas", "event-store"]),
     ("database", &[]),
+    ("integration", &["database", "domain", "event-schemas", "event-store"]),
     ("projections", &["database", "domain", "event-schemas", "event-store"]),
     ("query-side", &["database", "domain", "event-schemas", "event-store"]),
     ("gateway", &["command-side", "domain", "event-schemas", "event-store", "query-side"]),

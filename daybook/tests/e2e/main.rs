@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod docs;
 mod import;
+mod integration;
 mod kills;
 mod postgres;
 mod projections;
