@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Folders, and the folders whose crates theirs may depend on outside of tests.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("event-schemas", &["domain", "event-store"]),
     ("event-store", &[]),
@@ -13,8 +13,9 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("command-side", &["domain", "event-schemas", "event-store"]),
     ("database", &[]),
     ("integration", &["database", "domain", "event-schemas", "event-store"]),
-    ("projections", &["database", "domain", "event-schemas", "event-store"]),
-    ("query-side", &["database", "domain", "event-schemas", "event-store"]),
+    ("search", &[]),
+    ("projections", &["database", "domain", "event-schemas", "event-store", "search"]),
+    ("query-side", &["database", "domain", "event-schemas", "event-store", "search"]),
     ("gateway", &["command-side", "domain", "event-schemas", "event-store", "query-side"]),
     ("observability", &[]),
 ];
