@@ -1,9 +1,10 @@
 //! Consumers that are killed, that join and leave, and that are given what is no event.
 
+use std::future;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use daybook_database::{Address, Executor, Limits, Pool, Tx, query};
 use daybook_event_schemas::integration::Topic;
@@ -24,7 +25,12 @@ use crate::support::{Running, Shop, cluster, order_id, until};
 #[derive(Debug, Clone, Default)]
 struct Taking {
     taken: Arc<AtomicUsize>,
+    /// Where it says that it has got stuck amid a batch, one after its first.
+    stuck: Option<PathBuf>,
 }
+
+/// Most events of a batch of a [`member`].
+const BATCH: usize = 50;
 
 impl Consumer for Taking {
     const NAME: &'static str = "taking";
@@ -40,8 +46,11 @@ impl Consumer for Taking {
         let taken = "INSERT INTO taken (order_id, revision, times) VALUES ($1, $2, 1) \
                      ON CONFLICT (order_id, revision) DO UPDATE SET times = taken.times + 1";
         tx.execute(query(taken).bind(order).bind(revision)).await?;
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.stuck.as_ref().filter(|_| taken == BATCH + BATCH / 2) {
+            std::fs::write(place, "stuck").unwrap();
+            future::pending::<()>().await;
+        }
         Ok(())
     }
 }
@@ -67,14 +76,17 @@ async fn is_taken(pool: &Pool, events: i64) {
     assert_eq!(dead_letters::list(pool).await.unwrap(), [], "nothing came before its turn");
 }
 
-/// A process of its own with a member of the group.
-fn member(shop: &Shop, kafka: &Kafka) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+/// A process of its own with a member of the group, which may get stuck.
+fn member(shop: &Shop, kafka: &Kafka, stuck: Option<&Path>) -> Child {
+    let mut member = Command::new(std::env::current_exe().unwrap());
+    member
         .args(["--exact", "kafka::consumers::a_member", "--ignored"])
         .env("DAYBOOK_TEST_MEMBER", format!("{} {}", kafka.prefix, shop.address.reveal()))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    if let Some(place) = stuck {
+        member.env("DAYBOOK_TEST_STUCK", place);
+    }
+    member.spawn().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +97,10 @@ async fn a_member() {
     let kafka = Kafka { prefix: prefix.to_owned(), ..cluster() };
     let pool = open(&Address::from(address), &Limits::default()).await.unwrap();
     let feed = KafkaFeed::join(kafka, Taking::NAME, Taking::KINDS).await.unwrap();
-    let options = ConsumerOptions { batch: 50, ..options() };
-    run(Taking::default(), feed, pool, options, CancellationToken::new()).await.unwrap();
+    let options = ConsumerOptions { batch: BATCH, ..options() };
+    let stuck = std::env::var_os("DAYBOOK_TEST_STUCK").map(PathBuf::from);
+    let taking = Taking { stuck, ..Taking::default() };
+    run(taking, feed, pool, options, CancellationToken::new()).await.unwrap();
 }
 
 async fn join(shop: &Shop, kafka: &Kafka, taking: &Taking) -> Running {
@@ -102,14 +116,16 @@ async fn a_consumer_that_is_killed_amid_a_batch_is_followed_by_another() {
     let relay = shop.relay(&kafka);
     shop.orders(20, 25).await;
 
-    let mut killed = member(&shop, &kafka);
-    until("a first batch", || async { taken(&shop.pool).await.0 >= 50 }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let stuck = folder.path().join("stuck");
+    let mut killed = member(&shop, &kafka, Some(&stuck));
+    until("a second batch", || async { stuck.exists() }).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let so_far = taken(&shop.pool).await.0;
-    assert!(so_far < 500, "it was to be killed before its end");
+    let so_far = usize::try_from(taken(&shop.pool).await.0).unwrap();
+    assert!(so_far <= BATCH + BATCH / 2, "{so_far}: what was not committed is not there");
 
-    let mut next = member(&shop, &kafka);
+    let mut next = member(&shop, &kafka, None);
     is_taken(&shop.pool, 500).await;
     next.kill().unwrap();
     next.wait().unwrap();
