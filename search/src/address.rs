@@ -56,8 +56,7 @@ impl Address {
         self.ca.as_ref()
     }
 
-    /// The same place, with indices of another name.
-    #[cfg(feature = "testing")]
+    /// The same place, with indices of another name: as a prefix in an address may be.
     #[must_use]
     pub fn with_prefix(self, prefix: String) -> Self {
         Self { prefix, ..self }

@@ -13,6 +13,7 @@ use futures::StreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::UNHEALTHY;
 use crate::cli::{Output, OutputArg};
 use crate::config::Config;
 use crate::platform;
@@ -24,9 +25,6 @@ const PROBE: Duration = Duration::from_secs(1);
 /// What is aimed at, in events a second.
 const SQLITE_AIM: f64 = 300_000.0;
 const POSTGRESQL_AIM: f64 = 100_000.0;
-
-/// Exit code for a machine that was not quiet enough to judge by.
-const UNHEALTHY: u8 = 3;
 
 #[derive(Serialize)]
 struct Report {

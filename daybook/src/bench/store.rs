@@ -10,15 +10,11 @@ use daybook_event_store_comparison::{
     Aim, Bound, Comparison, Figure, Outcome, Part, Quantity, Report, Spread, WireComparison,
 };
 
+use super::{INTERRUPTED, UNHEALTHY};
 use crate::cli::{BenchPart, BenchStore, Output};
 use crate::config::Config;
 use crate::progress::Progress;
 use crate::shutdown;
-
-/// Exit code for a machine that was not quiet enough to judge by.
-const UNHEALTHY: u8 = 3;
-/// Exit code of a program that was interrupted.
-const INTERRUPTED: u8 = 130;
 
 pub(super) async fn run(args: BenchStore, config: &Config) -> anyhow::Result<ExitCode> {
     let folder = args.dir.as_deref().unwrap_or(&config.data_dir);

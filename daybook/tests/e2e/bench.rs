@@ -124,6 +124,51 @@ fn rebuilds_are_measured_beside_the_engine() {
 }
 
 #[test]
+fn searches_are_measured_and_find_what_they_should() {
+    let folder = TempDir::new().unwrap();
+
+    let output = run(folder.path(), &["bench", "search", "--products", "600", "-o", "json"]);
+
+    let report = last_json(&output);
+    let quiet = report["quiet"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(if quiet { 0 } else { 3 }), "{}", told(&output));
+    let [run] = &report["runs"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert_eq!((&run["engine"], &run["products"]), (&"tantivy".into(), &600.into()));
+    assert!(run["products_per_second"].as_f64().unwrap() > 0.0, "{report}");
+    let kinds = run["kinds"].as_array().unwrap();
+    then_every_question_found_something(kinds);
+    let asked: u64 = kinds.iter().map(|kind| kind["questions"].as_u64().unwrap()).sum();
+    assert_eq!(run["all"]["questions"], asked);
+    let cache = &run["cache"];
+    let count = |key: &str| cache[key].as_u64().unwrap();
+    assert_eq!((count("hits") + count("misses"), count("changes")), (1_000, 10), "{cache}");
+    // After each change every search is asked of the index once, if it is asked again.
+    let most = count("different") * count("changes");
+    assert!((count("different")..=most).contains(&count("misses")), "{cache}");
+    let [aim] = &report["aims"].as_array().unwrap()[..] else { panic!("{report}") };
+    let holds = aim["measured"].as_f64().unwrap() >= aim["at_least"].as_f64().unwrap();
+    assert_eq!(aim["met"], if quiet { Value::Bool(holds) } else { Value::Null }, "{aim}");
+    let left = std::fs::read_dir(folder.path().join("data")).unwrap().count();
+    assert_eq!(left, 0, "the temporary folder was left behind");
+}
+
+#[track_caller]
+fn then_every_question_found_something(kinds: &[Value]) {
+    let names: Vec<_> = kinds.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+    let expected =
+        ["word", "two words", "typo", "filtered", "category page", "by price", "suggest"];
+    assert_eq!(names, expected);
+    for kind in kinds {
+        let [questions, found] = ["questions", "found"].map(|key| kind[key].as_u64().unwrap());
+        // A word's stem may be further away than a typo may be.
+        let least = if kind["kind"] == "typo" { questions * 4 / 5 } else { questions };
+        assert!(questions >= 20 && (least..=questions).contains(&found), "{kind}");
+        let [p50, p99] = ["p50_millis", "p99_millis"].map(|key| kind[key].as_f64().unwrap());
+        assert!(0.0 < p50 && p50 <= p99, "{kind}");
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_used_is_named() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();

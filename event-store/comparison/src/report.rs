@@ -131,7 +131,8 @@ pub enum Bound {
 }
 
 impl Bound {
-    fn holds(self, measured: f64) -> bool {
+    /// Whether a measurement is there.
+    pub fn holds(self, measured: f64) -> bool {
         match self {
             Self::AtLeast(least) => measured >= least,
             Self::AtMost(most) => measured <= most,

@@ -151,7 +151,16 @@ impl Indices {
 
     /// Removes a version.
     pub(crate) async fn drop(&self, version: u32) -> Result<(), CatalogError> {
-        match self.cluster.ask(Request::new(Method::Delete, self.index(version))).await {
+        self.delete(self.index(version)).await
+    }
+
+    /// Removes what versions are made from.
+    pub(crate) async fn drop_template(&self) -> Result<(), CatalogError> {
+        self.delete(format!("_index_template/{}", self.alias)).await
+    }
+
+    async fn delete(&self, path: String) -> Result<(), CatalogError> {
+        match self.cluster.ask(Request::new(Method::Delete, path)).await {
             Err(error) if !error.is_missing() => Err(error.into()),
             _ => Ok(()),
         }

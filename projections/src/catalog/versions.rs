@@ -87,6 +87,24 @@ impl CatalogVersions {
         if self.live().await? == Some(version) {
             return Err(CatalogError::Live { version });
         }
+        self.remove(version).await
+    }
+
+    /// Removes every version, the live one with them, and on a cluster what they are made from.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn clear(&self) -> Result<(), CatalogError> {
+        for version in self.list().await? {
+            self.remove(version).await?;
+        }
+        match &self.0 {
+            Engine::Folder(_) => Ok(()),
+            Engine::Cluster(indices) => indices.drop_template().await,
+        }
+    }
+
+    async fn remove(&self, version: u32) -> Result<(), CatalogError> {
         match &self.0 {
             Engine::Folder(folder) => folder.drop(version),
             Engine::Cluster(indices) => indices.drop(version).await,

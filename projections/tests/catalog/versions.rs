@@ -46,6 +46,22 @@ async fn a_version_is_built_beside_the_live_one_and_takes_its_place() {
 }
 
 #[tokio::test]
+async fn all_versions_are_removed_and_one_can_be_built_again() {
+    let shop = Shop::new();
+    let last = shop.append("CUP", listed("CUP", "Cup", 1)).await;
+    shop.index_up_to(last).await;
+    assert_eq!(shop.live().await, 1);
+    let versions = shop.versions();
+
+    versions.clear().await.unwrap();
+    assert_eq!(versions.list().await.unwrap(), BTreeSet::new());
+    versions.clear().await.unwrap();
+
+    shop.index_up_to(last).await;
+    shop.shows(&[("CUP", "Cup", 1)]).await;
+}
+
+#[tokio::test]
 async fn a_difference_shows_in_the_range_that_it_is_in() {
     let shop = Shop::new();
     for n in 0..20 {

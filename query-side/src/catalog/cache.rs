@@ -47,6 +47,25 @@ static METRICS: LazyLock<Option<Metrics>> = LazyLock::new(|| {
     })
 });
 
+/// Searches in the catalog since the process began, by whether they were answered from memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Those that were.
+    pub hits: u64,
+    /// Those that the index was asked for.
+    pub misses: u64,
+}
+
+impl CacheCounts {
+    /// Those of this process, whatever catalog they asked.
+    pub fn of_process() -> Self {
+        METRICS.as_ref().map_or_else(Self::default, |metrics| Self {
+            hits: metrics.hits.get(),
+            misses: metrics.misses.get(),
+        })
+    }
+}
+
 impl Cache {
     /// How long it is believed of a cluster that no product changed: a change may be found so much
     /// later than it could be.

@@ -13,6 +13,7 @@ mod query;
 mod search;
 mod words;
 
+pub use cache::CacheCounts;
 pub use page::{
     CatalogHit, CatalogItem, CatalogPage, FacetPrice, FacetValue, Facets, Highlights, Suggestion,
 };
