@@ -15,6 +15,8 @@ use daybook_projections::{Database, ProjectionOptions, Projections};
 use daybook_query_side::Queries;
 use daybook_query_side::catalog::Catalog;
 use daybook_query_side::verify::{Check, ReadModels, verify};
+use tantivy::collector::DocSetCollector;
+use tantivy::query::AllQuery;
 use tantivy::{Index, IndexWriter, TantivyDocument, Term};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -255,7 +257,7 @@ async fn what_differs_is_told_by_row_and_column() {
 }
 
 #[tokio::test]
-async fn a_catalog_that_lacks_a_product_or_shows_one_too_many_is_found() {
+async fn a_catalog_that_says_something_else_than_the_events_is_found() {
     let name = "projection catalog equals the events";
     let change = |posted: &Posted, change: &dyn Fn(&Index, &mut IndexWriter)| {
         let index = Index::open_in_dir(posted.folder.path().join("catalog/v1")).unwrap();
@@ -281,6 +283,22 @@ async fn a_catalog_that_lacks_a_product_or_shows_one_too_many_is_found() {
         writer.add_document(document).unwrap();
     });
     posted.fails(name, "1 found: catalog TIN should not be there").await;
+
+    let posted = Posted::of(eventful().await).await;
+    change(&posted, &|index, writer| {
+        let searcher = index.reader().unwrap().searcher();
+        let found = searcher.search(&AllQuery, &DocSetCollector).unwrap();
+        let cup: TantivyDocument = searcher.doc(found.into_iter().next().unwrap()).unwrap();
+        let in_stock = index.schema().get_field("inStock").unwrap();
+        let mut sold_out = TantivyDocument::default();
+        sold_out.add_bool(in_stock, false);
+        for (field, value) in cup.field_values().filter(|(field, _)| *field != in_stock) {
+            sold_out.add_field_value(field, value);
+        }
+        writer.delete_term(Term::from_field_text(sku(index), "CUP"));
+        writer.add_document(sold_out).unwrap();
+    });
+    posted.fails(name, "1 found: catalog CUP: in_stock is 0 and should be 1").await;
 }
 
 #[tokio::test]
