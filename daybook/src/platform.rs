@@ -238,7 +238,17 @@ impl Platform {
                 Box::pin(future::ready(verdict))
             })
         });
-        projections.chain(processes).collect()
+        let interrupted = self.catalog.interrupted();
+        let catalog = ReadinessCheck::new("projection catalog", move || {
+            // The sender lives as long as the worker.
+            let verdict = match interrupted.has_changed() {
+                Err(_) => Err("stopped".to_owned()),
+                Ok(_) if *interrupted.borrow() => Err("interrupted".to_owned()),
+                Ok(_) => Ok(()),
+            };
+            Box::pin(future::ready(verdict))
+        });
+        projections.chain(processes).chain([catalog]).collect()
     }
 
     /// Stops every role: what is being decided is finished and projected first.

@@ -76,6 +76,7 @@ impl CatalogOptions {
 #[derive(Debug)]
 pub struct Catalog {
     progress: watch::Receiver<Option<Position>>,
+    interrupted: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -92,13 +93,20 @@ impl Catalog {
     ) -> Result<Self, CatalogError> {
         let index = CatalogIndex::open(&options.place, options.version).await?;
         let (published, progress) = watch::channel(index.checkpoint().position);
-        let worker = Worker { store, options, shutdown, published };
-        Ok(Self { progress, task: tokio::spawn(worker.run(index)) })
+        let (interruption, interrupted) = watch::channel(false);
+        let worker = Worker { store, options, shutdown, published, interruption };
+        Ok(Self { progress, interrupted, task: tokio::spawn(worker.run(index)) })
     }
 
     /// The position up to which the index, as a reader opens it now, knows every product.
     pub fn progress(&self) -> watch::Receiver<Option<Position>> {
         self.progress.clone()
+    }
+
+    /// Whether a failure keeps the worker from its work; it tries again by itself. The sender
+    /// lives as long as the worker.
+    pub fn interrupted(&self) -> watch::Receiver<bool> {
+        self.interrupted.clone()
     }
 
     /// Waits for the worker to stop.
@@ -115,6 +123,7 @@ struct Worker {
     options: CatalogOptions,
     shutdown: CancellationToken,
     published: watch::Sender<Option<Position>>,
+    interruption: watch::Sender<bool>,
 }
 
 /// What was read and is not committed yet.
@@ -163,6 +172,7 @@ impl Worker {
             };
             let Err(error) = followed else { return };
             error!(error = &error as &dyn Error, "the catalog index stopped, retrying");
+            self.interruption.send_replace(true);
             if *self.published.borrow() != begun {
                 retry = self.options.retry;
             }
@@ -243,13 +253,19 @@ impl Worker {
         batch.caught_up = true;
         batch.checkpoint.position = batch.checkpoint.position.max(Some(position));
         let wait = if batch.changed.is_empty() {
-            self.published.send_replace(batch.checkpoint.position);
+            self.publish(batch.checkpoint.position);
             self.options.idle
         } else {
             self.options.linger
         };
         let due = Instant::now() + wait;
         batch.due = Some(batch.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Says how far the index has come, which it could not while anything was wrong.
+    fn publish(&self, position: Option<Position>) {
+        self.published.send_replace(position);
+        self.interruption.send_replace(false);
     }
 
     async fn commit(
@@ -267,7 +283,7 @@ impl Worker {
         if caught_up && self.options.version.is_none() {
             index.take_over().await?;
         }
-        self.published.send_replace(index.checkpoint().position);
+        self.publish(index.checkpoint().position);
         let batch = Batch::after(index.checkpoint());
         Ok((index, batch))
     }

@@ -167,3 +167,25 @@ async fn an_index_that_is_deleted_is_built_again() {
     shop.shows(&[("CUP", "Red cup", 250)]).await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_failure_is_told_until_it_is_over() {
+    let shop = Shop::in_folder();
+    let last = shop.append("CUP", listed("CUP", "Red cup", 250)).await;
+    let running = shop.start().await;
+    running.reaches(last).await;
+    let mut interrupted = running.catalog.interrupted();
+    assert!(!*interrupted.borrow());
+
+    let (before, next) = (live(&shop), shop.root().join("v2"));
+    fs::write(&next, "in the way").unwrap();
+    fs::write(shop.root().join("live"), "v2\n").unwrap();
+    fs::remove_dir_all(before).unwrap();
+    interrupted.wait_for(|interrupted| *interrupted).await.unwrap();
+
+    fs::remove_file(next).unwrap();
+    interrupted.wait_for(|interrupted| !interrupted).await.unwrap();
+    shop.shows(&[("CUP", "Red cup", 250)]).await;
+    running.stop().await;
+    assert!(interrupted.has_changed().is_err());
+}
