@@ -14,7 +14,7 @@ mod stream;
 
 pub(crate) use dlq::{Dlq, DlqChoice};
 pub(crate) use integration::{Analytics, By, Notifications, Wanted};
-pub(crate) use projection::{Named, Projection, Rebuild};
+pub(crate) use projection::{Named, Projection, Rebuild, all as all_names};
 pub(crate) use stream::{Age, Bound, Change, Stream, StreamArgs};
 
 /// Daybook: an event-sourced order platform

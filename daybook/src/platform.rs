@@ -109,8 +109,20 @@ pub(crate) async fn find_operator(config: &Config) -> anyhow::Result<Option<Oper
     if address.file().is_some_and(|file| !file.exists()) {
         return Ok(None);
     }
-    let store = look_at_store(config)?;
-    Ok(Some(Operator::new(store, open_database(config).await?)))
+    Ok(Some(operator(config).await?))
+}
+
+/// What operates the read models, which are made if there are none yet.
+pub(crate) async fn operator(config: &Config) -> anyhow::Result<Operator> {
+    let operator = Operator::new(look_at_store(config)?, open_database(config).await?);
+    Ok(operator.with_catalog(catalog_options(config).place))
+}
+
+fn catalog_options(config: &Config) -> CatalogOptions {
+    match &config.search {
+        Some(cluster) => CatalogOptions::on(cluster.clone()),
+        None => CatalogOptions::new(Layout(config).catalog()),
+    }
 }
 
 /// Opens the read models, or their replica, for questions.
@@ -154,7 +166,6 @@ impl Platform {
         std::fs::create_dir_all(&config.data_dir).with_context(|| {
             format!("cannot make the data folder {}", config.data_dir.display())
         })?;
-        let layout = Layout(config);
         let store = open_store(config)?;
         let provider = provider(config)?;
         let commands = Commands::new(store.clone());
@@ -167,10 +178,7 @@ impl Platform {
             projecting.clone(),
         )
         .await?;
-        let catalog = match &config.search {
-            Some(cluster) => CatalogOptions::on(cluster.clone()),
-            None => CatalogOptions::new(layout.catalog()),
-        };
+        let catalog = catalog_options(config);
         let catalog = Catalog::start(store.clone(), catalog, projecting.clone()).await?;
         let processes = Processes::start(&commands, &provider, &deciding);
         housekeeping::start(&store, config.scavenge_interval, &deciding);
@@ -292,7 +300,7 @@ async fn reach(projections: &Projections, catalog: &Catalog, head: Position) {
         };
         let _ = progress.clone().wait_for(there).await;
     }
-    let _ = catalog.progress().wait_for(|position| *position >= Some(head)).await;
+    catalog.reach(head).await;
 }
 
 pub(crate) fn provider(config: &Config) -> anyhow::Result<Provider> {

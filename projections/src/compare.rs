@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use daybook_database::{Pool, Tx};
+use daybook_database::{Error, Pool, Tx};
 use daybook_event_store::Position;
 use tokio::time::{Instant, sleep};
 
@@ -24,10 +24,10 @@ const RANGE: usize = 4_096;
 const MOST: usize = 100;
 
 /// Time between two looks at a live generation that is behind.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The longest wait for a live generation that is behind.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pattern of differences that are expected. In each part `*` stands for anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Expected {
 }
 
 /// How a built generation compares with the live one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// The live generation.
     pub live: u32,
@@ -54,7 +54,7 @@ pub struct Comparison {
 }
 
 /// How a table compares.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableComparison {
     /// Its name, without the generation.
     pub table: String,
@@ -168,11 +168,13 @@ async fn verify_in<P: Projection>(
     let mut tables = Vec::new();
     for rows in P::new(generation).buffers() {
         let (table, generations) = (rows.table(), [live.generation, generation]);
-        let sides = generations.map(|generation| RowsOf::table(table, generation));
-        tables.push(compare(&table.name, [&mut before, &mut after], sides, expected).await?);
+        let [left, right] = generations.map(|generation| RowsOf::table(table, generation));
+        let sides = [Rows::Table(left, &mut before), Rows::Table(right, &mut after)];
+        tables.push(compare(&table.name, sides, expected).await?);
     }
-    let sides = [live.generation, generation].map(|generation| RowsOf::parked(P::NAME, generation));
-    tables.push(compare("parked_events", [&mut before, &mut after], sides, expected).await?);
+    let [left, right] = [live.generation, generation].map(|it| RowsOf::parked(P::NAME, it));
+    let sides = [Rows::Table(left, &mut before), Rows::Table(right, &mut after)];
+    tables.push(compare("parked_events", sides, expected).await?);
     Ok(Comparison { live: live.generation, built: generation, position: live.position, tables })
 }
 
@@ -200,15 +202,32 @@ async fn live_at_least<P: Projection>(
     }
 }
 
-async fn compare(
+/// The rows of one side, in the order of their keys.
+pub(crate) enum Rows<'t> {
+    /// Of a table, as a transaction sees them.
+    Table(RowsOf, &'t mut Tx),
+    /// That are there already.
+    Given(std::vec::IntoIter<TableRow>),
+}
+
+impl Rows<'_> {
+    async fn next(&mut self) -> Result<Option<TableRow>, Error> {
+        match self {
+            Self::Table(rows, tx) => rows.next(tx).await,
+            Self::Given(rows) => Ok(rows.next()),
+        }
+    }
+}
+
+/// Compares the rows of the live side and of the built one.
+pub(crate) async fn compare(
     table: &str,
-    [before, after]: [&mut Tx; 2],
-    [mut live, mut built]: [RowsOf; 2],
+    [mut live, mut built]: [Rows<'_>; 2],
     expected: &[Expected],
 ) -> Result<TableComparison, OperateError> {
     let mut found = TableComparison { table: base(table).to_owned(), ..Default::default() };
     let mut sums = crate::rows_of::Sums::new(RANGE);
-    let (mut left, mut right) = (live.next(before).await?, built.next(after).await?);
+    let (mut left, mut right) = (live.next().await?, built.next().await?);
     loop {
         let order = match (&left, &right) {
             (None, None) => break,
@@ -226,10 +245,10 @@ async fn compare(
             found.note(key, what, expected);
         }
         if takes[0] {
-            left = live.next(before).await?;
+            left = live.next().await?;
         }
         if takes[1] {
-            right = built.next(after).await?;
+            right = built.next().await?;
         }
     }
     found.ranges.extend(sums.end_range());

@@ -2,6 +2,8 @@ use daybook_database::Error;
 use daybook_event_store::{Position, ReadError};
 use thiserror::Error;
 
+use crate::catalog::CatalogError;
+
 /// Why nothing was done about a read model.
 #[derive(Debug, Error)]
 pub enum OperateError {
@@ -125,6 +127,9 @@ pub enum OperateError {
     /// The database failed.
     #[error("the database of the read models failed")]
     Sql(#[from] Error),
+    /// The catalog's index failed.
+    #[error("the search index of the catalog failed")]
+    Catalog(#[from] CatalogError),
     /// The store could not be read.
     #[error("the event store could not be read")]
     Store(#[from] ReadError),

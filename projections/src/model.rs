@@ -11,8 +11,10 @@ use crate::OperateError;
 use crate::batch::chain;
 use crate::ceiling::{Loaded, load_copy};
 use crate::models::{Checkouts, Customers, Orders, Payments, Products, Sales, StockLevels};
+use crate::operator::now;
 use crate::projection::Projection;
 use crate::rebuild::{self, Job, Outcome, Task};
+use crate::registry;
 use crate::replay::{Replay, Replayed, replay};
 use crate::runner::{Start, StartError};
 
@@ -36,18 +38,28 @@ pub(crate) fn model(name: &str) -> Result<&'static dyn Model, OperateError> {
     MODELS.into_iter().find(|model| model.name() == name).ok_or_else(unknown)
 }
 
+/// What can be built anew beside what queries read.
+pub(crate) trait Rebuilt: Send + Sync {
+    /// Builds, compares or makes live a generation of it.
+    fn run<'a>(
+        &'a self,
+        job: Job<'a>,
+        task: Task<'a>,
+    ) -> BoxFuture<'a, Result<Outcome, OperateError>>;
+    /// Drops a generation that was begun.
+    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>>;
+    /// Keeps what queries read where it is, or lets it go on. `false`: that was so already.
+    fn pause<'a>(&'a self, job: Job<'a>, paused: bool)
+    -> BoxFuture<'a, Result<bool, OperateError>>;
+}
+
 /// A [`Projection`] without its type.
-pub(crate) trait Model: Send + Sync {
+pub(crate) trait Model: Rebuilt {
     fn name(&self) -> &'static str;
     /// Starts its worker.
     fn start<'a>(&self, start: &'a mut Start) -> BoxFuture<'a, Result<(), StartError>>;
     /// Reads an event as it does, in the newest form.
     fn decode(&self, recorded: &Recorded) -> Result<Option<Wire>, String>;
-    /// Builds, compares or makes live a generation of it.
-    fn run<'a>(&self, job: Job<'a>, task: Task<'a>)
-    -> BoxFuture<'a, Result<Outcome, OperateError>>;
-    /// Drops a generation that was begun.
-    fn discard<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>>;
     /// Loads its rows once more, by the engine's own means.
     fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>>;
     /// Applies parked events.
@@ -55,6 +67,28 @@ pub(crate) trait Model: Send + Sync {
 }
 
 struct Of<P>(PhantomData<fn() -> P>);
+
+impl<P: Projection> Rebuilt for Of<P> {
+    fn run<'a>(
+        &'a self,
+        job: Job<'a>,
+        task: Task<'a>,
+    ) -> BoxFuture<'a, Result<Outcome, OperateError>> {
+        rebuild::run::<P>(job, task).boxed()
+    }
+
+    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>> {
+        rebuild::discard::<P>(job).boxed()
+    }
+
+    fn pause<'a>(
+        &'a self,
+        job: Job<'a>,
+        paused: bool,
+    ) -> BoxFuture<'a, Result<bool, OperateError>> {
+        async move { Ok(registry::pause(job.database, P::NAME, paused, now()).await?) }.boxed()
+    }
+}
 
 impl<P: Projection> Model for Of<P> {
     fn name(&self) -> &'static str {
@@ -71,18 +105,6 @@ impl<P: Projection> Model for Of<P> {
             Err(DecodeError::UnknownKind { .. }) => Ok(None),
             Err(error) => Err(chain(&error)),
         }
-    }
-
-    fn run<'a>(
-        &self,
-        job: Job<'a>,
-        task: Task<'a>,
-    ) -> BoxFuture<'a, Result<Outcome, OperateError>> {
-        rebuild::run::<P>(job, task).boxed()
-    }
-
-    fn discard<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>> {
-        rebuild::discard::<P>(job).boxed()
     }
 
     fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>> {

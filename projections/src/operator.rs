@@ -5,8 +5,9 @@ use daybook_event_schemas::Wire;
 use daybook_event_store::{Position, Recorded, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::{self, CatalogPlace};
 use crate::ceiling::Loaded;
-use crate::model::{MODELS, Model, model};
+use crate::model::{MODELS, Model, Rebuilt, model};
 use crate::parked::{self, Parked};
 use crate::rebuild::{BATCH, Built, Job, Outcome, Task, Which, owner};
 use crate::replay::{self, Replay, Replayed};
@@ -17,6 +18,7 @@ use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
 pub struct Operator {
     store: Store,
     database: Database,
+    catalog: Option<catalog::Rebuilder>,
     owner: Arc<str>,
     batch: usize,
 }
@@ -45,7 +47,13 @@ impl Operator {
     /// Operates the read models of a database, which are posted from a store. The store need only
     /// be readable.
     pub fn new(store: Store, database: Database) -> Self {
-        Self { store, database, owner: owner(), batch: BATCH }
+        Self { store, database, catalog: None, owner: owner(), batch: BATCH }
+    }
+
+    /// Operates the search index of the catalog, too, under the name [`catalog::NAME`].
+    #[must_use]
+    pub fn with_catalog(self, place: CatalogPlace) -> Self {
+        Self { catalog: Some(catalog::Rebuilder(place)), ..self }
     }
 
     /// Builds by transactions of at most so many events.
@@ -69,7 +77,7 @@ impl Operator {
         stop: &CancellationToken,
     ) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Next, build: true, verify, cut_over };
-        model(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+        self.rebuilt(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
     }
 
     /// Drops what a rebuild has built and nobody reads. The answer is its generation.
@@ -77,7 +85,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, nothing is built, somebody works on it, or the database failed.
     pub async fn discard_build(&self, name: &str) -> Result<u32, OperateError> {
-        model(name)?.discard(self.job(&never())).await
+        self.rebuilt(name)?.discard(self.job(&never())).await
     }
 
     /// Compares what a rebuild has built with what queries read, both at the position that the latter
@@ -93,7 +101,7 @@ impl Operator {
     ) -> Result<Comparison, OperateError> {
         let task =
             Task { which: Which::Begun, build: false, verify: Some(expected), cut_over: false };
-        let outcome = model(name)?.run(self.job(&never()), task).await?;
+        let outcome = self.rebuilt(name)?.run(self.job(&never()), task).await?;
         Ok(outcome.comparison.unwrap_or_default())
     }
 
@@ -105,7 +113,7 @@ impl Operator {
     /// failed.
     pub async fn cut_over(&self, name: &str) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Begun, build: false, verify: None, cut_over: true };
-        model(name)?.run(self.job(&never()), task).await
+        self.rebuilt(name)?.run(self.job(&never()), task).await
     }
 
     /// Has queries read again what they read before the last cutover, after what has happened since
@@ -121,7 +129,7 @@ impl Operator {
         stop: &CancellationToken,
     ) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Previous, build: true, verify: None, cut_over: true };
-        model(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+        self.rebuilt(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
     }
 
     /// Loads the rows of a read model into new tables by the engine's own means, as fast as that can
@@ -134,11 +142,18 @@ impl Operator {
     }
 
     fn job<'a>(&'a self, stop: &'a CancellationToken) -> Job<'a> {
-        let &Self { ref store, ref database, ref owner, batch } = self;
+        let &Self { ref store, ref database, ref owner, batch, .. } = self;
         Job { store, database, owner, batch, stop, report: &|_| {} }
     }
 
-    /// The read models' names.
+    fn rebuilt(&self, name: &str) -> Result<&dyn Rebuilt, OperateError> {
+        match &self.catalog {
+            Some(catalog) if name == catalog::NAME => Ok(catalog),
+            _ => Ok(model(name)?),
+        }
+    }
+
+    /// The names of the read models in SQL.
     pub fn names() -> [&'static str; 7] {
         MODELS.map(Model::name)
     }
@@ -146,9 +161,13 @@ impl Operator {
     /// Every generation of every read model.
     ///
     /// # Errors
-    /// The database failed.
+    /// The database or the search index failed.
     pub async fn generations(&self) -> Result<Vec<Generation>, OperateError> {
-        Ok(registry::generations(self.database.pool()).await?)
+        let mut all = registry::generations(self.database.pool()).await?;
+        if let Some(catalog) = &self.catalog {
+            all.extend(catalog.generations().await?);
+        }
+        Ok(all)
     }
 
     /// Keeps what queries read of a read model where it is, until it is [resumed](Self::resume): a
@@ -157,7 +176,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, or the database failed.
     pub async fn pause(&self, name: &str) -> Result<bool, OperateError> {
-        Ok(registry::pause(&self.database, model(name)?.name(), true, now()).await?)
+        self.rebuilt(name)?.pause(self.job(&never()), true).await
     }
 
     /// Has a paused read model go on, where a worker runs within a second. `false`: it was not paused.
@@ -165,7 +184,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, or the database failed.
     pub async fn resume(&self, name: &str) -> Result<bool, OperateError> {
-        Ok(registry::pause(&self.database, model(name)?.name(), false, now()).await?)
+        self.rebuilt(name)?.pause(self.job(&never()), false).await
     }
 
     /// What the read models that queries read could not read or apply, in the order of the events.

@@ -35,17 +35,17 @@ const CHUNK: usize = 512;
 const AHEAD: usize = 1;
 
 /// How long a build that falls silent keeps others from going on with it.
-const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 /// Time between two looks at something that another process has to do.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How many positions a built generation may be behind the live one when it is to be made live.
 /// So much is made up for in a moment.
-const CLOSE: u64 = 10_000;
+pub(crate) const CLOSE: u64 = 10_000;
 
 /// How often a build that has caught up tries to be ahead of a worker that goes on.
-const TRIES: usize = 200;
+pub(crate) const TRIES: usize = 200;
 
 /// How long a build leaves a file to the other process that writes it, after each transaction.
 const COURTESY: Duration = Duration::from_millis(25);
@@ -249,11 +249,7 @@ impl<'a, P: Projection> Build<'a, P> {
     }
 
     async fn head(&self) -> Result<Option<Position>, ReadError> {
-        let store = self.job.store.clone();
-        // Blocks while it reads.
-        let refreshed = tokio::task::spawn_blocking(move || store.refresh());
-        refreshed.await.map_err(|error| ReadError::Unavailable { reason: error.to_string() })??;
-        self.job.store.head().await
+        head(self.job.store).await
     }
 
     /// Goes on up to a position.
@@ -332,6 +328,15 @@ impl<'a, P: Projection> Build<'a, P> {
         }
         Err(OperateError::Outrun { name: P::NAME })
     }
+}
+
+/// Where a store ends now, which another process may write to.
+pub(crate) async fn head(store: &Store) -> Result<Option<Position>, ReadError> {
+    let refreshing = store.clone();
+    // Blocks while it reads.
+    let refreshed = tokio::task::spawn_blocking(move || refreshing.refresh());
+    refreshed.await.map_err(|error| ReadError::Unavailable { reason: error.to_string() })??;
+    store.head().await
 }
 
 /// Events that are read, and how far they go.

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use daybook_projections::Operator;
+use daybook_projections::{Operator, catalog};
 
 use super::OutputArg;
 
+/// The names of all read models, that of the search index last.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    Operator::names().into_iter().chain([catalog::NAME])
+}
+
 /// The names that a read model can have.
 fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(Operator::names())
+    PossibleValuesParser::new(all())
 }
 
 /// A read model.
@@ -81,8 +86,7 @@ Examples:
     ///
     /// Interrupted or killed, it goes on where it was when it is run again. It may be done while a
     /// server runs, on PostgreSQL and on the file of the data folder, which the two then write by
-    /// turns. The search index is not among the read models: it is built anew when its folder is
-    /// deleted and the server started.
+    /// turns. The search index of the catalog is one of the read models.
     #[command(after_help = "\
 Examples:
   daybook projection rebuild orders                     build it, and leave it beside the live one

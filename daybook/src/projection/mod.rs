@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Named, Projection, Rebuild};
 use crate::config::Config;
-use crate::{platform, serve, shutdown};
+use crate::platform::operator;
+use crate::{cli, platform, serve, shutdown};
 use report::{Reporter, Status};
 
 /// Exit code for differences that nobody expected, and for what cannot catch up.
@@ -80,15 +81,10 @@ fn refuse(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn operator(config: &Config) -> anyhow::Result<Operator> {
-    let store = platform::look_at_store(config)?;
-    Ok(Operator::new(store, platform::open_database(config).await?))
-}
-
 async fn status(
     config: &Config,
     is_asked: impl Fn(&Generation) -> bool,
-    output: crate::cli::Output,
+    output: cli::Output,
 ) -> anyhow::Result<ExitCode> {
     let mut generations = Vec::new();
     let mut head = None;
@@ -104,7 +100,7 @@ async fn status(
 
 async fn rebuild(args: &Rebuild, config: &Config) -> anyhow::Result<ExitCode> {
     let (operator, stop) = (operator(config).await?, shutdown::on_signal());
-    let all = Operator::names().map(str::to_owned).to_vec();
+    let all: Vec<_> = cli::all_names().map(str::to_owned).collect();
     let names = if args.all { &all } else { &args.names };
     if args.discard {
         for name in names {

@@ -88,10 +88,10 @@ fn line(status: &Status) -> String {
     let Status { name, generation, version, state, lag, parked, .. } = status;
     let at = status.position.map_or_else(|| "the beginning".to_owned(), |at| at.to_string());
     let paused = if status.paused { ", paused" } else { "" };
-    let owner = status.owner.as_deref().unwrap_or("nobody");
+    let owner = status.owner.as_ref().map_or_else(String::new, |owner| format!(", by {owner}"));
     format!(
         "{name:<10} generation {generation} (version {version}) {state}{paused}: at {at}, {lag} \
-         behind, {parked} parked, by {owner}"
+         behind, {parked} parked{owner}"
     )
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{MadeUp, Server, daybook, last_json, run, run_and_kill, run_json, told};
+use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_and_kill, run_json, told};
 
 fn given_orders() -> MadeUp {
     let made = MadeUp::new(9);
@@ -77,7 +77,7 @@ fn all_read_models_are_built_compared_and_made_live_beside_a_server() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (progress, outcomes): (Vec<_>, Vec<_>) =
         lines.iter().partition(|line| line["progress"].is_string());
-    assert_eq!(outcomes.len(), 7);
+    assert_eq!(outcomes.len(), 8);
     for outcome in outcomes {
         assert_eq!((&outcome["live"], &outcome["generation"]), (&true.into(), &2.into()));
         assert_eq!(outcome["comparison"]["unexpected"], 0, "{outcome}");
@@ -92,6 +92,36 @@ fn all_read_models_are_built_compared_and_made_live_beside_a_server() {
     let expected = [generation(1, "retired"), generation(2, "live")];
     let states = generations(made.path(), "orders").into_iter().map(|(n, state, _)| (n, state, 0));
     assert_eq!(states.collect::<Vec<_>>(), expected);
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+}
+
+#[test]
+fn the_search_index_is_built_made_live_and_paused_beside_a_server() {
+    let made = given_orders();
+    let server = Server::start(made.path(), &["serve"]);
+    let found = || get(&format!("{}/v1/catalog/search?limit=100", server.url))["total"].clone();
+    let before = found();
+
+    let rebuild = ["projection", "rebuild", "catalog", "--verify", "--cutover", "-o", "jsonl"];
+    let outcome = run_json(made.path(), &rebuild);
+
+    assert_eq!((&outcome["live"], &outcome["generation"]), (&true.into(), &2.into()));
+    let table = &outcome["comparison"]["tables"][0];
+    assert_eq!((&table["table"], &table["rows"]["live"]), (&"catalog".into(), &before));
+    assert!(before.as_u64() > Some(0) && found() == before);
+    let back = run_json(made.path(), &["projection", "rollback", "catalog", "-o", "jsonl"]);
+    assert_eq!((&back["generation"], &back["live"]), (&1.into(), &true.into()));
+    assert_eq!(found(), before);
+    let pause = run_json(made.path(), &["projection", "pause", "catalog", "-o", "json"]);
+    assert_eq!(pause["changed"], true);
+    // A server that stops does not wait for what is paused.
+    assert!(server.stop());
+    let [first, second] = generations(made.path(), "catalog").try_into().unwrap();
+    assert_eq!((first.1, second.1), ("live".to_owned(), "retired".to_owned()));
+    let resume = run_json(made.path(), &["projection", "resume", "catalog", "-o", "json"]);
+    assert_eq!(resume["changed"], true);
+    let server = Server::start(made.path(), &["serve"]);
+    assert!(server.stop());
     assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
 }
 

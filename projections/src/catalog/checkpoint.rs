@@ -2,6 +2,7 @@ use daybook_event_store::Position;
 use serde_json::{Value, json};
 
 use super::document::VERSION;
+use crate::operator::now;
 
 /// How far the index has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl Checkpoint {
         let number = |position: Option<Position>| position.map(|position| position.0);
         json!({
             "version": VERSION,
+            "at": now(),
             "position": number(self.position),
             "changed": number(self.changed),
             "parked": self.parked.iter().map(|position| position.0).collect::<Vec<_>>(),
@@ -44,5 +46,31 @@ impl Checkpoint {
             changed: number("changed"),
             parked: parked.filter_map(Value::as_u64).map(Position).collect(),
         })
+    }
+}
+
+/// How far a version of the index has come, whichever release wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The meaning of its documents.
+    pub(crate) documents: u64,
+    /// Every event up to this position is in it, or parked.
+    pub(crate) position: Option<Position>,
+    /// Positions of the events that were left out.
+    pub(crate) parked: Vec<u64>,
+    /// When that was written: microseconds since 1970.
+    pub(crate) at: i64,
+}
+
+impl Standing {
+    /// Reads what a checkpoint says; one that was never written says nothing.
+    pub(crate) fn from_json(written: &Value) -> Self {
+        let parked = written["parked"].as_array().into_iter().flatten();
+        Self {
+            documents: written["version"].as_u64().unwrap_or(VERSION),
+            position: written["position"].as_u64().map(Position),
+            parked: parked.filter_map(Value::as_u64).collect(),
+            at: written["at"].as_i64().unwrap_or_default(),
+        }
     }
 }

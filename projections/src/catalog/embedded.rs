@@ -3,6 +3,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tantivy::collector::DocSetCollector;
 use tantivy::directory::error::{LockError, OpenReadError};
 use tantivy::directory::{Directory, INDEX_WRITER_LOCK, MmapDirectory};
@@ -12,16 +13,20 @@ use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError, Term};
 use tracing::warn;
 
 use super::CatalogError;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Standing};
 use super::document::Document;
 use super::entry::Entry;
 use super::schema::Fields;
+use super::versions::{Contents, Roles};
 
 /// Bytes that the writer may hold before it starts a segment file.
 const ARENA_BYTES: usize = 32 << 20;
 
-/// The file that names the version which is read.
+/// The file that names the version which is read in its first line; see [`Roles`].
 const LIVE: &str = "live";
+
+/// The file that is locked by whoever changes what is read.
+const TURN: &str = "turn.lock";
 
 /// The folder of all versions of the index: each has one of its own, and a file names the one
 /// that is read.
@@ -34,11 +39,11 @@ impl Folder {
         self.0.join(format!("v{version}"))
     }
 
-    /// The version that is read, if there is one.
-    pub(crate) fn live(&self) -> Result<Option<u32>, CatalogError> {
+    /// What the versions are to queries.
+    pub(crate) fn roles(&self) -> Result<Roles, CatalogError> {
         match fs::read_to_string(self.0.join(LIVE)) {
-            Ok(text) => Ok(text.trim().strip_prefix('v').and_then(|number| number.parse().ok())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(text) => Ok(Roles::from_text(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Roles::default()),
             Err(source) => Err(self.fault(source)),
         }
     }
@@ -56,17 +61,41 @@ impl Folder {
         versions.collect::<Result<_, _>>().map_err(|source| self.fault(source))
     }
 
-    /// Has a version read from now on. Whoever reads sees the one before or this one.
-    pub(crate) fn make_live(&self, version: u32) -> Result<(), CatalogError> {
+    /// Changes what the versions are to queries, while nobody writes to the one that is read.
+    /// Whoever reads sees all of it or nothing.
+    pub(crate) fn turn(
+        &self,
+        change: impl FnOnce(Roles) -> Result<Roles, CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let _alone = self.alone()?;
+        let roles = change(self.roles()?)?;
         let write = || {
             let draft = self.0.join("live.draft");
             let mut file = fs::File::create(&draft)?;
-            writeln!(file, "v{version}")?;
+            file.write_all(roles.to_text().as_bytes())?;
             file.sync_all()?;
             fs::rename(draft, self.0.join(LIVE))?;
             fs::File::open(&self.0)?.sync_all()
         };
         write().map_err(|source| self.fault(source))
+    }
+
+    /// Keeps others from changing what is read until the file is closed.
+    fn alone(&self) -> Result<fs::File, CatalogError> {
+        let mut options = fs::File::options();
+        let opened = options.create(true).truncate(false).write(true).open(self.0.join(TURN));
+        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|source| self.fault(source))
+    }
+
+    /// How far a version has come.
+    pub(crate) fn standing(&self, version: u32) -> Result<Standing, CatalogError> {
+        let path = self.version(version);
+        if !path.join("meta.json").exists() {
+            return Ok(Standing::from_json(&Value::Null));
+        }
+        let payload = Index::open_in_dir(path)?.load_metas()?.payload;
+        Ok(standing(payload.as_deref()))
     }
 
     /// Removes the files of a version.
@@ -77,12 +106,17 @@ impl Folder {
         }
     }
 
-    /// Every document of a version as its SKU and text that is the same where the documents are,
-    /// in the order of the SKUs.
-    pub(crate) fn documents(&self, version: u32) -> Result<Vec<(String, String)>, CatalogError> {
-        let index = Index::open_in_dir(self.version(version))?;
+    /// A version as of one commit.
+    pub(crate) fn contents(&self, version: u32) -> Result<Contents, CatalogError> {
+        let (index, meta, searcher) = loop {
+            let index = Index::open_in_dir(self.version(version))?;
+            let meta = index.load_metas()?;
+            let searcher = index.reader()?.searcher();
+            if index.load_metas()?.opstamp == meta.opstamp {
+                break (index, meta, searcher);
+            }
+        };
         let schema = index.schema();
-        let searcher = index.reader()?.searcher();
         let mut documents = Vec::new();
         for at in searcher.search(&AllQuery, &DocSetCollector)? {
             let document: TantivyDocument = searcher.doc(at)?;
@@ -91,7 +125,7 @@ impl Folder {
             documents.push((sku, tantivy::Document::to_json(&document, &schema)));
         }
         documents.sort();
-        Ok(documents)
+        Ok(Contents { standing: standing(meta.payload.as_deref()), documents })
     }
 
     fn fault(&self, source: io::Error) -> CatalogError {
@@ -99,48 +133,36 @@ impl Folder {
     }
 }
 
+fn standing(payload: Option<&str>) -> Standing {
+    let written = payload.and_then(|payload| serde_json::from_str(payload).ok());
+    Standing::from_json(&written.unwrap_or_default())
+}
+
 /// A version of the index in a folder, open for its one writer.
 pub(crate) struct EmbeddedIndex {
-    path: PathBuf,
+    folder: Folder,
+    version: u32,
+    /// Whether it is written only as long as it is read.
+    follows: bool,
     writer: IndexWriter,
     fields: Fields,
     checkpoint: Checkpoint,
 }
 
 impl EmbeddedIndex {
-    /// Opens a version, or the live one. Where there is none an empty one is made, and it is live
-    /// if no other is; one that is damaged or of another version is replaced by an empty one.
+    /// Opens a version, or the live one, which is made live if none is. Where there is none an
+    /// empty one is made; one that is damaged or of another version is replaced by an empty one.
     pub(crate) fn open(folder: &Folder, version: Option<u32>) -> Result<Self, CatalogError> {
-        let live = folder.live()?;
-        let path = folder.version(version.or(live).unwrap_or(1));
-        let index = Self::open_folder(&path)?;
-        if live.is_none() {
+        let (live, follows) = (folder.roles()?.live, version.is_none());
+        let version = version.or(live).unwrap_or(1);
+        let (writer, checkpoint) = open_folder(&folder.version(version))?;
+        if live.is_none() && follows {
             // The files of a release that had no versions yet.
             clear(&folder.0).map_err(|source| folder.fault(source))?;
-            folder.make_live(version.unwrap_or(1))?;
+            folder.turn(|roles| Ok(roles.with_live(version)))?;
         }
-        Ok(index)
-    }
-
-    fn open_folder(path: &Path) -> Result<Self, CatalogError> {
-        let folder = |source| CatalogError::Folder { path: path.into(), source };
-        fs::create_dir_all(path).map_err(folder)?;
-        let directory = MmapDirectory::open(path).map_err(TantivyError::from)?;
-        let lock = directory.acquire_lock(&INDEX_WRITER_LOCK).map_err(|error| match error {
-            LockError::LockBusy => CatalogError::Locked { path: path.into() },
-            LockError::IoError(source) => folder(io::Error::new(source.kind(), source)),
-        })?;
-        let (index, checkpoint) = match examine(&directory)? {
-            Ok(usable) => usable,
-            Err(reason) => {
-                warn!(path = %path.display(), reason, "rebuilding the catalog index from the events");
-                clear(path).map_err(folder)?;
-                (create(&directory)?, Checkpoint::default())
-            }
-        };
-        drop(lock);
-        let writer = index.writer_with_num_threads(1, ARENA_BYTES)?;
-        Ok(Self { path: path.into(), writer, fields: Fields::with_schema().1, checkpoint })
+        let (folder, fields) = (folder.clone(), Fields::with_schema().1);
+        Ok(Self { folder, version, follows, writer, fields, checkpoint })
     }
 
     /// How far the index has come.
@@ -161,6 +183,8 @@ impl EmbeddedIndex {
                 self.writer.add_document(self.fields.document(&product))?;
             }
         }
+        let _alone = self.folder.alone()?;
+        self.must_be_read()?;
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&checkpoint.to_json().to_string());
         commit.commit()?;
@@ -170,8 +194,38 @@ impl EmbeddedIndex {
 
     /// Whether its files are still there.
     pub(crate) fn check(&self) -> Result<(), CatalogError> {
-        if self.path.join("meta.json").exists() { Ok(()) } else { Err(CatalogError::Lost) }
+        self.must_be_read()?;
+        let is_there = self.folder.version(self.version).join("meta.json").exists();
+        if is_there { Ok(()) } else { Err(CatalogError::Lost) }
     }
+
+    fn must_be_read(&self) -> Result<(), CatalogError> {
+        let Roles { live, paused, .. } = self.folder.roles()?;
+        let turned = self.follows && (paused || live != Some(self.version));
+        if turned { Err(CatalogError::Turned) } else { Ok(()) }
+    }
+}
+
+/// Opens the files of a version for its one writer.
+fn open_folder(path: &Path) -> Result<(IndexWriter, Checkpoint), CatalogError> {
+    let folder = |source| CatalogError::Folder { path: path.into(), source };
+    fs::create_dir_all(path).map_err(folder)?;
+    let directory = MmapDirectory::open(path).map_err(TantivyError::from)?;
+    let lock = directory.acquire_lock(&INDEX_WRITER_LOCK).map_err(|error| match error {
+        LockError::LockBusy => CatalogError::Locked { path: path.into() },
+        LockError::IoError(source) => folder(io::Error::new(source.kind(), source)),
+    })?;
+    let (index, checkpoint) = match examine(&directory)? {
+        Ok(usable) => usable,
+        Err(reason) => {
+            warn!(path = %path.display(), reason, "rebuilding the catalog index from the events");
+            clear(path).map_err(folder)?;
+            (create(&directory)?, Checkpoint::default())
+        }
+    };
+    drop(lock);
+    let writer = index.writer_with_num_threads(1, ARENA_BYTES)?;
+    Ok((writer, checkpoint))
 }
 
 fn create(directory: &MmapDirectory) -> Result<Index, TantivyError> {

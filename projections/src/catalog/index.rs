@@ -50,6 +50,12 @@ pub enum CatalogError {
     /// Somebody else wrote to the index.
     #[error("the catalog index is not where this worker left it: going on from what it says")]
     Changed,
+    /// It is not to be written any more: another version is read, or it is paused.
+    #[error("another version of the catalog index is live, or it is paused")]
+    Turned,
+    /// What is read has come further than what is to be read.
+    #[error("the live version of the catalog index is further on")]
+    Behind,
     /// The version that is read cannot be dropped.
     #[error("version {version} of the catalog index is live: make another one live first")]
     Live {

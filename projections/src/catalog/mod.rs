@@ -5,17 +5,21 @@
 //! is written once the documents were taken and can be found. It answers no queries; those ask
 //! the same engine.
 
+mod batch;
 mod checkpoint;
 mod document;
 mod embedded;
 mod entry;
 mod index;
 mod known;
+mod rebuild;
 mod remote;
 mod schema;
 mod versions;
 mod worker;
 
 pub use index::{CatalogError, CatalogPlace};
+pub use rebuild::NAME;
+pub(crate) use rebuild::Rebuilder;
 pub use versions::{CatalogVersions, RangeDigest};
 pub use worker::{Catalog, CatalogOptions};

@@ -9,9 +9,10 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::CatalogError;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Standing};
 use super::document::{Document, VERSION};
 use super::entry::Entry;
+use super::versions::{Contents, Roles};
 
 /// Settings and fields of every version.
 const TEMPLATE: &str = include_str!("template.json");
@@ -23,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const PATIENCE: &str = "5s";
 /// Most bytes of one bulk request, but for its last document.
 const BULK_BYTES: usize = 4 << 20;
+/// How often a version is read that is written meanwhile, before that is given up.
+const READINGS: usize = 20;
 /// Pauses before what was turned away is sent again.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(100),
@@ -73,9 +76,63 @@ impl Indices {
 
     /// The version that is read, if there is one.
     pub(crate) async fn live(&self) -> Result<Option<u32>, CatalogError> {
-        let indices = self.get(format!("_alias/{}", self.alias)).await?;
-        let names = indices.as_ref().and_then(Value::as_object).into_iter().flatten();
-        Ok(names.filter_map(|(index, _)| self.number(index)).max())
+        Ok(self.roles().await?.live)
+    }
+
+    /// The alias of the version that was read before.
+    fn retired(&self) -> String {
+        format!("{}-retired", self.alias)
+    }
+
+    /// The alias that the version has which is read and not written. It lacks the other then.
+    fn paused(&self) -> String {
+        format!("{}-paused", self.alias)
+    }
+
+    /// What the versions are to queries.
+    pub(crate) async fn roles(&self) -> Result<Roles, CatalogError> {
+        let indices = self.get(format!("{}-v*/_alias", self.alias)).await?;
+        let indices = indices.as_ref().and_then(Value::as_object);
+        let with = |alias: &str| {
+            let mut named = indices.into_iter().flatten().filter_map(|(index, found)| {
+                found["aliases"].get(alias).and_then(|_| self.number(index))
+            });
+            named.next()
+        };
+        let live = with(&self.alias);
+        let paused = live.is_some() && with(&self.paused()) == live;
+        Ok(Roles { live, retired: with(&self.retired()), paused })
+    }
+
+    /// Changes what the versions are to queries, in one step.
+    pub(crate) async fn turn(&self, before: Roles, after: Roles) -> Result<(), CatalogError> {
+        let mut actions = Vec::new();
+        let mut give = |alias: String, from: Option<u32>, to: Option<u32>| {
+            let action = |version| json!({ "index": self.index(version), "alias": alias });
+            if from != to {
+                actions.extend(to.map(|version| json!({ "add": action(version) })));
+                actions.extend(from.map(|version| json!({ "remove": action(version) })));
+            }
+        };
+        let paused = |roles: Roles| roles.live.filter(|_| roles.paused);
+        give(self.alias.clone(), before.live, after.live);
+        give(self.retired(), before.retired, after.retired);
+        let (was, is) = (paused(before), paused(after));
+        give(self.paused(), was, is);
+        if was != is {
+            let of =
+                |version| json!({ "index": self.index(version), "alias": self.writes(version) });
+            actions.extend(was.map(|version| {
+                let mut add = of(version);
+                add["is_write_index"] = true.into();
+                json!({ "add": add })
+            }));
+            actions.extend(is.map(|version| json!({ "remove": of(version) })));
+        }
+        if !actions.is_empty() {
+            self.ask(Method::Post, "_aliases".into(), &json!({ "actions": actions })).await?;
+        }
+        Ok(())
     }
 
     /// All versions, the live one with them.
@@ -95,6 +152,11 @@ impl Indices {
     /// The version to write to: the live one if this release can, or else one beside it.
     async fn usable(&self) -> Result<u32, CatalogError> {
         let live = self.live().await?;
+        if let Some(live) = live
+            && self.is_current(live).await?
+        {
+            return Ok(live);
+        }
         let versions = self.versions().await?;
         for version in versions.iter().rev().copied().filter(|version| Some(*version) >= live) {
             if self.is_current(version).await? {
@@ -122,15 +184,29 @@ impl Indices {
         }
     }
 
+    /// How far a version has come.
+    pub(crate) async fn standing(&self, version: u32) -> Result<Standing, CatalogError> {
+        Ok(Standing::from_json(&self.written(version).await?.unwrap_or_default()))
+    }
+
     /// How far a version has come; `None` where there is no such index.
     async fn checkpoint(&self, version: u32) -> Result<Option<Checkpoint>, CatalogError> {
+        Ok(self.written(version).await?.map(|written| match written {
+            Value::Null => Checkpoint::default(),
+            written => Checkpoint::from_json(&written).unwrap_or_default(),
+        }))
+    }
+
+    /// What the checkpoint of a version says: nothing before the first; `None` where there is no
+    /// such index.
+    async fn written(&self, version: u32) -> Result<Option<Value>, CatalogError> {
         let index = self.index(version);
         let path = format!("{index}/_doc/{CHECKPOINT}");
         let request = Request::new(Method::Get, path).query("routing", CHECKPOINT);
         match self.cluster.ask(request).await {
-            Ok(answer) => Ok(Checkpoint::from_json(&answer["_source"]["checkpoint"])),
+            Ok(mut answer) => Ok(Some(answer["_source"]["checkpoint"].take())),
             Err(ClusterError::Refused { status: 404, kind, .. }) if kind.is_empty() => {
-                Ok(Some(Checkpoint::default()))
+                Ok(Some(Value::Null))
             }
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
@@ -139,14 +215,8 @@ impl Indices {
 
     /// Has a version read from now on, in one step.
     pub(crate) async fn make_live(&self, version: u32) -> Result<(), CatalogError> {
-        let mut actions =
-            vec![json!({ "add": { "index": self.index(version), "alias": self.alias } })];
-        if let Some(before) = self.live().await?.filter(|before| *before != version) {
-            let remove = json!({ "index": self.index(before), "alias": self.alias });
-            actions.push(json!({ "remove": remove }));
-        }
-        self.ask(Method::Post, "_aliases".into(), &json!({ "actions": actions })).await?;
-        Ok(())
+        let before = self.roles().await?;
+        self.turn(before, before.with_live(version)).await
     }
 
     /// Removes a version.
@@ -166,12 +236,19 @@ impl Indices {
         }
     }
 
-    /// Every document of a version as its SKU and text that is the same where the documents are,
-    /// in the order of the SKUs.
-    pub(crate) async fn documents(
-        &self,
-        version: u32,
-    ) -> Result<Vec<(String, String)>, CatalogError> {
+    /// A version as it was between two of its checkpoints.
+    pub(crate) async fn contents(&self, version: u32) -> Result<Contents, CatalogError> {
+        for _ in 0..READINGS {
+            let standing = self.standing(version).await?;
+            let documents = self.documents(version).await?;
+            if self.standing(version).await? == standing {
+                return Ok(Contents { standing, documents });
+            }
+        }
+        Err(CatalogError::Changed)
+    }
+
+    async fn documents(&self, version: u32) -> Result<Vec<(String, String)>, CatalogError> {
         let mut documents: Vec<(String, String)> = Vec::new();
         loop {
             let mut body = json!({
@@ -202,6 +279,8 @@ pub(crate) struct RemoteIndex {
     indices: Indices,
     version: u32,
     live: bool,
+    /// Whether it is written no more once another takes its place.
+    follows: bool,
     checkpoint: Checkpoint,
 }
 
@@ -219,6 +298,7 @@ impl RemoteIndex {
         indices: &Indices,
         version: Option<u32>,
     ) -> Result<Self, CatalogError> {
+        let follows = version.is_none();
         let version = match version {
             Some(version) => version,
             None => indices.usable().await?,
@@ -231,7 +311,7 @@ impl RemoteIndex {
         let checkpoint = found.unwrap_or_default();
         let indices = indices.clone();
         let live = live == Some(version);
-        Ok(Self { indices, version, live, checkpoint })
+        Ok(Self { indices, version, live, follows, checkpoint })
     }
 
     /// How far the index has come.
@@ -257,6 +337,7 @@ impl RemoteIndex {
         entries: &[Entry],
         mut checkpoint: Checkpoint,
     ) -> Result<(), CatalogError> {
+        self.must_be_read().await?;
         let mut operations = entries.iter().flat_map(operations).peekable();
         let wrote = operations.peek().is_some();
         while operations.peek().is_some() {
@@ -355,11 +436,22 @@ impl RemoteIndex {
 
     /// Whether it is there, and as it was left.
     pub(crate) async fn check(&self) -> Result<(), CatalogError> {
+        self.must_be_read().await?;
         match self.indices.checkpoint(self.version).await? {
             None => Err(CatalogError::Lost),
             Some(found) if found.position != self.checkpoint.position => Err(CatalogError::Changed),
             Some(_) => Ok(()),
         }
+    }
+
+    async fn must_be_read(&self) -> Result<(), CatalogError> {
+        if !(self.follows && self.live) {
+            return Ok(());
+        }
+        let Roles { live, paused, .. } = self.indices.roles().await?;
+        // An index that is gone is live no more, and is found to be gone.
+        let turned = paused || live.is_some_and(|live| live != self.version);
+        if turned { Err(CatalogError::Turned) } else { Ok(()) }
     }
 }
 

@@ -1,13 +1,8 @@
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daybook_domain::Decider;
-use daybook_domain::product::Product;
-use daybook_domain::stock::Stock;
-use daybook_domain::values::Sku;
-use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
+use daybook_event_store::{EventStore, Position, Store, Tailed};
 use daybook_search::Address;
 use futures::{StreamExt, pin_mut};
 use tokio::sync::watch;
@@ -16,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::checkpoint::Checkpoint;
-use super::entry::Change;
+use super::batch::{Batch, events};
 use super::index::CatalogIndex;
 use super::known::Known;
+use super::versions::CatalogVersions;
 use super::{CatalogError, CatalogPlace};
 
 /// The longest pause before starting over.
@@ -40,7 +35,7 @@ pub struct CatalogOptions {
     pub linger: Duration,
     /// How long a checkpoint alone may wait to be committed.
     pub idle: Duration,
-    /// How often to look whether the index is still there.
+    /// How often to look whether the index is still there, and still the one that is read.
     pub check: Duration,
     /// How long to wait before starting over after a failure; after each further one twice as
     /// long, up to 15 s.
@@ -50,7 +45,8 @@ pub struct CatalogOptions {
 impl CatalogOptions {
     /// The usual way, for an index in this folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self::at(CatalogPlace::Folder(path.into()))
+        let often = Duration::from_millis(500);
+        Self { check: often, ..Self::at(CatalogPlace::Folder(path.into())) }
     }
 
     /// The usual way, for an index on a cluster. What changes there waits longer for more: each
@@ -77,6 +73,7 @@ impl CatalogOptions {
 pub struct Catalog {
     progress: watch::Receiver<Option<Position>>,
     interrupted: watch::Receiver<bool>,
+    paused: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -94,8 +91,9 @@ impl Catalog {
         let index = CatalogIndex::open(&options.place, options.version).await?;
         let (published, progress) = watch::channel(index.checkpoint().position);
         let (interruption, interrupted) = watch::channel(false);
-        let worker = Worker { store, options, shutdown, published, interruption };
-        Ok(Self { progress, interrupted, task: tokio::spawn(worker.run(index)) })
+        let (pausing, paused) = watch::channel(false);
+        let worker = Worker { store, options, shutdown, published, interruption, pausing };
+        Ok(Self { progress, interrupted, paused, task: tokio::spawn(worker.run(index)) })
     }
 
     /// The position up to which the index, as a reader opens it now, knows every product.
@@ -107,6 +105,16 @@ impl Catalog {
     /// lives as long as the worker.
     pub fn interrupted(&self) -> watch::Receiver<bool> {
         self.interrupted.clone()
+    }
+
+    /// Waits until the index knows every product up to a position, or is paused, or its worker has
+    /// ended.
+    pub async fn reach(&self, position: Position) {
+        let (mut progress, mut paused) = (self.progress.clone(), self.paused.clone());
+        tokio::select! {
+            _ = progress.wait_for(|reached| *reached >= Some(position)) => {}
+            _ = paused.wait_for(|paused| *paused) => {}
+        }
     }
 
     /// Waits for the worker to stop.
@@ -124,36 +132,7 @@ struct Worker {
     shutdown: CancellationToken,
     published: watch::Sender<Option<Position>>,
     interruption: watch::Sender<bool>,
-}
-
-/// What was read and is not committed yet.
-struct Batch {
-    /// Products whose documents change.
-    changed: BTreeSet<Sku>,
-    checkpoint: Checkpoint,
-    /// Whether there is nothing more to read for now.
-    caught_up: bool,
-    /// When to commit it.
-    due: Option<Instant>,
-}
-
-impl Batch {
-    fn after(checkpoint: &Checkpoint) -> Self {
-        let checkpoint = checkpoint.clone();
-        Self { changed: BTreeSet::new(), checkpoint, caught_up: false, due: None }
-    }
-
-    fn change(&mut self, sku: Sku, position: Position) {
-        self.changed.insert(sku);
-        self.checkpoint.changed = Some(position);
-    }
-}
-
-/// Leaves an event out of the index, and says so.
-fn park(batch: &mut Batch, recorded: &Recorded, error: &(dyn Error + 'static)) {
-    let Recorded { stream, position, .. } = recorded;
-    error!(%stream, %position, error, "an event is left out of the catalog index");
-    batch.checkpoint.park(*position);
+    pausing: watch::Sender<bool>,
 }
 
 impl Worker {
@@ -171,6 +150,10 @@ impl Worker {
                 Err(error) => Err(error),
             };
             let Err(error) = followed else { return };
+            if matches!(error, CatalogError::Turned) {
+                opened = CatalogIndex::open(&self.options.place, self.options.version).await;
+                continue;
+            }
             error!(error = &error as &dyn Error, "the catalog index stopped, retrying");
             self.interruption.send_replace(true);
             if *self.published.borrow() != begun {
@@ -192,12 +175,35 @@ impl Worker {
         warn!("the catalog index did not take its last changes in time, and gets them later");
     }
 
-    async fn follow(&self, mut index: CatalogIndex) -> Result<(), CatalogError> {
+    /// Waits while what is read is paused, with the index closed. `None`: it was stopped meanwhile.
+    async fn once_resumed(
+        &self,
+        index: CatalogIndex,
+    ) -> Result<Option<CatalogIndex>, CatalogError> {
+        let CatalogOptions { ref place, version, check, .. } = self.options;
+        let versions = CatalogVersions::new(place)?;
+        if version.is_some() || !versions.roles().await?.paused {
+            self.pausing.send_replace(false);
+            return Ok(Some(index));
+        }
+        drop(index);
+        self.pausing.send_replace(true);
+        while versions.roles().await?.paused {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(None),
+                () = tokio::time::sleep(check) => {}
+            }
+        }
+        self.pausing.send_replace(false);
+        CatalogIndex::open(place, version).await.map(Some)
+    }
+
+    async fn follow(&self, index: CatalogIndex) -> Result<(), CatalogError> {
+        let Some(mut index) = self.once_resumed(index).await? else { return Ok(()) };
         let after = index.checkpoint().position;
         info!(?after, "following the products for the catalog index");
         self.published.send_replace(after);
-        let categories = [Product::CATEGORY, Stock::CATEGORY];
-        let tail = self.store.tail(after, Filter::categories(&categories));
+        let tail = self.store.tail(after, events());
         pin_mut!(tail);
         let mut known = Known::after(after);
         let mut batch = Batch::after(index.checkpoint());
@@ -217,7 +223,9 @@ impl Worker {
                     check = Instant::now() + self.options.check;
                 }
                 item = tail.next() => match item.ok_or(CatalogError::Closed)?? {
-                    Tailed::Event(recorded) => self.take(&mut batch, &mut known, &recorded).await?,
+                    Tailed::Event(recorded) => {
+                        batch.take(&self.store, &mut known, &recorded).await?;
+                    },
                     Tailed::CaughtUp(position) => self.caught_up(&mut batch, position),
                 },
             }
@@ -225,28 +233,6 @@ impl Worker {
                 (index, batch) = self.commit(index, batch, &mut known).await?;
             }
         }
-    }
-
-    async fn take(
-        &self,
-        batch: &mut Batch,
-        known: &mut Known,
-        recorded: &Recorded,
-    ) -> Result<(), CatalogError> {
-        let position = recorded.position;
-        batch.checkpoint.position = Some(position);
-        let Ok(sku) = recorded.stream.id().parse::<Sku>() else { return Ok(()) };
-        match Change::read(recorded) {
-            Ok(None) => {}
-            Ok(Some(change)) => {
-                let entry = known.before(&self.store, &sku, position).await?;
-                if entry.post(&change, position) {
-                    batch.change(sku, position);
-                }
-            }
-            Err(error) => park(batch, recorded, &error),
-        }
-        Ok(())
     }
 
     fn caught_up(&self, batch: &mut Batch, position: Position) {
@@ -275,11 +261,7 @@ impl Worker {
         known: &mut Known,
     ) -> Result<(CatalogIndex, Batch), CatalogError> {
         let caught_up = batch.caught_up;
-        if batch.checkpoint != *index.checkpoint() {
-            let changed = batch.changed.iter().filter_map(|sku| known.get(sku).cloned());
-            index = index.commit(changed.collect(), batch.checkpoint).await?;
-            known.make_room();
-        }
+        index = batch.commit(index, known).await?;
         if caught_up && self.options.version.is_none() {
             index.take_over().await?;
         }

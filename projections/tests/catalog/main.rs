@@ -6,5 +6,6 @@
 mod contract;
 mod faults;
 mod folder;
+mod rebuild;
 mod shop;
 mod versions;

@@ -113,7 +113,11 @@ impl Shop {
     }
 
     pub(crate) async fn write(&self, stream: StreamId, event: NewEvent) -> Position {
-        self.store.append(&stream, Expected::Any, vec![event]).await.unwrap().position
+        self.append_all(&stream, vec![event]).await
+    }
+
+    pub(crate) async fn append_all(&self, stream: &StreamId, events: Vec<NewEvent>) -> Position {
+        self.store.append(stream, Expected::Any, events).await.unwrap().position
     }
 
     pub(crate) async fn append(&self, sku: &str, event: ProductEvent) -> Position {

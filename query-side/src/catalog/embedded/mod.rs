@@ -79,7 +79,9 @@ impl EmbeddedCatalog {
     }
 
     fn snapshot(&self) -> Result<Arc<Snapshot>, SearchError> {
-        let version = String::from_utf8_lossy(&read(&self.path.join("live"))?).trim().to_owned();
+        let live = read(&self.path.join("live"))?;
+        let live = String::from_utf8_lossy(&live);
+        let version = live.lines().next().unwrap_or_default().trim().to_owned();
         let folder = self.path.join(&version);
         let meta = read(&folder.join("meta.json"))?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
