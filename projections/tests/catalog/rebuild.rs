@@ -178,10 +178,10 @@ async fn a_build_that_is_stopped_goes_on_and_nobody_reads_it_before() {
     shop.index_up_to(last).await;
     assert_eq!(shop.live().await, 1);
     let operator = operator(&shop).await;
-    let stop = CancellationToken::new();
-    stop.cancel();
+    let interrupted = CancellationToken::new();
+    interrupted.cancel();
 
-    let stopped = operator.rebuild(NAME, Then::default(), &|_| {}, &stop).await.map(|_| ());
+    let stopped = operator.rebuild(NAME, Then::default(), &|_| {}, &interrupted).await.map(|_| ());
 
     assert!(matches!(stopped, Err(OperateError::Interrupted)), "{stopped:?}");
     let found = operator.generations().await.unwrap();
