@@ -140,17 +140,20 @@ impl Worker {
     async fn run(self, index: CatalogIndex) {
         let mut opened = Ok(index);
         let mut retry = self.options.retry;
+        // What it said that it knows, and the version that is live now has to come to, too.
+        let mut owed = None;
         loop {
             let begun = *self.published.borrow();
             let followed = match opened {
                 Ok(index) => tokio::select! {
-                    followed = self.follow(index) => followed,
+                    followed = self.follow(index, owed) => followed,
                     () = self.overdue() => return,
                 },
                 Err(error) => Err(error),
             };
             let Err(error) = followed else { return };
             if matches!(error, CatalogError::Turned) {
+                owed = begun.max(*self.published.borrow());
                 opened = CatalogIndex::open(&self.options.place, self.options.version).await;
                 continue;
             }
@@ -198,7 +201,12 @@ impl Worker {
         CatalogIndex::open(place, version).await.map(Some)
     }
 
-    async fn follow(&self, index: CatalogIndex) -> Result<(), CatalogError> {
+    /// Follows the products until shutdown, and at least up to what is owed.
+    async fn follow(
+        &self,
+        index: CatalogIndex,
+        owed: Option<Position>,
+    ) -> Result<(), CatalogError> {
         let Some(mut index) = self.once_resumed(index).await? else { return Ok(()) };
         let after = index.checkpoint().position;
         info!(?after, "following the products for the catalog index");
@@ -212,7 +220,7 @@ impl Worker {
             let due = batch.due.unwrap_or_else(|| Instant::now() + self.options.idle);
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => {
+                () = self.shutdown.cancelled(), if batch.checkpoint.position >= owed => {
                     return self.commit(index, batch, &mut known).await.map(drop);
                 }
                 () = sleep_until(due), if batch.due.is_some() => {
