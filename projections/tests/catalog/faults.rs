@@ -129,11 +129,16 @@ async fn bulk_requests_that_are_turned_away_are_sent_again() {
 #[ignore = "needs a search server"]
 async fn answers_that_are_lost_lead_to_nothing_twice() {
     let (shop, door) = guarded().await;
-    let count = AtomicUsize::new(0);
-    door.judge(move |line, _| match count.fetch_add(1, Ordering::SeqCst) % 3 {
-        0 if line.contains("_bulk") => Fate::LoseAnswer,
-        1 if line.contains("_doc") && line.starts_with("PUT") => Fate::Cut,
-        _ => Fate::Forward,
+    let (bulks, checkpoints) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let every_other = |count: &AtomicUsize| count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+    door.judge(move |line, _| {
+        if line.contains("_bulk") && every_other(&bulks) {
+            Fate::LoseAnswer
+        } else if line.contains("_doc") && line.starts_with("PUT") && every_other(&checkpoints) {
+            Fate::Cut
+        } else {
+            Fate::Forward
+        }
     });
     let last = trade(&shop).await;
     let running = small_steps(&shop).await;
