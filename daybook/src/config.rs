@@ -193,7 +193,7 @@ pub(crate) struct Settings {
     /// recorded and not sent
     #[arg(long, global = true, env = "DAYBOOK_SMTP", value_name = "URL", hide_env_values = true)]
     smtp: Option<Secret>,
-    /// Whom notifications come from [default: `Daybook <daybook@localhost>`]
+    /// Whom notifications come from; else `Daybook <daybook@localhost>`
     #[arg(long, global = true, env = "DAYBOOK_MAIL_FROM", value_name = "ADDRESS")]
     mail_from: Option<String>,
     /// Provider that sends texts to phones; without one they are recorded and not sent
