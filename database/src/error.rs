@@ -34,3 +34,9 @@ pub(crate) fn is_stale_plan(error: &Error) -> bool {
         error.code().is_some_and(|code| code == "0A000") && error.message().contains("cached plan")
     })
 }
+
+/// An error and what caused it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use daybook_database::{Error, Pool, Tx, is_refusal};
+use daybook_database::{Error, Pool, Tx, chain, is_refusal, now};
 use daybook_event_schemas::integration::{ReceiveError, parse_type};
 use daybook_event_schemas::{DecodeError, DomainEvent, Envelope, parse_timestamp};
 use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{chain, now};
 use crate::dead_letters::{Redo, consume, held, lay_down};
 use crate::feed::{Feed, FeedError, Message};
 use crate::metrics::ConsumerMetrics;

@@ -1,5 +1,3 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use daybook_database::{Address, Error, Limits, MigrateError, Migrations, Pool};
 use thiserror::Error;
 
@@ -52,17 +50,7 @@ pub async fn open(address: &Address, limits: &Limits) -> Result<Pool, OpenError>
     Ok(pool)
 }
 
-/// Microseconds since 1970.
-pub(crate) fn now() -> i64 {
-    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-pub(crate) fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// A text as PostgreSQL takes it: without NUL.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }

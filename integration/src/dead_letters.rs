@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use daybook_database::{Error, Executor, Pool, Row, Tx, query};
+use daybook_database::{Error, Executor, Pool, Row, Tx, chain, now, query};
 use daybook_event_schemas::integration::{Header, Topic};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::database::{chain, now};
+use crate::database::without_nul;
 use crate::feed::Message;
 
 /// A topic and a key on it: what is kept in order.
@@ -258,9 +258,4 @@ fn text(bytes: &[u8]) -> (String, bool) {
         Ok(text) if !text.contains('\0') => (text.to_owned(), false),
         _ => (BASE64_STANDARD.encode(bytes), true),
     }
-}
-
-/// PostgreSQL takes no NUL in texts.
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_database::{Error, Executor, Pool, Tx, query};
+use daybook_database::{Error, Executor, Pool, Tx, micros, now, query};
 use daybook_event_store::Position;
-
-use crate::database::{micros, now};
 
 /// How a follower holds its place.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
-use daybook_database::{Error, Pool, Tx};
+use daybook_database::{Error, Pool, Tx, chain, now};
 use daybook_event_schemas::integration::{Topic, renew};
 use daybook_event_schemas::{Contract, DomainEvent};
 use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Store, Tailed};
@@ -16,7 +16,6 @@ use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{chain, now};
 use crate::dead_letters::{Key, Redo, held, lay_down};
 use crate::feed::Message;
 use crate::follower::{Follower, Lease};

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Duration;
 
-use daybook_database::{Error, Tx, is_refusal};
+use daybook_database::{Error, Tx, chain, is_refusal, micros, now};
 use daybook_event_schemas::{Contract, DecodeError, Envelope, open};
 use daybook_event_store::{Position, Recorded};
 use thiserror::Error;
@@ -73,6 +74,14 @@ pub(crate) struct Done {
 pub(crate) struct Times {
     pub(crate) now: i64,
     pub(crate) lease_until: i64,
+}
+
+impl Times {
+    /// Those of now, for a lease of this length.
+    pub(crate) fn holding(lease: Duration) -> Self {
+        let now = now();
+        Self { now, lease_until: now + micros(lease) }
+    }
 }
 
 /// Projects a batch up to a position, in one transaction unless an event makes the database
@@ -214,12 +223,6 @@ async fn apply<P: Projection>(
         }
     }
     Ok(None)
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::OperateError;
 use crate::batch::Times;
 use crate::projection::Projection;
-use crate::rebuild::Build;
+use crate::rebuild::{Build, LEASE};
 use crate::registry::{self, Generation, Role};
 use crate::rows_of::{Cell, RowsOf, TableRow};
 
@@ -309,7 +309,7 @@ impl<P: Projection> Build<'_, P> {
             return Ok(());
         }
         let (job, key) = (self.job, (P::NAME, live.generation));
-        let Times { now, lease_until } = crate::rebuild::times();
+        let Times { now, lease_until } = Times::holding(LEASE);
         let lease = registry::acquire(job.database, key, job.owner, now, lease_until).await?;
         let (Some(lease), Some(goal)) = (lease, self.lease.position) else { return Ok(()) };
         let mut build = Build::<P>::new(job, lease);

@@ -2,16 +2,15 @@
 
 use std::marker::PhantomData;
 
+use daybook_database::{chain, now};
 use daybook_event_schemas::{Contract, DecodeError, Wire, open};
 use daybook_event_store::Recorded;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::OperateError;
-use crate::batch::chain;
 use crate::ceiling::{Loaded, load_copy};
 use crate::models::{Checkouts, Customers, Orders, Payments, Products, Sales, StockLevels};
-use crate::operator::now;
 use crate::projection::Projection;
 use crate::rebuild::{self, Job, Outcome, Task};
 use crate::registry;

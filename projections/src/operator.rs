@@ -1,6 +1,6 @@
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use daybook_database::now;
 use daybook_event_schemas::Wire;
 use daybook_event_store::{Position, Recorded, Store};
 use tokio_util::sync::CancellationToken;
@@ -271,10 +271,4 @@ impl Operator {
 /// Of what is over in a moment.
 fn never() -> CancellationToken {
     CancellationToken::new()
-}
-
-/// Microseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

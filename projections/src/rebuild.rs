@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_database::Engine;
+use daybook_database::{Engine, now};
 use daybook_event_store::{EventStore, Position, ReadError, Recorded, Store};
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::{BatchError, Step, Times, project, read};
 use crate::compare::{Comparison, Expected, verify};
-use crate::operator::now;
 use crate::projection::Projection;
 use crate::registry::{self, Generation, Lease, Published, Role};
 use crate::{Database, OperateError};
@@ -171,7 +170,7 @@ async fn find<P: Projection>(database: &Database, which: Which) -> Result<u32, O
 async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Result<Lease, OperateError> {
     let began = tokio::time::Instant::now();
     loop {
-        let Times { now, lease_until } = times();
+        let Times { now, lease_until } = Times::holding(LEASE);
         let key = (P::NAME, generation);
         let lease = registry::acquire(job.database, key, job.owner, now, lease_until).await?;
         if let Some(lease) = lease {
@@ -188,11 +187,6 @@ async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Result<Lease, Ope
         }
         sleep(LOOK_EVERY).await;
     }
-}
-
-pub(crate) fn times() -> Times {
-    let now = now();
-    Times { now, lease_until: now + i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX) }
 }
 
 /// A generation in hand.
@@ -278,7 +272,7 @@ impl<'a, P: Projection> Build<'a, P> {
         upto: Position,
     ) -> Result<(), OperateError> {
         let Self { job, rows, lease, built } = self;
-        let done = project(rows, job.database, lease, steps, upto, times()).await;
+        let done = project(rows, job.database, lease, steps, upto, Times::holding(LEASE)).await;
         let done = done.map_err(|error| match error {
             BatchError::Fenced => OperateError::TakenOver { name: P::NAME },
             BatchError::Sql(error) => error.into(),

@@ -4,12 +4,11 @@
 //! token of the lease on, so it may be done while a worker runs: what the worker has under way is not
 //! written, and it begins again from its checkpoint with the rows as they are then.
 
-use daybook_database::{Error, Tx, is_refusal};
+use daybook_database::{Error, Tx, chain, is_refusal};
 use daybook_event_schemas::{DecodeError, open};
 use daybook_event_store::{Direction, EventStore, Position, Recorded, Store, StreamId};
 use futures::TryStreamExt;
 
-use crate::batch::chain;
 use crate::parked::{self, Parked};
 use crate::projection::Projection;
 use crate::registry;

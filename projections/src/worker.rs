@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use daybook_event_store::{EventStore, Position, ReadError, Recorded, Store, Tailed};
 use futures::{Stream, StreamExt};
@@ -127,7 +127,7 @@ impl<P: Projection> Worker<P> {
     /// Waits for the lease of the generation that is to be filled. `None`: shut down first.
     async fn lease(&mut self) -> Result<Option<Lease>, Interrupted> {
         while !self.shutdown.is_cancelled() {
-            let Times { now, lease_until } = self.times();
+            let Times { now, lease_until } = Times::holding(self.options.lease);
             let (database, owner) = (&self.database, &self.options.owner);
             let taken = registry::take::<P>(database, self.was_live, owner, now, lease_until);
             let state = match taken.await? {
@@ -174,7 +174,7 @@ impl<P: Projection> Worker<P> {
 
     /// Keeps the lease of a projection that has nothing to write.
     async fn renew(&self, lease: &Lease) -> Result<(), Interrupted> {
-        let Times { now, lease_until } = self.times();
+        let Times { now, lease_until } = Times::holding(self.options.lease);
         let mut tx = self.database.begin().await?;
         if !registry::advance(&mut tx, lease, None, now, lease_until).await? {
             return Err(BatchError::Fenced.into());
@@ -189,7 +189,7 @@ impl<P: Projection> Worker<P> {
         batch: Gathered,
     ) -> Result<(), Interrupted> {
         let Some(upto) = batch.upto else { return Ok(()) };
-        let times = self.times();
+        let times = Times::holding(self.options.lease);
         let recorded_at = batch.events.last().map(|event| event.recorded_at);
         let measured = self.metrics.batch_seconds.with_label_values(&[P::NAME]).start_timer();
         let steps = read(batch.events);
@@ -224,12 +224,6 @@ impl<P: Projection> Worker<P> {
             Published::Fenced => return Err(BatchError::Fenced.into()),
         }
         Ok(true)
-    }
-
-    fn times(&self) -> Times {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-        Times { now: micros(since), lease_until: micros(since + self.options.lease) }
     }
 
     fn set_state(&self, state: State) {

@@ -216,7 +216,7 @@ impl Channel for HttpChannel {
             Ok(answer) => answer.status(),
             Err(error) => {
                 let error = error.without_url();
-                return Err(ChannelError::Unavailable(crate::database::chain(&error)));
+                return Err(ChannelError::Unavailable(daybook_database::chain(&error)));
             }
         };
         let may_pass = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];

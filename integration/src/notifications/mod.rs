@@ -11,7 +11,7 @@ mod template;
 
 use std::time::Duration;
 
-use daybook_database::{Tx, Value, query};
+use daybook_database::{Tx, Value, micros, now, query};
 use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::{CancelReason, OrderEvent};
 use daybook_domain::values::{Email, Label, Timestamp};
@@ -26,7 +26,6 @@ pub use preferences::{InvalidPreference, prefer};
 pub use sender::{FailedNotification, Sender, SenderOptions, failed, give_up, retry};
 
 use crate::consumer::{Consumer, HandleError};
-use crate::database::{micros, now};
 
 /// Takes in what customers are to be told.
 #[derive(Debug, Clone)]

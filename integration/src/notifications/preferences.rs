@@ -1,9 +1,8 @@
-use daybook_database::{Error, Pool, query};
+use daybook_database::{Error, Pool, now, query};
 use daybook_domain::values::{CustomerId, Email};
 use thiserror::Error as ThisError;
 
 use super::Medium;
-use crate::database::now;
 
 /// Why a customer's wish was not taken.
 #[derive(Debug, ThisError)]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use daybook_database::{Error, Executor, Pool, Row, query};
+use daybook_database::{Error, Executor, Pool, Row, micros, now, query};
 use minijinja::Environment;
 use prometheus::{IntCounterVec, Registry};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::channel::{Channel, ChannelError, Channels, Medium, Outgoing};
 use super::template::{render, templates};
-use crate::database::{micros, now};
+use crate::database::without_nul;
 use crate::metrics::delivery_attempts;
 
 /// Most notifications of one round.
@@ -206,7 +206,7 @@ impl Sender {
         .bind(text(|out| &out.address))
         .bind(text(|out| &out.subject))
         .bind(text(|out| &out.body))
-        .bind(error.unwrap_or_default().replace('\0', "\u{fffd}"))
+        .bind(without_nul(&error.unwrap_or_default()))
         .bind(now() + micros(pause))
         .bind(now())
         .bind(due.id);
@@ -295,7 +295,7 @@ pub async fn give_up(pool: &Pool, id: Uuid, reason: &str) -> Result<bool, Error>
         "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
          WHERE id = $3 AND status = 'failed'",
     );
-    let note = note.bind(reason.replace('\0', "\u{fffd}")).bind(now()).bind(id);
+    let note = note.bind(without_nul(reason)).bind(now()).bind(id);
     let mut tx = pool.begin().await?;
     let given_up = tx.execute(note).await? == 1;
     tx.commit().await?;

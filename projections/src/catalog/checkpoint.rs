@@ -1,8 +1,8 @@
+use daybook_database::now;
 use daybook_event_store::Position;
 use serde_json::{Value, json};
 
 use super::document::VERSION;
-use crate::operator::now;
 
 /// How far the index has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
