@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
-use daybook_event_store::{EventStore, Filter, Position, Recorded, Store, Tailed};
+use daybook_event_store::{EventStore, Filter, Position, Recorded, RecordedEvent, Store, Tailed};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -71,7 +71,7 @@ fn print(event: &Recorded, output: Output) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let at = DateTime::from_timestamp_micros(event.recorded_at).unwrap_or_default();
     let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let Recorded { stream, revision, position, id, kind, .. } = event;
+    let RecordedEvent { stream, revision, position, id, kind, .. } = &**event;
     let data = String::from_utf8_lossy(&event.data);
     if output == Output::Text {
         writeln!(out, "{position:>9}  {at}  {stream}@{revision}  {kind}  {data}")?;

@@ -10,7 +10,7 @@ use daybook_domain::order::OrderEvent;
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{OrderId, Quantity, Sku, Timestamp};
 use daybook_event_schemas::{Actor, Advanced, Contract, DomainEvent, Metadata, open, seal};
-use daybook_event_store::{Position, Recorded, Revision, StreamId};
+use daybook_event_store::{Position, Recorded, RecordedEvent, Revision, StreamId};
 use uuid::Uuid;
 
 /// SKUs of the largest order of a real retailer's year.
@@ -57,7 +57,7 @@ fn measure_whole(c: &mut Criterion, event: &StockEvent) {
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
     };
     let sealed = seal(id, event, &metadata);
-    let recorded = Recorded {
+    let recorded = RecordedEvent {
         stream: StreamId::new("stock", "22423").expect("it is a stream's name"),
         revision: Revision::START,
         position: Position(0),
@@ -68,6 +68,7 @@ fn measure_whole(c: &mut Criterion, event: &StockEvent) {
         metadata: sealed.metadata,
         is_json: true,
     };
+    let recorded = Recorded::from(recorded);
     c.bench_function("StockReserved with metadata/seal", |b| {
         b.iter(|| seal(id, black_box(event), &metadata));
     });

@@ -6,7 +6,7 @@ use daybook_domain::order::OrderEvent;
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::Timestamp;
 use daybook_event_schemas::{Actor, DecodeError, DomainEvent, Metadata, open, open_known, seal};
-use daybook_event_store::{NewEvent, Position, Recorded, Revision, StreamId};
+use daybook_event_store::{NewEvent, Position, Recorded, RecordedEvent, Revision, StreamId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ fn confirmed() -> OrderEvent {
 }
 
 fn recorded(event: NewEvent) -> Recorded {
-    Recorded {
+    RecordedEvent {
         stream: StreamId::new("order", ID).unwrap(),
         revision: Revision(3),
         position: Position(42),
@@ -38,6 +38,7 @@ fn recorded(event: NewEvent) -> Recorded {
         metadata: event.metadata,
         is_json: true,
     }
+    .into()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use daybook_event_schemas::integration::{
 };
 use daybook_event_schemas::{Actor, DomainEvent, Metadata};
 use daybook_event_schemas::{DecodeError, open, seal};
-use daybook_event_store::{Position, Recorded, Revision};
+use daybook_event_store::{Position, Recorded, RecordedEvent, Revision};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ fn fixture(kind: &str) -> Vec<u8> {
 }
 
 fn recorded(stream: &str, kind: &str) -> Recorded {
-    Recorded {
+    RecordedEvent {
         stream: stream.parse().expect("it is a stream"),
         revision: Revision(3),
         position: Position(7),
@@ -42,6 +42,7 @@ fn recorded(stream: &str, kind: &str) -> Recorded {
         metadata: serde_json::to_vec(&metadata()).expect("metadata are JSON").into(),
         is_json: true,
     }
+    .into()
 }
 
 fn with(headers: &[Header], name: &str, value: Option<&str>) -> Vec<Header> {
@@ -65,8 +66,8 @@ fn every_event_of_the_business_reads_as_it_was_published() {
 
 #[test]
 fn an_event_that_cannot_be_read_is_told_by_its_headers() {
-    let mut recorded = recorded("order-A", "OrderPlaced");
-    recorded.data = "{}".into();
+    let recorded = recorded("order-A", "OrderPlaced");
+    let recorded = RecordedEvent { data: "{}".into(), ..(*recorded).clone() }.into();
     assert!(publish(&recorded).is_err());
 
     let headers = publish_unread(&recorded);

@@ -200,13 +200,7 @@ async fn ids(store: &EmbeddedStore, streams: impl Iterator<Item = StreamId>) {
         known.push(last.unwrap().unwrap());
     }
     let repeats = timed(known.into_iter(), async |known| {
-        let event = NewEvent {
-            id: known.id,
-            kind: known.kind,
-            data: known.data,
-            metadata: known.metadata,
-            is_json: true,
-        };
+        let event = known.to_new();
         let repeated = store.append(&known.stream, Expected::Any, vec![event]).await.unwrap();
         assert_eq!(repeated.position, known.position);
     });

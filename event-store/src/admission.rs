@@ -234,9 +234,10 @@ fn delete(
     }
     if lifetime.is_deleted()
         && let Some(metadata) = stream.metadata_stream()
-        && let Some(Recorded { revision, position, .. }) = history.metadata(&metadata)?
+        && let Some(said) = history.metadata(&metadata)?
     {
-        return Ok(Admission::Repeated(vec![Appended { revision, position }]));
+        let appended = Appended { revision: said.revision, position: said.position };
+        return Ok(Admission::Repeated(vec![appended]));
     }
     let write = truncated(history, stream, StreamMetadata::DELETED)?;
     Ok(Admission::Fresh { writes: vec![write], answers: 1 })

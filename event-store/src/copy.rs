@@ -211,7 +211,7 @@ impl Batch {
                 Err(error) => Err(refused(error)),
             };
         }
-        let events: Vec<_> = self.events.into_iter().map(again).collect();
+        let events: Vec<_> = self.events.iter().map(|event| event.to_new()).collect();
         if stream.described().is_some() {
             // What is said of a stream as a whole is what was said last: its revision tells nothing.
             let appended = target.append(&stream, Expected::Any, events).await.map_err(refused)?;
@@ -246,11 +246,6 @@ impl Batch {
 
 fn bytes(event: &Recorded) -> usize {
     event.data.len() + event.metadata.len() + event.kind.len()
-}
-
-fn again(event: Recorded) -> NewEvent {
-    let Recorded { id, kind, data, metadata, is_json, .. } = event;
-    NewEvent { id, kind, data, metadata, is_json }
 }
 
 /// The expectation of a writer of this revision.
@@ -349,8 +344,7 @@ fn compared<S: EventStore>(
 }
 
 fn differs<T>(event: &Recorded, what: &'static str) -> Result<T, CopyError> {
-    let Recorded { stream, revision, .. } = event;
-    Err(CopyError::Differs { stream: stream.clone(), revision: *revision, what })
+    Err(CopyError::Differs { stream: event.stream.clone(), revision: event.revision, what })
 }
 
 fn compare(event: &Recorded, copied: &Recorded) -> Result<(), CopyError> {

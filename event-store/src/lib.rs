@@ -21,6 +21,7 @@ pub mod planted;
 #[expect(unreachable_pub, reason = "it is public where bugs can be planted")]
 mod planted;
 mod port;
+mod recorded;
 mod store;
 mod stream_id;
 
@@ -40,7 +41,8 @@ pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, Listed,
-    NewEvent, Position, ReadError, Recorded, Revision, StreamWrite, Tailed,
+    NewEvent, Position, ReadError, Revision, StreamWrite, Tailed,
 };
+pub use recorded::{Recorded, RecordedEvent};
 pub use store::Store;
 pub use stream_id::{InvalidStreamId, StreamId};

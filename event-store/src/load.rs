@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::copy::{Batch, GAP, Written};
 use crate::{
-    AppendError, CopyError, EventStore, Gaps, Position, ReadError, Recorded, StreamId,
-    StreamMetadata,
+    AppendError, CopyError, EventStore, Gaps, Position, ReadError, Recorded, RecordedEvent,
+    StreamId, StreamMetadata,
 };
 
 /// What came of a [`Loading`].
@@ -58,12 +58,17 @@ impl<'a, S: EventStore> Loading<'a, S> {
     ///
     /// # Errors
     /// Some of the events so far cannot be appended.
-    pub async fn push(&mut self, mut event: Recorded, scavenged: bool) -> Result<(), CopyError> {
+    pub async fn push(
+        &mut self,
+        mut event: RecordedEvent,
+        scavenged: bool,
+    ) -> Result<(), CopyError> {
         if scavenged {
             let describes = event.stream.described().is_some();
             event.kind = if describes { StreamMetadata::KIND } else { GAP }.into();
             (event.data, event.is_json) = (Bytes::new(), false);
         }
+        let event = Recorded::from(event);
         if !self.batch.takes(&event) {
             self.flush().await?;
         }

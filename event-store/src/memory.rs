@@ -13,8 +13,8 @@ use crate::admission::{self, Admission, History, Place, Request, Write};
 use crate::lifetimes::{self, Lifetime, Lifetimes};
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
-    Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite,
-    Tailed,
+    Limits, Listed, NewEvent, Position, ReadError, Recorded, RecordedEvent, Revision, StreamId,
+    StreamWrite, Tailed,
 };
 
 /// Most events that a reader looks at while it holds the lock.
@@ -116,7 +116,7 @@ impl Log {
                 self.indexes.entry(index).or_default().push(at);
             }
             self.lifetimes.extend(lifetimes::change(write.stream.as_str(), &kind, revision, &data));
-            self.events.push(Recorded {
+            let event = RecordedEvent {
                 stream: write.stream.clone(),
                 revision,
                 position: Position(at as u64),
@@ -126,7 +126,8 @@ impl Log {
                 data,
                 metadata,
                 is_json,
-            });
+            };
+            self.events.push(event.into());
         }
         let (revision, position) = (places.len() as u64 - 1, self.events.len() as u64 - 1);
         Appended { revision: Revision(revision), position: Position(position) }
@@ -207,7 +208,7 @@ impl History for Log {
 
     fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError> {
         Ok(self.ids.get(&(stream.clone(), id)).map(|&at| {
-            let Recorded { revision, position, .. } = self.events[at];
+            let RecordedEvent { revision, position, .. } = *self.events[at];
             Place { revision, position }
         }))
     }

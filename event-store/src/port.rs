@@ -7,7 +7,7 @@ use futures::{Stream, TryStreamExt};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{IndexStream, StreamId, StreamMetadata};
+use crate::{IndexStream, Recorded, StreamId, StreamMetadata};
 
 /// The place of an event in its stream; the first is 0, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,30 +86,6 @@ pub struct NewEvent {
     pub metadata: Bytes,
     /// Whether the payload is JSON, as readers are told; the store does not look. Over
     /// EventStoreDB's protocol it is not said of what is not even UTF-8.
-    pub is_json: bool,
-}
-
-/// An event as it stands in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its place in the stream.
-    pub revision: Revision,
-    /// Its place in the store.
-    pub position: Position,
-    /// When the store took it: microseconds since 1970-01-01T00:00:00Z. Never decreases with the
-    /// position, even if the clock does.
-    pub recorded_at: i64,
-    /// Its id.
-    pub id: Uuid,
-    /// Its type.
-    pub kind: Arc<str>,
-    /// The payload.
-    pub data: Bytes,
-    /// What was said about the payload.
-    pub metadata: Bytes,
-    /// Whether the payload is said to be JSON.
     pub is_json: bool,
 }
 

@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 
 use daybook_event_store::{
     CopyError, CopySummary, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter,
-    MemoryStore, NewEvent, Recorded, Revision, ScavengeOptions, StreamId, StreamMetadata,
-    compare_copy, copy,
+    MemoryStore, NewEvent, Recorded, RecordedEvent, Revision, ScavengeOptions, StreamId,
+    StreamMetadata, compare_copy, copy,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -79,8 +79,9 @@ async fn a_copy_is_the_same_but_for_its_times() {
 
     let there = all(&source).await;
     assert_eq!(summary, CopySummary { events: there.len() as u64, gaps: 0 });
-    let timeless = |events: Vec<Recorded>| -> Vec<Recorded> {
-        events.into_iter().map(|event| Recorded { recorded_at: 0, ..event }).collect()
+    let timeless = |events: Vec<Recorded>| -> Vec<RecordedEvent> {
+        let timeless = |event: Recorded| RecordedEvent { recorded_at: 0, ..(*event).clone() };
+        events.into_iter().map(timeless).collect()
     };
     assert_eq!(timeless(all(&target).await), timeless(there), "positions are the same, too");
 }
@@ -105,9 +106,8 @@ async fn a_copy_that_was_cut_short_anywhere_is_completed() {
     for cut in (0..events.len()).step_by(5) {
         let target = MemoryStore::default();
         for event in &events[..cut] {
-            let Recorded { id, kind, data, metadata, is_json, .. } = event.clone();
-            let again = NewEvent { id, kind, data, metadata, is_json };
-            let appended = target.append(&event.stream, Expected::Any, vec![again]).await;
+            let again = vec![event.to_new()];
+            let appended = target.append(&event.stream, Expected::Any, again).await;
             if appended.is_err() {
                 target.tombstone(&event.stream, Expected::Any).await.unwrap();
             }

@@ -4,7 +4,8 @@
 
 use daybook_event_store::{
     AppendError, Appended, CopyError, Direction, EventStore, Expected, Filter, Gaps, Loaded,
-    Loading, MemoryStore, NewEvent, Position, Recorded, Revision, StreamId, StreamMetadata,
+    Loading, MemoryStore, NewEvent, Position, Recorded, RecordedEvent, Revision, StreamId,
+    StreamMetadata,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -24,9 +25,9 @@ fn event(n: u64) -> NewEvent {
 }
 
 /// An event as it stood in another store.
-fn recorded(name: &str, revision: u64, n: u64) -> Recorded {
+fn recorded(name: &str, revision: u64, n: u64) -> RecordedEvent {
     let NewEvent { id, kind, data, metadata, is_json } = event(n);
-    Recorded {
+    RecordedEvent {
         stream: stream(name),
         revision: Revision(revision),
         position: Position(n),
@@ -40,7 +41,7 @@ fn recorded(name: &str, revision: u64, n: u64) -> Recorded {
 }
 
 /// Events of two streams, some of them one after another.
-fn history() -> Vec<Recorded> {
+fn history() -> Vec<RecordedEvent> {
     let of = |n: u64| if n % 7 < 4 { "order-1" } else { "order-2" };
     let mut revisions = std::collections::HashMap::<_, u64>::new();
     let event = |n: u64| {
@@ -53,7 +54,7 @@ fn history() -> Vec<Recorded> {
 
 async fn load<S: EventStore>(
     store: &S,
-    events: impl IntoIterator<Item = Recorded>,
+    events: impl IntoIterator<Item = RecordedEvent>,
     gaps: Gaps,
 ) -> Result<Loaded, CopyError> {
     let mut loading = Loading::begin(store, gaps).await.unwrap();
@@ -63,9 +64,10 @@ async fn load<S: EventStore>(
     loading.finish().await
 }
 
-async fn all<S: EventStore>(store: &S) -> Vec<Recorded> {
+async fn all<S: EventStore>(store: &S) -> Vec<RecordedEvent> {
     let events = store.read_all(None, Filter::all());
-    events.map_ok(|event| Recorded { recorded_at: 0, ..event }).try_collect().await.unwrap()
+    let timeless = |event: Recorded| RecordedEvent { recorded_at: 0, ..(*event).clone() };
+    events.map_ok(timeless).try_collect().await.unwrap()
 }
 
 async fn of_stream<S: EventStore>(store: &S, name: &str) -> Vec<Recorded> {
@@ -133,8 +135,9 @@ async fn streams_stay_bounded_deleted_and_ended() {
 #[tokio::test]
 async fn a_gap_is_refused_unless_one_says_what_to_do() {
     let missing = [Revision(3), Revision(4)];
-    let is_there =
-        |event: &Recorded| event.stream.as_str() != "order-1" || !missing.contains(&event.revision);
+    let is_there = |event: &RecordedEvent| {
+        event.stream.as_str() != "order-1" || !missing.contains(&event.revision)
+    };
     let salvaged: Vec<_> = history().into_iter().filter(is_there).collect();
     let of_order_1 = history().iter().filter(|e| e.stream.as_str() == "order-1").count() as u64;
 
@@ -225,7 +228,7 @@ async fn other_events_are_left_as_they_are() {
 #[tokio::test]
 async fn an_event_over_the_stores_limits_is_named() {
     let store = MemoryStore::default();
-    let large = Recorded { data: vec![0; 2 << 20].into(), ..recorded("order-1", 0, 1) };
+    let large = RecordedEvent { data: vec![0; 2 << 20].into(), ..recorded("order-1", 0, 1) };
 
     let refused = load(&store, [large], Gaps::Refuse).await.unwrap_err();
 

@@ -233,7 +233,7 @@ mod tests {
     use daybook_domain::stock::StockEvent;
     use daybook_domain::values::{Quantity, Timestamp};
     use daybook_event_schemas::{Actor, Metadata, seal};
-    use daybook_event_store::Revision;
+    use daybook_event_store::{RecordedEvent, Revision};
     use uuid::Uuid;
 
     use super::*;
@@ -253,7 +253,7 @@ mod tests {
         let (quantity, at) = (Quantity::try_from(1).unwrap(), Timestamp::from_micros(0));
         let event = StockEvent::Received { quantity, receipt: "r".into(), at };
         let event = seal(Uuid::from_u128(position.into()), &event, &metadata);
-        Recorded {
+        RecordedEvent {
             stream: "stock-A".parse().unwrap(),
             revision: Revision(position),
             position: Position(position),
@@ -264,6 +264,7 @@ mod tests {
             metadata: event.metadata,
             is_json: true,
         }
+        .into()
     }
 
     async fn database(folder: &Path) -> Database {

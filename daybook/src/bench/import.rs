@@ -92,14 +92,8 @@ async fn store_alone(config: &Config, folder: &Path) -> anyhow::Result<f64> {
 
 fn writes(events: Vec<Recorded>) -> Vec<StreamWrite> {
     let mut streams: BTreeMap<StreamId, Vec<NewEvent>> = BTreeMap::new();
-    for Recorded { stream, id, kind, data, metadata, .. } in events {
-        streams.entry(stream).or_default().push(NewEvent {
-            id,
-            kind,
-            data,
-            metadata,
-            is_json: true,
-        });
+    for event in events {
+        streams.entry(event.stream.clone()).or_default().push(event.to_new());
     }
     let write = |(stream, events)| StreamWrite { stream, expected: Expected::Any, events };
     streams.into_iter().map(write).collect()

@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use daybook_event_store::{
-    CopyError, Gaps, Loaded, Loading, Position, Recorded, Revision, Store, StreamId,
+    CopyError, Gaps, Loaded, Loading, Position, RecordedEvent, Revision, Store, StreamId,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -94,7 +94,7 @@ struct Seen {
 }
 
 /// An event of a file, and whether scavenging had dropped it.
-type Salvaged = (Recorded, bool);
+type Salvaged = (RecordedEvent, bool);
 
 pub(super) async fn run(
     path: &Path,
@@ -203,10 +203,10 @@ impl Seen {
 }
 
 impl Line<'_> {
-    fn event(self) -> anyhow::Result<Recorded> {
+    fn event(self) -> anyhow::Result<RecordedEvent> {
         let stream: StreamId = self.stream.parse()?;
         let is_json = self.is_json.unwrap_or(self.data.is_some());
-        Ok(Recorded {
+        Ok(RecordedEvent {
             stream,
             revision: Revision(self.revision),
             position: Position(self.position),

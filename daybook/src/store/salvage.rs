@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use daybook_event_store::{Recorded, Salvage, Salvaged, StoreFolder};
+use daybook_event_store::{RecordedEvent, Salvage, Salvaged, StoreFolder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -98,7 +98,7 @@ fn write(out: &mut impl Write, salvaged: &Salvaged) -> io::Result<()> {
 }
 
 impl<'a> Line<'a> {
-    fn new(event: &'a Recorded, scavenged: bool, unfinished: bool) -> Self {
+    fn new(event: &'a RecordedEvent, scavenged: bool, unfinished: bool) -> Self {
         let (data, metadata) = (json(&event.data), json(&event.metadata));
         let base64 = |bytes: &[u8]| Some(BASE64_STANDARD.encode(bytes));
         Self {
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn line(data: &str, metadata: &[u8]) -> String {
-        let event = Recorded {
+        let event = RecordedEvent {
             stream: StreamId::new("order", 1).unwrap(),
             revision: Revision(2),
             position: Position(7),

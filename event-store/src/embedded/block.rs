@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::format::Record;
-use crate::{Position, Recorded, StreamId};
+use crate::{Position, Recorded, RecordedEvent, StreamId};
 
 /// Most types of events whose names are shared within a block.
 const SHARED: usize = 16;
@@ -19,7 +19,7 @@ const FIXED: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Block {
     first: u64,
-    events: Vec<Recorded>,
+    events: Arc<[RecordedEvent]>,
     /// The numbers of those that were dropped, ascending; nearly always none.
     dropped: Vec<u64>,
     /// Roughly what it takes in memory.
@@ -28,8 +28,8 @@ pub(crate) struct Block {
 
 impl Block {
     /// Of a frame's events, from a position on.
-    pub(crate) fn new(first: u64, events: Vec<Recorded>) -> Self {
-        let contents = |event: &Recorded| event.data.len() + event.metadata.len();
+    pub(crate) fn new(first: u64, events: Arc<[RecordedEvent]>) -> Self {
+        let contents = |event: &RecordedEvent| event.data.len() + event.metadata.len();
         let weight = FIXED + events.iter().map(contents).sum::<usize>();
         Self { first, events, dropped: Vec::new(), weight }
     }
@@ -56,13 +56,27 @@ impl Block {
         self.weight
     }
 
-    pub(crate) fn events(&self) -> &[Recorded] {
+    pub(crate) fn events(&self) -> &[RecordedEvent] {
         &self.events
     }
 
     /// The event of a number, if it is here and was not dropped.
-    pub(crate) fn get(&self, number: u64) -> Option<&Recorded> {
-        self.record(number).filter(|_| !self.is_dropped(number))
+    pub(crate) fn get(&self, number: u64) -> Option<Recorded> {
+        self.share(number).filter(|_| !self.is_dropped(number))
+    }
+
+    /// The event of a number, if it is here; without contents where it was dropped.
+    pub(crate) fn share(&self, number: u64) -> Option<Recorded> {
+        Recorded::of(&self.events, self.at(number)?)
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn record(&self, number: u64) -> Option<&RecordedEvent> {
+        self.events.get(self.at(number)?)
+    }
+
+    fn at(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
     /// Whether one of these events was dropped.
@@ -73,43 +87,24 @@ impl Block {
     fn is_dropped(&self, number: u64) -> bool {
         !self.dropped.is_empty() && self.dropped.binary_search(&number).is_ok()
     }
-
-    /// The event at a position, which is of a known stream, as [`get`](Self::get) tells it. The
-    /// name is the caller's: that of the block is not at hand for the processor, or for another one.
-    pub(crate) fn of_stream(&self, position: u64, stream: &StreamId) -> Option<Recorded> {
-        let event = self.get(position)?;
-        Some(Recorded {
-            stream: stream.clone(),
-            revision: event.revision,
-            position: event.position,
-            recorded_at: event.recorded_at,
-            id: event.id,
-            kind: Arc::clone(&event.kind),
-            data: event.data.clone(),
-            metadata: event.metadata.clone(),
-            is_json: event.is_json,
-        })
-    }
-
-    /// The event of a number, if it is here; without contents where it was dropped.
-    pub(crate) fn record(&self, number: u64) -> Option<&Recorded> {
-        self.events.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
-    }
 }
 
 /// Makes a block of records; names that come again are shared.
 #[derive(Debug)]
 pub(crate) struct BlockBuilder {
-    block: Block,
+    first: u64,
+    events: Vec<RecordedEvent>,
+    dropped: Vec<u64>,
+    weight: usize,
     kinds: Vec<Arc<str>>,
 }
 
 impl BlockBuilder {
     /// For so many records from a number on, with the bytes that they are kept in.
     pub(crate) fn new(first: u64, count: usize, bytes: &Bytes) -> Self {
-        let weight = FIXED + bytes.len() + count * size_of::<Recorded>();
+        let weight = FIXED + bytes.len() + count * size_of::<RecordedEvent>();
         let events = Vec::with_capacity(count);
-        Self { block: Block { first, events, dropped: Vec::new(), weight }, kinds: Vec::new() }
+        Self { first, events, dropped: Vec::new(), weight, kinds: Vec::new() }
     }
 
     /// For copies of a list's events, from a number on: with bytes of their own, so that they lie
@@ -123,12 +118,12 @@ impl BlockBuilder {
         for (event, dropped) in events {
             let metadata = rest.split_to(event.metadata.len());
             let data = rest.split_to(event.data.len());
-            let copy = Recorded {
+            let copy = RecordedEvent {
                 stream: builder.stream(event.stream.as_str()),
                 kind: builder.kind(&event.kind),
                 data,
                 metadata,
-                ..*event
+                ..**event
             };
             builder.take(copy, *dropped);
         }
@@ -138,10 +133,10 @@ impl BlockBuilder {
     /// Takes the next record, which was decoded from these bytes.
     pub(crate) fn push(&mut self, record: &Record<'_>, bytes: &Bytes) {
         let (metadata, data) = record.contents(bytes);
-        let event = Recorded {
+        let event = RecordedEvent {
             stream: self.stream(record.stream()),
             revision: record.revision(),
-            position: Position(self.block.end()),
+            position: Position(self.end()),
             recorded_at: record.recorded_at(),
             id: record.id(),
             kind: self.kind(record.kind()),
@@ -152,22 +147,28 @@ impl BlockBuilder {
         self.take(event, record.is_husk());
     }
 
-    fn take(&mut self, event: Recorded, dropped: bool) {
+    fn take(&mut self, event: RecordedEvent, dropped: bool) {
         if dropped {
-            self.block.dropped.push(self.block.end());
+            self.dropped.push(self.end());
         }
-        self.block.events.push(event);
+        self.events.push(event);
+    }
+
+    /// The number of the next event.
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
     }
 
     pub(crate) fn finish(self) -> Arc<Block> {
-        Arc::new(self.block)
+        let Self { first, events, dropped, weight, .. } = self;
+        Arc::new(Block { first, events: events.into(), dropped, weight })
     }
 
     fn stream(&mut self, name: &str) -> StreamId {
-        match self.block.events.last() {
+        match self.events.last() {
             Some(before) if before.stream.as_str() == name => before.stream.clone(),
             _ => {
-                self.block.weight += NAME + name.len();
+                self.weight += NAME + name.len();
                 StreamId::checked(name)
             }
         }
@@ -177,7 +178,7 @@ impl BlockBuilder {
         if let Some(kind) = self.kinds.iter().find(|kind| &***kind == name) {
             return Arc::clone(kind);
         }
-        self.block.weight += NAME + name.len();
+        self.weight += NAME + name.len();
         let kind: Arc<str> = name.into();
         if self.kinds.len() < SHARED {
             self.kinds.push(Arc::clone(&kind));

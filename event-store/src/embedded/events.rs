@@ -44,12 +44,13 @@ impl Iterator for Events {
     fn next(&mut self) -> Option<Recorded> {
         while let Some(block) = &self.block {
             while self.window.start < block.end().min(self.window.end) {
-                let event = block.get(self.window.start);
+                let position = self.window.start;
                 self.window.start += 1;
-                if let Some(event) = event
+                if let Some(event) = block.record(position)
                     && self.filter.matches(event.stream.as_str(), &event.kind)
+                    && let Some(event) = block.get(position)
                 {
-                    return Some(event.clone());
+                    return Some(event);
                 }
             }
             self.block = self.blocks.next();
@@ -88,7 +89,7 @@ impl Iterator for Picked {
                 Direction::Backward => within.next_back(),
             }?;
             if let Some(event) = group.get(ordinal) {
-                return Some(Listed { ordinal: Revision(ordinal), event: event.clone() });
+                return Some(Listed { ordinal: Revision(ordinal), event });
             }
         }
     }

@@ -21,7 +21,7 @@ use super::vfs::Vfs;
 use crate::admission::Place;
 use crate::lifetimes::{Bounds, Changes, Lifetime, Lifetimes};
 use crate::planted::{self, Bug};
-use crate::{Direction, Filter, Listed, ReadError, Recorded, Revision, StreamId};
+use crate::{Direction, Filter, Listed, ReadError, Recorded, RecordedEvent, Revision, StreamId};
 
 /// Most frames in memory that a scan takes at a time.
 const FRAMES: usize = 64;
@@ -176,8 +176,7 @@ impl Log {
             let event = snapshot.segment_at(position).event(position, io)?;
             let of_stream = event.stream == *stream || planted::is(Bug::IdsOverStreams);
             if event.id == id && of_stream {
-                let Recorded { revision, position, .. } = event;
-                return Ok(Some(Place { revision, position }));
+                return Ok(Some(Place { revision: event.revision, position: event.position }));
             }
         }
         Ok(None)
@@ -195,7 +194,7 @@ impl Log {
                 Plan::Read => blocks = segment.blocks(window.start..end, io)?,
                 Plan::Events(found, end) => {
                     let was_missed = |_: &Found, key: &Key| segment.misses_stretch_again(key);
-                    let events = self.events(segment, (None, &found), was_missed, io)?;
+                    let events = self.events(segment, &found, was_missed, io)?;
                     window.start = end;
                     let events = events.into_iter().map(|Listed { event, .. }| event).collect();
                     return Ok(Events::of(events, Arc::clone(filter)));
@@ -272,18 +271,18 @@ impl Log {
         bounds: &Bounds,
         io: Io,
     ) -> Result<Option<Picked>, Fault> {
-        let StreamScan { at, stream, began, .. } = scan;
+        let StreamScan { at, began, .. } = scan;
         let direction = at.direction;
         if direction == Direction::Forward {
             at.from = at.from.max(bounds.first.0);
         }
         let Some(next) = at.next(snapshot, io)? else { return Ok(Some(Picked::none())) };
-        let is_live = |event: &Recorded| bounds.include(event.revision, event.recorded_at);
+        let is_live = |event: &RecordedEvent| bounds.include(event.revision, event.recorded_at);
         // Whether there may be live ones before it.
-        let goes_on = |oldest: &Recorded| oldest.revision > bounds.first && is_live(oldest);
+        let goes_on = |oldest: &RecordedEvent| oldest.revision > bounds.first && is_live(oldest);
         let (picked, backward) = match &next {
             Next::Found(segment, found) => {
-                let mut events = self.listed(segment, Some(stream), found, io)?;
+                let mut events = self.listed(segment, found, io)?;
                 if events.len() < found.len() && began.is_some() {
                     return Ok(None);
                 }
@@ -317,7 +316,7 @@ impl Log {
         let Some(next) = scan.next(&self.snapshot(), io)? else { return Ok(Picked::none()) };
         let picked = match &next {
             Next::Found(segment, found) => {
-                Picked::Found(self.listed(segment, None, found, io)?.into_iter())
+                Picked::Found(self.listed(segment, found, io)?.into_iter())
             }
             Next::Group(group, within) => {
                 let (group, within) = (Arc::clone(group), within.clone());
@@ -340,11 +339,11 @@ impl Log {
         scan.at_most(1);
         let event = match scan.next(&self.snapshot(), io)? {
             None => return Ok(None),
-            Some(Next::Group(group, within)) => group.record(within.end - 1).cloned(),
+            Some(Next::Group(group, within)) => group.share(within.end - 1),
             Some(Next::Found(segment, found)) => {
                 let Some(Found { position, .. }) = found.first() else { return Ok(None) };
                 let recent = self.recent.read().from(*position).next().cloned();
-                let event = recent.and_then(|frame| frame.record(*position).cloned());
+                let event = recent.and_then(|frame| frame.share(*position));
                 Some(event.map_or_else(|| segment.event(*position, io), Ok)?)
             }
         };
@@ -352,23 +351,16 @@ impl Log {
     }
 
     /// Events of a list that are not in a group.
-    fn listed(
-        &self,
-        segment: &Segment,
-        stream: Option<&StreamId>,
-        found: &[Found],
-        io: Io,
-    ) -> Result<Vec<Listed>, Fault> {
+    fn listed(&self, segment: &Segment, found: &[Found], io: Io) -> Result<Vec<Listed>, Fault> {
         let was_missed = |found: &Found, key: &Key| segment.misses_again(found, key);
-        self.events(segment, (stream, found), was_missed, io)
+        self.events(segment, found, was_missed, io)
     }
 
-    /// Events that were found in a segment, with their revisions or ordinals; those of a stream, if
-    /// all are of one.
+    /// Events that were found in a segment, with their revisions or ordinals.
     fn events(
         &self,
         segment: &Segment,
-        (stream, found): (Option<&StreamId>, &[Found]),
+        found: &[Found],
         was_missed: impl Fn(&Found, &Key) -> bool,
         io: Io,
     ) -> Result<Vec<Listed>, Fault> {
@@ -384,10 +376,7 @@ impl Log {
             at_hand,
             io,
             |&Found { ordinal, position, .. }, block| {
-                let event = match stream {
-                    Some(stream) => block.of_stream(position, stream),
-                    None => block.get(position).cloned(),
-                };
+                let event = block.get(position);
                 events.extend(event.map(|event| Listed { ordinal: Revision(ordinal), event }));
             },
         )?;

@@ -60,10 +60,10 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Position, Recorded, Revision, StreamId};
+    use crate::{Position, RecordedEvent, Revision, StreamId};
 
-    fn event(position: u64, bytes: usize) -> Recorded {
-        Recorded {
+    fn event(position: u64, bytes: usize) -> RecordedEvent {
+        RecordedEvent {
             stream: StreamId::new("order", position % 2).unwrap(),
             revision: Revision(position / 2),
             position: Position(position),

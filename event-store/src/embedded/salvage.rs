@@ -9,7 +9,7 @@ use super::error::OpenError;
 use super::format::Record;
 use super::inspect::{self, Finding, Seen, Suspect};
 use super::open::Folder;
-use crate::{Position, Recorded, StreamId};
+use crate::{Position, RecordedEvent, StreamId};
 
 /// A piece of what is left of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Salvaged {
     /// An event.
     Event {
         /// As it stands in the store.
-        event: Recorded,
+        event: RecordedEvent,
         /// It was dropped by scavenging: it has no metadata and no payload, and readers did not
         /// see it any more.
         scavenged: bool,
@@ -139,11 +139,11 @@ fn nameless(suspect: &Suspect, offset: u64, position: u64, record: &Record<'_>) 
     }
 }
 
-fn recorded(record: &Record<'_>, position: u64) -> Option<Recorded> {
+fn recorded(record: &Record<'_>, position: u64) -> Option<RecordedEvent> {
     let bytes = Bytes::copy_from_slice(record.bytes());
     let stream: StreamId = record.stream().parse().ok()?;
     let (metadata, data) = Record::decode(&bytes, position).ok()?.contents(&bytes);
-    Some(Recorded {
+    Some(RecordedEvent {
         stream,
         revision: record.revision(),
         position: Position(position),

@@ -20,7 +20,7 @@ use futures::future::select;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 
-use crate::{Filter, Recorded};
+use crate::{Filter, RecordedEvent};
 
 /// Most tails that the writer wakes by itself after a commit.
 const AT_ONCE: usize = 16;
@@ -185,7 +185,7 @@ impl Announcer {
     }
 
     /// These events, the next ones, have become readable.
-    pub(crate) fn advance<'a>(&self, head: u64, events: impl Iterator<Item = &'a Recorded>) {
+    pub(crate) fn advance<'a>(&self, head: u64, events: impl Iterator<Item = &'a RecordedEvent>) {
         self.0.advance(head, |groups| groups.mark(head, events));
     }
 
@@ -211,7 +211,11 @@ impl Groups {
     }
 
     /// Marks the groups that events are for; returns them.
-    fn mark<'a>(&self, head: u64, events: impl Iterator<Item = &'a Recorded>) -> Vec<Arc<Group>> {
+    fn mark<'a>(
+        &self,
+        head: u64,
+        events: impl Iterator<Item = &'a RecordedEvent>,
+    ) -> Vec<Arc<Group>> {
         if self.by_filter.is_empty() {
             return Vec::new();
         }
@@ -354,8 +358,8 @@ mod tests {
     use super::*;
     use crate::{Position, Revision, StreamId};
 
-    fn event(category: &str, kind: &str) -> Recorded {
-        Recorded {
+    fn event(category: &str, kind: &str) -> RecordedEvent {
+        RecordedEvent {
             stream: StreamId::new(category, 1).unwrap(),
             revision: Revision(0),
             position: Position(0),

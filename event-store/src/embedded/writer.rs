@@ -21,7 +21,9 @@ use super::tails::Announcer;
 use crate::admission::{self, Admission, History, Place, Request, Write};
 use crate::lifetimes::{self, Changes, Lifetime};
 use crate::planted::{self, Bug};
-use crate::{AppendError, Appended, NewEvent, Position, Recorded, Revision, StreamId};
+use crate::{
+    AppendError, Appended, NewEvent, Position, Recorded, RecordedEvent, Revision, StreamId,
+};
 
 /// Most bytes of zeros that are written ahead of the log, and as many as it has at most.
 const AHEAD: u64 = 4 << 20;
@@ -56,7 +58,7 @@ struct Staged {
     frame: Vec<u8>,
     likely: usize,
     /// With their offsets in the frame.
-    events: Vec<(Recorded, usize)>,
+    events: Vec<(RecordedEvent, usize)>,
     heads: HashMap<StreamId, Revision>,
     ids: HashMap<(StreamId, Uuid), Place>,
     changes: Changes,
@@ -171,8 +173,17 @@ impl Writer {
         let stream = stream.clone();
         let NewEvent { id, kind, data, metadata, is_json } = event;
         staged.ids.insert((stream.clone(), id), Place { revision, position });
-        let event =
-            Recorded { stream, revision, position, recorded_at, id, kind, data, metadata, is_json };
+        let event = RecordedEvent {
+            stream,
+            revision,
+            position,
+            recorded_at,
+            id,
+            kind,
+            data,
+            metadata,
+            is_json,
+        };
         staged.events.push((event, offset));
     }
 
@@ -347,11 +358,11 @@ impl Writer {
 
 /// The event with its contents out of its frame. The caller's memory, of which they may be a small
 /// part, is given back.
-fn in_frame(event: Recorded, offset: usize, frame: &Bytes) -> Recorded {
+fn in_frame(event: RecordedEvent, offset: usize, frame: &Bytes) -> RecordedEvent {
     let metadata = offset + RECORD_HEADER + event.stream.as_str().len() + event.kind.len();
     let data = metadata + event.metadata.len();
     let end = data + event.data.len();
-    Recorded { metadata: frame.slice(metadata..data), data: frame.slice(data..end), ..event }
+    RecordedEvent { metadata: frame.slice(metadata..data), data: frame.slice(data..end), ..event }
 }
 
 impl History for Writer {
@@ -378,7 +389,7 @@ impl History for Writer {
     fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError> {
         let mut staged = self.staged.events.iter().rev().map(|(event, _)| event);
         if let Some(event) = staged.find(|event| event.stream == *stream) {
-            return Ok(Some(event.clone()));
+            return Ok(Some(event.clone().into()));
         }
         let end = self.announcer.head();
         self.log.last_event(stream, end, Io::Allowed).map_err(|fault| self.unreadable(fault))

@@ -49,7 +49,7 @@ pub(super) fn recorded(event: RecordedEvent) -> Result<Recorded, Failure> {
     // The client's own time has whole seconds only. Ticks are of 100 ns.
     let created = event.metadata.get("created").and_then(|ticks| ticks.parse::<i64>().ok());
     let created = created.ok_or_else(|| odd("it has no time".into()))?;
-    Ok(Recorded {
+    let event = crate::RecordedEvent {
         stream,
         revision: Revision(event.revision),
         position: Position(place),
@@ -59,7 +59,8 @@ pub(super) fn recorded(event: RecordedEvent) -> Result<Recorded, Failure> {
         data: event.data,
         metadata: event.custom_metadata,
         is_json: event.is_json,
-    })
+    };
+    Ok(event.into())
 }
 
 /// Where a read of a stream begins.

@@ -2,8 +2,8 @@
 
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
-    Limits, Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId,
-    StreamWrite, Tailed,
+    Limits, Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, RecordedEvent, Revision,
+    StreamId, StreamWrite, Tailed,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -76,7 +76,8 @@ impl Planted {
             || filter.categories.iter().any(starts)
     }
 
-    fn distort(&self, mut event: Recorded) -> Recorded {
+    fn distort(&self, event: &RecordedEvent) -> Recorded {
+        let mut event = event.clone();
         match self.bug {
             Bug::MetadataLost => event.metadata = "".into(),
             Bug::ContentTypeLost => event.is_json = true,
@@ -84,7 +85,7 @@ impl Planted {
             Bug::ClockGoesBack => event.recorded_at -= event.position.0.cast_signed() * 1_000_000,
             _ => {}
         }
-        event
+        event.into()
     }
 
     async fn last(&self, stream: &StreamId) -> Option<Revision> {
@@ -134,7 +135,7 @@ impl Planted {
                 let known = self.inner.read_all(None, Filter::all()).try_collect::<Vec<_>>().await;
                 let reused = known.unwrap().into_iter().find(|event| event.id == events[0].id);
                 match reused.filter(|event| event.stream != *stream) {
-                    Some(Recorded { id, .. }) => Err(AppendError::IdReused { id }),
+                    Some(event) => Err(AppendError::IdReused { id: event.id }),
                     None => self.inner.append(stream, expected, events).await,
                 }
             }
@@ -223,7 +224,7 @@ impl EventStore for Planted {
             let next = Revision(from.0.saturating_add(1));
             std::future::ready(inner.read(&name, next, direction).boxed())
         });
-        events.take(now).chain(later.flatten()).map_ok(move |event| this.distort(event))
+        events.take(now).chain(later.flatten()).map_ok(move |event| this.distort(&event))
     }
 
     fn read_index(
@@ -272,7 +273,7 @@ impl EventStore for Planted {
         let after =
             if inclusive { after.and_then(|p| p.0.checked_sub(1)).map(Position) } else { after };
         let events = self.inner.read_all(after, self.filter(filter.clone()));
-        events.map_ok(move |event| this.distort(event)).try_filter({
+        events.map_ok(move |event| this.distort(&event)).try_filter({
             let this = self.clone();
             move |event| std::future::ready(this.let_through(&filter, event))
         })

@@ -379,7 +379,5 @@ fn no_bit_of_an_index_changes_an_answer() {
 
 /// Appends an event that is there.
 fn repeat(store: &EmbeddedStore, event: &Recorded) -> Result<Appended, AppendError> {
-    let Recorded { id, kind, data, metadata, is_json, .. } = event.clone();
-    let event_again = NewEvent { id, kind, data, metadata, is_json };
-    block_on(store.append(&event.stream, Expected::Any, vec![event_again]))
+    block_on(store.append(&event.stream, Expected::Any, vec![event.to_new()]))
 }

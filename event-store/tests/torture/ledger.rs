@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use daybook_event_store::{
-    Appended, Direction, EmbeddedStore, EventStore, Filter, NewEvent, Position, Recorded, Revision,
-    StreamId, Tailed,
+    Appended, Direction, EmbeddedStore, EventStore, Filter, NewEvent, Position, Recorded,
+    RecordedEvent, Revision, StreamId, Tailed,
 };
 use futures::{StreamExt, TryStreamExt};
 
@@ -155,7 +155,7 @@ impl Ledger {
                     let position = Position(last.position.0 - before);
                     let revision = Revision(last.revision.0 - before);
                     let (stream, recorded_at) = (stream.clone(), 0);
-                    whole.entry(position.0).or_insert(Recorded {
+                    let event = RecordedEvent {
                         stream,
                         revision,
                         position,
@@ -165,7 +165,8 @@ impl Ledger {
                         data,
                         metadata,
                         is_json,
-                    });
+                    };
+                    whole.entry(position.0).or_insert(event.into());
                 }
             }
         }
@@ -208,8 +209,7 @@ impl Ledger {
         for ((stream, ..), submitted) in op.shares.iter().zip(submitted) {
             let mut place = None;
             for (new, event) in submitted.into_iter().zip(events.by_ref()) {
-                let Recorded { id, kind, data, metadata, is_json, .. } = (*event).clone();
-                same("an event", &NewEvent { id, kind, data, metadata, is_json }, &new)?;
+                same("an event", &event.to_new(), &new)?;
                 same("its stream", &event.stream, stream)?;
                 same("its position", &event.position.0, &next)?;
                 next += 1;

@@ -5,7 +5,7 @@ use daybook_domain::Decider;
 use daybook_domain::product::Product;
 use daybook_domain::stock::Stock;
 use daybook_domain::values::Sku;
-use daybook_event_store::{Filter, Position, Recorded, Store};
+use daybook_event_store::{Filter, Position, Recorded, RecordedEvent, Store};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -83,7 +83,7 @@ impl Batch {
 
 /// Leaves an event out of the index, and says so.
 fn park(batch: &mut Batch, recorded: &Recorded, error: &(dyn Error + 'static)) {
-    let Recorded { stream, position, .. } = recorded;
+    let RecordedEvent { stream, position, .. } = &**recorded;
     error!(%stream, %position, error, "an event is left out of the catalog index");
     batch.checkpoint.park(*position);
 }

@@ -66,7 +66,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use daybook_event_store::Revision;
+    use daybook_event_store::{RecordedEvent, Revision};
     use uuid::Uuid;
 
     use super::*;
@@ -74,7 +74,7 @@ mod tests {
     fn log(events: &[(&str, u64, u64)]) -> Vec<bool> {
         let mut log = Log::default();
         for &(stream, revision, position) in events {
-            log.apply(&Recorded {
+            let event = RecordedEvent {
                 stream: stream.parse().unwrap(),
                 revision: Revision(revision),
                 position: Position(position),
@@ -84,7 +84,8 @@ mod tests {
                 data: "".into(),
                 metadata: "".into(),
                 is_json: true,
-            });
+            };
+            log.apply(&event.into());
         }
         log.checks().into_iter().map(|check| check.ok).collect()
     }

@@ -58,7 +58,7 @@ impl SimulatedProvider {
     pub async fn ledger(&self) -> Result<Ledger, ProviderError> {
         let events = self.store.read_all(None, Filter::categories(&[CATEGORY]));
         let totals = fold(events, Totals::default(), |totals, recorded, entry| {
-            totals.add(recorded.stream, &entry);
+            totals.add(recorded.stream.clone(), &entry);
         });
         Ok(totals.await?.finish(self.repeated.load(Ordering::Relaxed)))
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use daybook_event_store::{
-    Direction, EventStore, IndexStream, Listed, Position, ReadError, Recorded, Revision, Store,
-    StreamId,
+    Direction, EventStore, IndexStream, Listed, Position, ReadError, Recorded, RecordedEvent,
+    Revision, Store, StreamId,
 };
 use futures::{TryStreamExt, pin_mut};
 use uuid::Uuid;
@@ -80,13 +80,13 @@ fn link_to(index: &IndexStream, listed: &Listed) -> Item {
     let (event, stream) = (&listed.event, index.to_string());
     let place = format!("{}@{stream}", listed.ordinal);
     let revision = wire_revision(event);
-    let link = Recorded {
+    let link = RecordedEvent {
         id: Uuid::new_v5(&Uuid::NAMESPACE_OID, place.as_bytes()),
         kind: LINK.into(),
         data: format!("{revision}@{}", event.stream).into(),
         metadata: Bytes::new(),
         is_json: false,
-        ..event.clone()
+        ..(**event).clone()
     };
-    Item { event: link, stream, revision: listed.ordinal.0 }
+    Item { event: link.into(), stream, revision: listed.ordinal.0 }
 }

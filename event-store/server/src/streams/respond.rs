@@ -49,8 +49,8 @@ impl Item {
             prepare_position: position,
             commit_position: position,
             metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            custom_metadata: event.metadata,
-            data: event.data,
+            custom_metadata: event.metadata.clone(),
+            data: event.data.clone(),
         }
     }
 }

@@ -171,7 +171,7 @@ impl Users {
             pin!(self.store.read_index(&created, Revision::START, Direction::Forward));
         let mut logins = BTreeSet::new();
         while let Some(listed) = created.try_next().await.map_err(|error| unread(&error))? {
-            let stream = listed.event.stream;
+            let stream = &listed.event.stream;
             if stream.category() == CATEGORY {
                 logins.insert(stream.id().to_owned());
             }

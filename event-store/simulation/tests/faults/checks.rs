@@ -36,7 +36,7 @@ pub(crate) fn salvage(sim: &Disk) -> Salvaging {
         match salvaged {
             Salvaged::Event { event, unfinished: is_unfinished, .. } => {
                 unfinished.extend(is_unfinished.then_some(event.position.0));
-                events.push(event);
+                events.push(event.into());
             }
             Salvaged::Lost(finding) => lost.push(finding),
         }

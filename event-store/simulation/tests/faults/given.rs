@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use daybook_event_store::{
     Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, NewEvent, OpenError,
-    Recorded, Revision, StreamId,
+    Recorded, RecordedEvent, Revision, StreamId,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -68,7 +68,7 @@ pub(crate) async fn holds(store: &EmbeddedStore, count: usize) {
     for (n, stored) in events.iter().enumerate() {
         let NewEvent { id, kind, data, metadata, is_json } = event(n);
         let given = (n as u64, &id, &kind, &data, &metadata, &is_json);
-        let Recorded { position, id, kind, data, metadata, is_json, .. } = stored;
+        let RecordedEvent { position, id, kind, data, metadata, is_json, .. } = &**stored;
         assert_eq!((position.0, id, kind, data, metadata, is_json), given);
     }
     assert!(events.windows(2).all(|pair| pair[0].recorded_at <= pair[1].recorded_at));

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedStore, EventStore, Expected, Filter,
-    Limits, MemoryStore, Position, ReadError, Recorded, Revision, ScavengeOptions, ScavengeState,
-    StreamId, StreamMetadata, StreamWrite,
+    Limits, MemoryStore, Position, ReadError, Recorded, RecordedEvent, Revision, ScavengeOptions,
+    ScavengeState, StreamId, StreamMetadata, StreamWrite,
 };
 use futures::TryStreamExt;
 use proptest::collection::vec;
@@ -109,11 +109,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Without what the two may differ in.
-fn untimed(mut events: Vec<Recorded>) -> Vec<Recorded> {
-    for event in &mut events {
-        event.recorded_at = 0;
-    }
-    events
+fn untimed(events: Vec<Recorded>) -> Vec<RecordedEvent> {
+    let untimed = |event: Recorded| RecordedEvent { recorded_at: 0, ..(*event).clone() };
+    events.into_iter().map(untimed).collect()
 }
 
 async fn write<S: AtomicAppend>(store: &S, step: &Step) -> Result<Vec<Appended>, AppendError> {
@@ -139,7 +137,7 @@ async fn write<S: AtomicAppend>(store: &S, step: &Step) -> Result<Vec<Appended>,
     }
 }
 
-async fn read<S: EventStore>(store: &S, step: &Step) -> Result<Vec<Recorded>, ReadError> {
+async fn read<S: EventStore>(store: &S, step: &Step) -> Result<Vec<RecordedEvent>, ReadError> {
     match step {
         Step::Read { stream, from, direction } => {
             store.read(stream, Revision(*from), *direction).try_collect().await.map(untimed)
@@ -156,13 +154,13 @@ async fn read_left(
     model: &MemoryStore,
     step: &Step,
     dropped: &BTreeSet<Position>,
-) -> Result<Vec<Recorded>, ReadError> {
+) -> Result<Vec<RecordedEvent>, ReadError> {
     let mut events = read(model, step).await?;
     events.retain(|event| !dropped.contains(&event.position));
     Ok(events)
 }
 
-async fn everything<S: EventStore>(store: &S) -> Vec<Recorded> {
+async fn everything<S: EventStore>(store: &S) -> Vec<RecordedEvent> {
     let everything = Step::ReadAll { after: None, filter: Filter::all() };
     read(store, &everything).await.unwrap()
 }
@@ -175,7 +173,7 @@ async fn unseen(model: &MemoryStore) -> BTreeSet<Position> {
         let (from, direction) = (0, Direction::Forward);
         let seen = read(model, &Step::Read { stream: stream.clone(), from, direction }).await;
         let is_tombstone =
-            |event: &&Recorded| event.stream == *stream && &*event.kind == "$streamDeleted";
+            |event: &&RecordedEvent| event.stream == *stream && &*event.kind == "$streamDeleted";
         let tombstone = || all.iter().find(is_tombstone).cloned();
         for event in seen.unwrap_or_else(|_| tombstone().into_iter().collect()) {
             unseen.remove(&event.position);
@@ -208,7 +206,7 @@ async fn scavenge(
 }
 
 /// Everything that the streams' readers see.
-async fn state<S: EventStore>(store: &S) -> Vec<Result<Vec<Recorded>, ReadError>> {
+async fn state<S: EventStore>(store: &S) -> Vec<Result<Vec<RecordedEvent>, ReadError>> {
     let everything = Step::ReadAll { after: None, filter: Filter::all() };
     let mut state = vec![read(store, &everything).await];
     for stream in (0..6).map(stream) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use daybook_event_store::{
     Appended, Direction, EmbeddedOptions, EmbeddedStore, EventStore, Expected, Filter, IndexStream,
-    Listed, NewEvent, OpenError, ReadError, Recorded, Revision, Scavenge, ScavengeOptions,
-    ScavengeProgress, ScavengeState, StreamId, StreamMetadata,
+    Listed, NewEvent, OpenError, ReadError, Recorded, RecordedEvent, Revision, Scavenge,
+    ScavengeOptions, ScavengeProgress, ScavengeState, StreamId, StreamMetadata,
 };
 use futures::TryStreamExt;
 use uuid::Uuid;
@@ -184,12 +184,10 @@ async fn ordinals_are_as_ever(store: &EmbeddedStore, before: &[Recorded], index:
 
 async fn retries_are_answered(store: &EmbeddedStore, before: &[Recorded]) {
     for event in before.iter().filter(|event| *event.kind == *"Tested") {
-        let Recorded { stream, id, kind, data, metadata, is_json, revision, position, .. } =
-            event.clone();
-        let again = NewEvent { id, kind, data, metadata, is_json };
+        let RecordedEvent { stream, revision, position, .. } = &**event;
         if stream.as_str() != "ended-1" {
-            let answer = store.append(&stream, Expected::NoStream, vec![again]).await;
-            assert_eq!(answer, Ok(Appended { revision, position }));
+            let answer = store.append(stream, Expected::NoStream, vec![event.to_new()]).await;
+            assert_eq!(answer, Ok(Appended { revision: *revision, position: *position }));
         }
     }
 }

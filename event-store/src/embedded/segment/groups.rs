@@ -84,7 +84,7 @@ impl Segment {
         }
         let mut events = Vec::with_capacity(found.len());
         let mut copy = |position: u64, block: &Block| {
-            let event = block.record(position).cloned();
+            let event = block.share(position);
             events.extend(event.map(|event| (event, block.has_dropped(position..position + 1))));
         };
         // The group will do: no whole stretch for one event.

@@ -33,10 +33,8 @@ impl Segment {
     pub(crate) fn event(&self, position: u64, io: Io) -> Result<Recorded, Fault> {
         let offsets = self.offsets(position..position + 1, io)?;
         let at = offsets[0].into()..offsets[1].into();
-        let event = self
-            .block(position, &at, |key| self.misses_stretch_again(key), io)?
-            .record(position)
-            .cloned();
+        let event =
+            self.block(position, &at, |key| self.misses_stretch_again(key), io)?.share(position);
         event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
     }
 
