@@ -12,11 +12,10 @@ use daybook_integration::notifications::{
 };
 use daybook_integration::{Again, Analytics, Consumer, Pool, Publish, RELAY};
 use futures::FutureExt;
-use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Contents, Letter, LetterId, Outcome, Source};
+use super::{Answer, Contents, Letter, LetterId, Outcome, Source, as_json};
 use crate::config::Config;
 use crate::integration::{kafka, open_database};
 use crate::platform::Layout;
@@ -34,7 +33,7 @@ impl Source for Consumers<'_> {
         NAME
     }
 
-    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>> {
+    fn list(&self) -> Answer<'_, Vec<Letter>> {
         async {
             let Some(pool) = self.find().await? else { return Ok(Vec::new()) };
             let dead = dead_letters::list(&pool).await?.into_iter().map(letter);
@@ -43,7 +42,7 @@ impl Source for Consumers<'_> {
         .boxed_local()
     }
 
-    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>> {
+    fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents> {
         async {
             let pool = self.pool().await?;
             if letter.id.owner == DELIVERY {
@@ -60,11 +59,7 @@ impl Source for Consumers<'_> {
         .boxed_local()
     }
 
-    fn replay<'a>(
-        &'a self,
-        letters: &'a [Letter],
-        dry_run: bool,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>> {
         async move {
             let pool = self.pool().await?;
             // The last of each key: those before it go first in any case.
@@ -82,11 +77,7 @@ impl Source for Consumers<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(
-        &'a self,
-        letter: &'a Letter,
-        reason: &'a str,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
         async move {
             let (pool, id) = (self.pool().await?, local(&letter.id)?);
             if letter.id.owner == DELIVERY {
@@ -200,16 +191,17 @@ fn undelivered(notification: FailedNotification) -> Letter {
 }
 
 fn contents(DeadLetter { message, .. }: &DeadLetter) -> Contents {
-    let json = |bytes: &[u8]| {
-        let text = || String::from_utf8_lossy(bytes).into_owned().into();
-        serde_json::from_slice(bytes).unwrap_or_else(|_| text())
-    };
     let (read, unreadable) = match renew(message.topic, &message.headers, &message.payload) {
-        Ok(renewed) => (renewed.map(|(_, payload)| json(&payload)), None),
+        Ok(renewed) => (renewed.map(|(_, payload)| as_json(&payload)), None),
         Err(error) => (None, Some(error.to_string())),
     };
     let headers = message.headers.iter();
     let metadata: Value =
         headers.map(|(name, value)| (name.clone().into_owned(), value.clone())).collect();
-    Contents { written: Some(json(&message.payload)), read, unreadable, metadata: Some(metadata) }
+    Contents {
+        written: Some(as_json(&message.payload)),
+        read,
+        unreadable,
+        metadata: Some(metadata),
+    }
 }

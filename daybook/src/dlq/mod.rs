@@ -22,32 +22,27 @@ use crate::config::Config;
 /// Exit code where something stays parked.
 const UNHEALTHY: u8 = 3;
 
+/// What a source answers in its time.
+pub(crate) type Answer<'a, T> = LocalBoxFuture<'a, anyhow::Result<T>>;
+
 /// Something that puts aside what it cannot process.
 pub(crate) trait Source {
     /// What it is called in the ids of its letters.
     fn name(&self) -> &'static str;
 
     /// Everything that it put aside, that of each key in the order in which it is to be processed.
-    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>>;
+    fn list(&self) -> Answer<'_, Vec<Letter>>;
 
     /// What a letter says.
-    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>>;
+    fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents>;
 
     /// Processes letters after all, each after those of its key that were put aside before it, and
     /// none of a key after one that fails. With `dry_run` everything stays as it is, and the answer
     /// is what would become of them, as far as that can be told.
-    fn replay<'a>(
-        &'a self,
-        letters: &'a [Letter],
-        dry_run: bool,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>>;
+    fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>>;
 
     /// Gives a letter up, and has what waited behind it processed. The answer is what became of that.
-    fn discard<'a>(
-        &'a self,
-        letter: &'a Letter,
-        reason: &'a str,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>>;
+    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>>;
 }
 
 /// Every source there is.
@@ -133,6 +128,12 @@ pub(crate) struct Contents {
     /// What is said about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<Value>,
+}
+
+/// What was written, as JSON; as text where it is none.
+fn as_json(bytes: &[u8]) -> Value {
+    let text = |_| String::from_utf8_lossy(bytes).into_owned().into();
+    serde_json::from_slice(bytes).unwrap_or_else(text)
 }
 
 /// A letter with what it says.

@@ -9,10 +9,9 @@ use daybook_domain::fulfilment::Fulfilment;
 use daybook_event_schemas::Actor;
 use daybook_event_store::Store;
 use futures::FutureExt;
-use futures::future::LocalBoxFuture;
 use uuid::Uuid;
 
-use super::{Contents, Letter, LetterId, Outcome, Source};
+use super::{Answer, Contents, Letter, LetterId, Outcome, Source};
 use crate::config::Config;
 use crate::platform;
 
@@ -27,7 +26,7 @@ impl Source for Processes<'_> {
         NAME
     }
 
-    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>> {
+    fn list(&self) -> Answer<'_, Vec<Letter>> {
         async {
             let effects = effects(&platform::look_at_store(self.0)?).await?;
             Ok(effects.into_iter().map(letter).collect())
@@ -35,7 +34,7 @@ impl Source for Processes<'_> {
         .boxed_local()
     }
 
-    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>> {
+    fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents> {
         async {
             let effect = find(&platform::look_at_store(self.0)?, &letter.id).await?;
             let unreadable = readable(&effect).err();
@@ -46,11 +45,7 @@ impl Source for Processes<'_> {
         .boxed_local()
     }
 
-    fn replay<'a>(
-        &'a self,
-        letters: &'a [Letter],
-        dry_run: bool,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>> {
         async move {
             let store = if dry_run {
                 platform::look_at_store(self.0)?
@@ -72,11 +67,7 @@ impl Source for Processes<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(
-        &'a self,
-        letter: &'a Letter,
-        reason: &'a str,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
         async move {
             let store = platform::open_store(self.0)?;
             discard(&store, &letter.id.owner, command(&letter.id)?, reason, &operator()).await?;

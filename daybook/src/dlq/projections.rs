@@ -6,9 +6,8 @@ use anyhow::Context;
 use daybook_event_store::{Position, Recorded};
 use daybook_projections::{Operator, Parked, ParkedDetails, Replayed};
 use futures::FutureExt;
-use futures::future::LocalBoxFuture;
 
-use super::{Contents, Letter, LetterId, Outcome, Source};
+use super::{Answer, Contents, Letter, LetterId, Outcome, Source, as_json};
 use crate::config::Config;
 use crate::platform;
 
@@ -22,7 +21,7 @@ impl Source for Projections<'_> {
         NAME
     }
 
-    fn list(&self) -> LocalBoxFuture<'_, anyhow::Result<Vec<Letter>>> {
+    fn list(&self) -> Answer<'_, Vec<Letter>> {
         async {
             let Some(operator) = platform::find_operator(self.0).await? else {
                 return Ok(Vec::new());
@@ -32,7 +31,7 @@ impl Source for Projections<'_> {
         .boxed_local()
     }
 
-    fn contents<'a>(&'a self, letter: &'a Letter) -> LocalBoxFuture<'a, anyhow::Result<Contents>> {
+    fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents> {
         async {
             let operator = self.operator().await?;
             Ok(contents(operator.details(&letter.id.owner, position(&letter.id)?).await?))
@@ -40,11 +39,7 @@ impl Source for Projections<'_> {
         .boxed_local()
     }
 
-    fn replay<'a>(
-        &'a self,
-        letters: &'a [Letter],
-        dry_run: bool,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>> {
         async move {
             let operator = self.operator().await?;
             // The last of each stream: those before it go first in any case.
@@ -63,11 +58,7 @@ impl Source for Projections<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(
-        &'a self,
-        letter: &'a Letter,
-        reason: &'a str,
-    ) -> LocalBoxFuture<'a, anyhow::Result<Vec<Outcome>>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
         async move {
             let (operator, at) = (self.operator().await?, position(&letter.id)?);
             let replayed = operator.discard(&letter.id.owner, at, reason).await?;
@@ -106,13 +97,9 @@ fn letter(parked: Parked) -> Letter {
 }
 
 fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -> Contents {
-    let json = |bytes: &[u8]| {
-        let text = || String::from_utf8_lossy(bytes).into_owned().into();
-        serde_json::from_slice(bytes).unwrap_or_else(|_| text())
-    };
-    let of = |part: fn(&Recorded) -> &[u8]| recorded.as_ref().map(|event| json(part(event)));
+    let of = |part: fn(&Recorded) -> &[u8]| recorded.as_ref().map(|event| as_json(part(event)));
     let (read, unreadable) = match decoded {
-        Ok(wire) => (wire.map(|wire| json(&wire.data)), None),
+        Ok(wire) => (wire.map(|wire| as_json(&wire.data)), None),
         Err(error) => (None, Some(error)),
     };
     Contents { written: of(|event| &event.data), read, unreadable, metadata: of(|e| &e.metadata) }
