@@ -30,10 +30,10 @@ impl Address {
         Self(format!("{}{join}options[search_path]={schema}", self.0))
     }
 
-    /// The file that it names by a path, if it does.
-    pub fn file(&self) -> Option<&Path> {
+    /// Whether it is a path at which there is no file: opening it would make one.
+    pub fn is_missing(&self) -> bool {
         let is_path = self.engine() == Engine::Sqlite && !self.0.contains("://");
-        is_path.then(|| Path::new(&self.0))
+        is_path && !Path::new(&self.0).exists()
     }
 
     /// Which engine is there.
@@ -91,6 +91,15 @@ mod tests {
         assert_eq!(engine("sqlite://a.db"), Engine::Sqlite);
         assert_eq!(engine("postgres://db/daybook"), Engine::Postgres);
         assert_eq!(engine("postgresql://db/daybook"), Engine::Postgres);
+    }
+
+    #[test]
+    fn only_a_path_can_be_missing() {
+        let is_missing = |address: &str| Address::from(address).is_missing();
+        assert!(is_missing("src/no-such-file.sqlite"));
+        assert!(!is_missing("src/address.rs"));
+        assert!(!is_missing("sqlite://src/no-such-file.sqlite"));
+        assert!(!is_missing("postgres://db/daybook"));
     }
 
     #[test]

@@ -105,8 +105,7 @@ pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Database> {
 /// What operates the read models, beside whatever process fills them. `None`: there are none yet,
 /// and none are made.
 pub(crate) async fn find_operator(config: &Config) -> anyhow::Result<Option<Operator>> {
-    let address = Layout(config).read_models()?;
-    if address.file().is_some_and(|file| !file.exists()) {
+    if Layout(config).read_models()?.is_missing() {
         return Ok(None);
     }
     Ok(Some(operator(config).await?))

@@ -101,8 +101,7 @@ impl Source for Consumers<'_> {
 impl Consumers<'_> {
     /// The database, unless nothing was ever put there.
     async fn find(&self) -> anyhow::Result<Option<Pool>> {
-        let address = Layout(self.0).integration()?;
-        if address.file().is_some_and(|file| !file.exists()) {
+        if Layout(self.0).integration()?.is_missing() {
             return Ok(None);
         }
         Ok(Some(open_database(self.0).await?))
