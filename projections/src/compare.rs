@@ -12,8 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::OperateError;
 use crate::batch::Times;
+use crate::error::Done;
 use crate::projection::Projection;
-use crate::rebuild::{Build, LEASE};
+use crate::rebuild::{Build as _, LEASE, TableBuild};
 use crate::registry::{self, Generation, Role};
 use crate::rows_of::{Cell, RowsOf, TableRow};
 
@@ -140,9 +141,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 /// Compares a generation with the live one.
 pub(crate) async fn verify<P: Projection>(
-    build: &mut Build<'_, P>,
+    build: &mut TableBuild<'_, P>,
     expected: &[Expected],
-) -> Result<Comparison, OperateError> {
+) -> Done<Comparison> {
     let pool = build.job.database.reader()?;
     let compared = verify_in(build, &pool, expected).await;
     pool.close().await;
@@ -150,10 +151,10 @@ pub(crate) async fn verify<P: Projection>(
 }
 
 async fn verify_in<P: Projection>(
-    build: &mut Build<'_, P>,
+    build: &mut TableBuild<'_, P>,
     pool: &Pool,
     expected: &[Expected],
-) -> Result<Comparison, OperateError> {
+) -> Done<Comparison> {
     let (mut before, live) = live_at_least(build, pool).await?;
     if let Some(position) = live.position {
         build.reach(position).await?;
@@ -181,9 +182,9 @@ async fn verify_in<P: Projection>(
 /// The database as it is at a moment when the live generation is not behind the built one. Where no
 /// worker fills it, it is filled here.
 async fn live_at_least<P: Projection>(
-    build: &Build<'_, P>,
+    build: &TableBuild<'_, P>,
     pool: &Pool,
-) -> Result<(Tx, Generation), OperateError> {
+) -> Done<(Tx, Generation)> {
     let (name, began) = (P::NAME, Instant::now());
     loop {
         let mut tx = pool.snapshot().await?;
@@ -224,7 +225,7 @@ pub(crate) async fn compare(
     table: &str,
     [mut live, mut built]: [Rows<'_>; 2],
     expected: &[Expected],
-) -> Result<TableComparison, OperateError> {
+) -> Done<TableComparison> {
     let mut found = TableComparison { table: base(table).to_owned(), ..Default::default() };
     let mut sums = crate::rows_of::Sums::new(RANGE);
     let (mut left, mut right) = (live.next().await?, built.next().await?);
@@ -302,9 +303,9 @@ impl TableComparison {
     }
 }
 
-impl<P: Projection> Build<'_, P> {
+impl<P: Projection> TableBuild<'_, P> {
     /// Brings the live generation on to where this one is, if no worker does.
-    async fn bring_live(&self, live: &Generation) -> Result<(), OperateError> {
+    async fn bring_live(&self, live: &Generation) -> Done {
         if live.version != P::VERSION {
             return Ok(());
         }
@@ -312,7 +313,7 @@ impl<P: Projection> Build<'_, P> {
         let Times { now, lease_until } = Times::holding(LEASE);
         let lease = registry::acquire(job.database, key, job.owner, now, lease_until).await?;
         let (Some(lease), Some(goal)) = (lease, self.lease.position) else { return Ok(()) };
-        let mut build = Build::<P>::new(job, lease);
+        let mut build = TableBuild::<P>::new(job, lease);
         build.reach(goal).await?;
         Ok(registry::release(job.database, &build.lease).await?)
     }

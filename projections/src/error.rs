@@ -4,6 +4,9 @@ use thiserror::Error;
 
 use crate::catalog::CatalogError;
 
+/// What came of something that was to be done about a read model.
+pub(crate) type Done<T = ()> = Result<T, OperateError>;
+
 /// Why nothing was done about a read model.
 #[derive(Debug, Error)]
 pub enum OperateError {

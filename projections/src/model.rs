@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::OperateError;
 use crate::ceiling::{Loaded, load_copy};
+use crate::error::Done;
 use crate::models::{Checkouts, Customers, Orders, Payments, Products, Sales, StockLevels};
 use crate::projection::Projection;
 use crate::rebuild::{self, Job, Outcome, Task};
@@ -29,7 +30,7 @@ pub(crate) const MODELS: [&dyn Model; 7] = [
 ];
 
 /// The read model of this name.
-pub(crate) fn model(name: &str) -> Result<&'static dyn Model, OperateError> {
+pub(crate) fn model(name: &str) -> Done<&'static dyn Model> {
     let unknown = || OperateError::Unknown {
         name: name.to_owned(),
         known: MODELS.map(Model::name).join(", "),
@@ -40,16 +41,11 @@ pub(crate) fn model(name: &str) -> Result<&'static dyn Model, OperateError> {
 /// What can be built anew beside what queries read.
 pub(crate) trait Rebuilt: Send + Sync {
     /// Builds, compares or makes live a generation of it.
-    fn run<'a>(
-        &'a self,
-        job: Job<'a>,
-        task: Task<'a>,
-    ) -> BoxFuture<'a, Result<Outcome, OperateError>>;
+    fn run<'a>(&'a self, job: Job<'a>, task: Task<'a>) -> BoxFuture<'a, Done<Outcome>>;
     /// Drops a generation that was begun.
-    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>>;
+    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Done<u32>>;
     /// Keeps what queries read where it is, or lets it go on. `false`: that was so already.
-    fn pause<'a>(&'a self, job: Job<'a>, paused: bool)
-    -> BoxFuture<'a, Result<bool, OperateError>>;
+    fn pause<'a>(&'a self, job: Job<'a>, paused: bool) -> BoxFuture<'a, Done<bool>>;
 }
 
 /// A [`Projection`] without its type.
@@ -60,31 +56,23 @@ pub(crate) trait Model: Rebuilt {
     /// Reads an event as it does, in the newest form.
     fn decode(&self, recorded: &Recorded) -> Result<Option<Wire>, String>;
     /// Loads its rows once more, by the engine's own means.
-    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>>;
+    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Done<Loaded>>;
     /// Applies parked events.
-    fn replay<'a>(&self, replay: Replay<'a>) -> BoxFuture<'a, Result<Vec<Replayed>, OperateError>>;
+    fn replay<'a>(&self, replay: Replay<'a>) -> BoxFuture<'a, Done<Vec<Replayed>>>;
 }
 
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Projection> Rebuilt for Of<P> {
-    fn run<'a>(
-        &'a self,
-        job: Job<'a>,
-        task: Task<'a>,
-    ) -> BoxFuture<'a, Result<Outcome, OperateError>> {
+    fn run<'a>(&'a self, job: Job<'a>, task: Task<'a>) -> BoxFuture<'a, Done<Outcome>> {
         rebuild::run::<P>(job, task).boxed()
     }
 
-    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>> {
+    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Done<u32>> {
         rebuild::discard::<P>(job).boxed()
     }
 
-    fn pause<'a>(
-        &'a self,
-        job: Job<'a>,
-        paused: bool,
-    ) -> BoxFuture<'a, Result<bool, OperateError>> {
+    fn pause<'a>(&'a self, job: Job<'a>, paused: bool) -> BoxFuture<'a, Done<bool>> {
         async move { Ok(registry::pause(job.database, P::NAME, paused, now()).await?) }.boxed()
     }
 }
@@ -106,14 +94,11 @@ impl<P: Projection> Model for Of<P> {
         }
     }
 
-    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Result<Loaded, OperateError>> {
+    fn load_copy<'a>(&self, job: Job<'a>) -> BoxFuture<'a, Done<Loaded>> {
         load_copy::<P>(job).boxed()
     }
 
-    fn replay<'a>(
-        &self,
-        request: Replay<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Replayed>, OperateError>> {
+    fn replay<'a>(&self, request: Replay<'a>) -> BoxFuture<'a, Done<Vec<Replayed>>> {
         replay::<P>(request).boxed()
     }
 }

@@ -159,12 +159,17 @@ pub(crate) async fn install<P: Projection>(database: &Database) -> Result<bool, 
     Ok(true)
 }
 
+/// The number of the generation after all of these.
+pub(crate) fn next_number(generations: &[Generation]) -> u32 {
+    generations.last().map_or(1, |last| last.generation + 1)
+}
+
 /// Makes the tables of the next generation, empty.
 pub(crate) async fn make<P: Projection>(
     tx: &mut Tx,
     generations: &[Generation],
 ) -> Result<u32, Error> {
-    let next = generations.last().map_or(1, |last| last.generation + 1);
+    let next = next_number(generations);
     let declaration = declaration::<P>(tx.engine(), next);
     let made = query(
         "INSERT INTO projections (name, generation, version, declaration) VALUES ($1, $2, $3, $4)",
@@ -201,8 +206,8 @@ fn of(query: Query, name: &str, generation: u32) -> Query {
 pub(crate) enum Published {
     /// Queries read it.
     Live,
-    /// What they read is further on, at this position; nothing was changed.
-    Behind(Option<Position>),
+    /// What they read is further on; nothing was changed.
+    Behind,
     /// Another worker took the generation over; nothing was changed.
     Fenced,
 }
@@ -226,7 +231,7 @@ pub(crate) async fn publish<P: Projection>(
     if let Some((_, reached)) = fence(&mut tx, P::NAME).await?
         && reached > lease.position
     {
-        return Ok(Published::Behind(reached));
+        return Ok(Published::Behind);
     }
     let hold = query(
         "UPDATE projections SET lease_until = CASE WHEN $4 THEN 0 ELSE lease_until END \

@@ -220,7 +220,7 @@ impl<P: Projection> Worker<P> {
     async fn publish(&mut self, lease: &Lease, now: i64) -> Result<bool, Interrupted> {
         match registry::publish::<P>(&self.database, lease, now, false).await? {
             Published::Live => self.was_live = true,
-            Published::Behind(_) => return Ok(false),
+            Published::Behind => return Ok(false),
             Published::Fenced => return Err(BatchError::Fenced.into()),
         }
         Ok(true)

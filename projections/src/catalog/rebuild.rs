@@ -18,9 +18,10 @@ use super::known::Known;
 use super::versions::{CatalogVersions, Contents};
 use super::{CatalogError, CatalogPlace};
 use crate::compare::{LOOK_EVERY, PATIENCE, Rows, compare};
+use crate::error::Done;
 use crate::model::Rebuilt;
-use crate::rebuild::{Built, CLOSE, Job, LEASE, Outcome, TRIES, Task, Which, head};
-use crate::registry::{Generation, Role};
+use crate::rebuild::{Build, Built, Job, LEASE, Outcome, Task, Which, drive, find};
+use crate::registry::{Generation, Role, next_number};
 use crate::rows_of::{Cell, TableRow};
 use crate::{Comparison, Expected, OperateError};
 
@@ -35,26 +36,21 @@ const READINGS: usize = 10;
 pub(crate) struct Rebuilder(pub(crate) CatalogPlace);
 
 impl Rebuilt for Rebuilder {
-    fn run<'a>(
-        &'a self,
-        job: Job<'a>,
-        task: Task<'a>,
-    ) -> BoxFuture<'a, Result<Outcome, OperateError>> {
-        async move { self.build(job, task.which).await?.run(task).await }.boxed()
+    fn run<'a>(&'a self, job: Job<'a>, task: Task<'a>) -> BoxFuture<'a, Done<Outcome>> {
+        async move { drive(job.store, &mut self.build(job, task.which).await?, task).await }.boxed()
     }
 
-    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<u32, OperateError>> {
+    fn discard<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Done<u32>> {
         async move {
+            // As long as it is open, nobody else writes to it.
             let build = self.build(job, Which::Begun).await?;
-            // Nobody else writes to it while this is open.
-            let _index = build.open().await?;
-            build.versions.drop(build.version).await?;
-            Ok(build.version)
+            build.versions.drop(build.built.generation).await?;
+            Ok(build.built.generation)
         }
         .boxed()
     }
 
-    fn pause<'a>(&'a self, _: Job<'a>, paused: bool) -> BoxFuture<'a, Result<bool, OperateError>> {
+    fn pause<'a>(&'a self, _: Job<'a>, paused: bool) -> BoxFuture<'a, Done<bool>> {
         async move {
             let versions = CatalogVersions::new(&self.0)?;
             versions.live().await?.ok_or(OperateError::Absent { name: NAME })?;
@@ -66,14 +62,17 @@ impl Rebuilt for Rebuilder {
 
 impl Rebuilder {
     /// Every version of the index.
-    pub(crate) async fn generations(&self) -> Result<Vec<Generation>, OperateError> {
+    pub(crate) async fn generations(&self) -> Done<Vec<Generation>> {
         Ok(generations(&CatalogVersions::new(&self.0)?).await?)
     }
 
-    async fn build<'a>(&'a self, job: Job<'a>, which: Which) -> Result<Build<'a>, OperateError> {
+    async fn build<'a>(&'a self, job: Job<'a>, which: Which) -> Done<IndexBuild<'a>> {
         let versions = CatalogVersions::new(&self.0)?;
-        let version = find(&generations(&versions).await?, which)?;
-        Ok(Build::new(job, &self.0, versions, version))
+        let all = generations(&versions).await?;
+        let found = find(&all, which, NAME, version(VERSION))?;
+        let generation = found.map_or_else(|| next_number(&all), |found| found.generation);
+        let index = open(job, &self.0, generation).await?;
+        Ok(IndexBuild::new(job, &self.0, versions, generation, index))
     }
 }
 
@@ -109,103 +108,51 @@ fn version(documents: u64) -> u32 {
     u32::try_from(documents).unwrap_or(u32::MAX)
 }
 
-fn find(generations: &[Generation], which: Which) -> Result<u32, OperateError> {
-    let role = if which == Which::Previous { Role::Retired } else { Role::Building };
-    let found = generations.iter().rev().find(|generation| generation.role == role);
-    match (found, which) {
-        (Some(found), _) if found.version != version(VERSION) => {
-            let (theirs, ours) = (found.version, version(VERSION));
-            Err(OperateError::OtherVersion { name: NAME, theirs, ours })
+/// Opens a version for writing. A server that has just ceased to write to it closes it first.
+async fn open(job: Job<'_>, place: &CatalogPlace, generation: u32) -> Done<CatalogIndex> {
+    let began = Instant::now();
+    loop {
+        match CatalogIndex::open(place, Some(generation)).await {
+            Err(CatalogError::Locked { .. }) if job.stop.is_cancelled() => {
+                return Err(OperateError::Interrupted);
+            }
+            Err(CatalogError::Locked { .. }) if began.elapsed() > LEASE => {
+                let owner = "another process".to_owned();
+                return Err(OperateError::InUse { name: NAME, generation, owner });
+            }
+            Err(CatalogError::Locked { .. }) => sleep(LOOK_EVERY).await,
+            opened => return Ok(opened?),
         }
-        (Some(found), _) => Ok(found.generation),
-        (None, Which::Next) => Ok(generations.last().map_or(1, |last| last.generation + 1)),
-        (None, Which::Begun) => Err(OperateError::NothingBuilt { name: NAME }),
-        (None, Which::Previous) => Err(OperateError::NothingRetired { name: NAME }),
     }
 }
 
 /// A version in hand.
-struct Build<'a> {
+struct IndexBuild<'a> {
     job: Job<'a>,
     place: &'a CatalogPlace,
     versions: CatalogVersions,
-    version: u32,
     built: Built,
+    /// Open, but for the moment in which it is made live: whoever keeps that up to date opens it.
+    index: Option<CatalogIndex>,
 }
 
-impl<'a> Build<'a> {
-    fn new(job: Job<'a>, place: &'a CatalogPlace, versions: CatalogVersions, version: u32) -> Self {
-        let (name, generation) = (NAME, version);
-        let built = Built { name, generation, position: None, goal: None, applied: 0, parked: 0 };
-        Self { job, place, versions, version, built }
+impl<'a> IndexBuild<'a> {
+    fn new(
+        job: Job<'a>,
+        place: &'a CatalogPlace,
+        versions: CatalogVersions,
+        generation: u32,
+        index: CatalogIndex,
+    ) -> Self {
+        let (name, position) = (NAME, index.checkpoint().position);
+        let built = Built { name, generation, position, goal: None, applied: 0, parked: 0 };
+        Self { job, place, versions, built, index: Some(index) }
     }
 
-    async fn run(&mut self, task: Task<'_>) -> Result<Outcome, OperateError> {
-        let mut index = self.open().await?;
-        self.built.position = index.checkpoint().position;
-        if task.build {
-            index = self.catch_up(index).await?;
-        } else if task.cut_over {
-            self.must_be_close().await?;
-        }
-        let mut comparison = None;
-        if let Some(expected) = task.verify {
-            let found;
-            (index, found) = self.verify(index, expected).await?;
-            comparison = Some(found);
-        }
-        // Whoever keeps what is read up to date is to open it.
-        drop(index);
-        let as_expected = comparison.as_ref().is_none_or(|found| found.unexpected() == 0);
-        let live = task.cut_over && as_expected;
-        if live {
-            self.cut_over().await?;
-        }
-        Ok(Outcome { built: self.built, comparison, live })
-    }
-
-    /// Opens it for writing. A server that has just ceased to write to it closes it first.
-    async fn open(&self) -> Result<CatalogIndex, OperateError> {
-        let began = Instant::now();
-        loop {
-            match CatalogIndex::open(self.place, Some(self.version)).await {
-                Err(CatalogError::Locked { .. }) if self.job.stop.is_cancelled() => {
-                    return Err(OperateError::Interrupted);
-                }
-                Err(CatalogError::Locked { .. }) if began.elapsed() > LEASE => {
-                    let (generation, owner) = (self.version, "another process".to_owned());
-                    return Err(OperateError::InUse { name: NAME, generation, owner });
-                }
-                Err(CatalogError::Locked { .. }) => sleep(LOOK_EVERY).await,
-                opened => return Ok(opened?),
-            }
-        }
-    }
-
-    /// Goes on to the end of the store, which may grow meanwhile.
-    async fn catch_up(&mut self, mut index: CatalogIndex) -> Result<CatalogIndex, OperateError> {
-        while let Some(goal) = head(self.job.store).await?
-            && index.checkpoint().position < Some(goal)
-        {
-            index = self.reach(index, goal).await?;
-            if head(self.job.store).await?.is_none_or(|head| head.0 - goal.0 <= CLOSE / 10) {
-                break;
-            }
-        }
-        Ok(index)
-    }
-
-    /// Goes on up to a position.
-    async fn reach(
-        &mut self,
-        mut index: CatalogIndex,
-        goal: Position,
-    ) -> Result<CatalogIndex, OperateError> {
-        let after = index.checkpoint().position;
-        if after >= Some(goal) {
-            return Ok(index);
-        }
+    /// Takes in the events up to a position.
+    async fn post(&mut self, mut index: CatalogIndex, goal: Position) -> Done<CatalogIndex> {
         self.built.goal = Some(goal);
+        let after = index.checkpoint().position;
         let (mut known, mut batch) = (Known::after(after), Batch::after(index.checkpoint()));
         let mut taken = 0;
         let events = self.job.store.read_all(after, events());
@@ -235,7 +182,7 @@ impl<'a> Build<'a> {
         batch: Batch,
         known: &mut Known,
         taken: usize,
-    ) -> Result<CatalogIndex, OperateError> {
+    ) -> Done<CatalogIndex> {
         let parked = index.checkpoint().parked.len();
         let committed = batch.commit(index, known).await;
         let index = committed.map_err(|error| match error {
@@ -249,57 +196,11 @@ impl<'a> Build<'a> {
         Ok(index)
     }
 
-    async fn live(&self) -> Result<u32, OperateError> {
-        self.versions.live().await?.ok_or(OperateError::Absent { name: NAME })
-    }
-
-    async fn must_be_close(&self) -> Result<(), OperateError> {
-        let next = |position: Option<Position>| position.map_or(0, |position| position.0 + 1);
-        let Some(live) = self.versions.live().await? else { return Ok(()) };
-        let live = self.versions.standing(live).await?.position;
-        let behind = next(live).saturating_sub(next(self.built.position));
-        if behind > CLOSE {
-            return Err(OperateError::Behind { name: NAME, generation: self.version, behind });
-        }
-        Ok(())
-    }
-
-    /// Compares it with the live one. A cluster has no view of one moment: what differs is read
-    /// again, until it differs in the same.
-    async fn verify(
-        &mut self,
-        mut index: CatalogIndex,
-        expected: &[Expected],
-    ) -> Result<(CatalogIndex, Comparison), OperateError> {
-        let mut before = None;
-        for _ in 0..READINGS {
-            let (generation, live) = self.live_at_least(index.checkpoint().position).await?;
-            if let Some(position) = live.standing.position {
-                index = self.reach(index, position).await?;
-            }
-            if index.checkpoint().position != live.standing.position {
-                continue;
-            }
-            let position = live.standing.position;
-            let built = self.versions.contents(self.version).await?;
-            let tables = tables([live, built], expected).await?;
-            let found = Comparison { live: generation, built: self.version, position, tables };
-            if found.unexpected() == 0 || before.as_ref() == Some(&found) {
-                return Ok((index, found));
-            }
-            before = Some(found);
-        }
-        Err(OperateError::Outrun { name: NAME })
-    }
-
     /// The live version once it is not behind. Where no worker fills it, it is filled here.
-    async fn live_at_least(
-        &self,
-        position: Option<Position>,
-    ) -> Result<(u32, Contents), OperateError> {
+    async fn live_at_least(&self, position: Option<Position>) -> Done<(u32, Contents)> {
         let began = Instant::now();
         loop {
-            let live = self.live().await?;
+            let live = self.versions.live().await?.ok_or(OperateError::Absent { name: NAME })?;
             let Standing { documents, position: at, .. } = self.versions.standing(live).await?;
             if at >= position {
                 return Ok((live, self.versions.contents(live).await?));
@@ -314,46 +215,85 @@ impl<'a> Build<'a> {
     }
 
     /// Brings the live version on, if no worker does.
-    async fn bring_live(&self, live: u32, position: Option<Position>) -> Result<(), OperateError> {
+    async fn bring_live(&self, live: u32, position: Option<Position>) -> Done {
         let index = match CatalogIndex::open(self.place, Some(live)).await {
             Err(CatalogError::Locked { .. }) => return Ok(()),
             opened => opened?,
         };
         let Some(position) = position else { return Ok(()) };
-        let mut build = Build::new(self.job, self.place, self.versions.clone(), live);
-        match build.reach(index, position).await {
+        let mut build = Self::new(self.job, self.place, self.versions.clone(), live, index);
+        match build.reach(position).await {
             // A worker does.
             Err(OperateError::TakenOver { .. }) => Ok(()),
-            reached => reached.map(drop),
+            reached => reached,
         }
-    }
-
-    /// Makes it live. A worker that fills the live one meanwhile is followed until it is not ahead.
-    async fn cut_over(&mut self) -> Result<(), OperateError> {
-        let older = self.versions.roles().await?.retired;
-        for _ in 0..TRIES {
-            match self.versions.cut_over(self.version, self.built.position).await {
-                Ok(()) => {
-                    return match older.filter(|older| *older != self.version) {
-                        Some(older) => Ok(self.versions.drop(older).await?),
-                        None => Ok(()),
-                    };
-                }
-                Err(CatalogError::Behind) => {
-                    let index = self.open().await?;
-                    drop(self.catch_up(index).await?);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(OperateError::Outrun { name: NAME })
     }
 }
 
-async fn tables(
-    sides: [Contents; 2],
-    expected: &[Expected],
-) -> Result<Vec<crate::TableComparison>, OperateError> {
+impl Build for IndexBuild<'_> {
+    fn built(&self) -> Built {
+        self.built
+    }
+
+    async fn live_position(&self) -> Done<Option<Position>> {
+        let Some(live) = self.versions.live().await? else { return Ok(None) };
+        Ok(self.versions.standing(live).await?.position)
+    }
+
+    async fn reach(&mut self, goal: Position) -> Done {
+        let mut index = match self.index.take() {
+            Some(index) => index,
+            None => open(self.job, self.place, self.built.generation).await?,
+        };
+        if index.checkpoint().position < Some(goal) {
+            index = self.post(index, goal).await?;
+        }
+        self.built.position = index.checkpoint().position;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// A cluster has no view of one moment: what differs is read again, until it differs in the same.
+    async fn verify(&mut self, expected: &[Expected]) -> Done<Comparison> {
+        let mut before = None;
+        for _ in 0..READINGS {
+            let (live, contents) = self.live_at_least(self.built.position).await?;
+            let position = contents.standing.position;
+            if let Some(position) = position {
+                self.reach(position).await?;
+            }
+            if self.built.position != position {
+                continue;
+            }
+            let generation = self.built.generation;
+            let sides = [contents, self.versions.contents(generation).await?];
+            let tables = tables(sides, expected).await?;
+            let found = Comparison { live, built: generation, position, tables };
+            if found.unexpected() == 0 || before.as_ref() == Some(&found) {
+                return Ok(found);
+            }
+            before = Some(found);
+        }
+        Err(OperateError::Outrun { name: NAME })
+    }
+
+    async fn publish(&mut self) -> Done<bool> {
+        self.index = None;
+        let Built { generation, position, .. } = self.built;
+        let older = self.versions.roles().await?.retired;
+        match self.versions.cut_over(generation, position).await {
+            Ok(()) => {}
+            Err(CatalogError::Behind) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(older) = older.filter(|older| *older != generation) {
+            self.versions.drop(older).await?;
+        }
+        Ok(true)
+    }
+}
+
+async fn tables(sides: [Contents; 2], expected: &[Expected]) -> Done<Vec<crate::TableComparison>> {
     let parked =
         sides.each_ref().map(|side| rows(side.standing.parked.iter().copied().map(parked)));
     let documents = sides.map(|side| rows(side.documents.iter().map(document)));
