@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context;
 use daybook_event_store::{
     AtomicAppend, EmbeddedOptions, EventStore, Expected, Filter, NewEvent, Recorded, Store,
     StreamId, StreamWrite,
 };
-use daybook_event_store_comparison::Probe;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
+use super::{tell_probe, work_in};
 use crate::cli::{OnlineRetail, Output};
 use crate::config::Config;
 use crate::import::in_process;
@@ -22,8 +21,6 @@ use crate::platform::open_store;
 
 /// Events of one append when the store is measured alone.
 const BATCH: usize = 1_000;
-/// How long to look at the disk.
-const PROBE: Duration = Duration::from_secs(1);
 
 /// What was measured. Rates are per second.
 #[derive(Serialize)]
@@ -44,10 +41,7 @@ struct Figures {
 
 #[expect(clippy::cast_precision_loss, reason = "rates")]
 pub(super) async fn run(args: OnlineRetail, config: &Config) -> anyhow::Result<ExitCode> {
-    std::fs::create_dir_all(&config.data_dir)?;
-    let folder = tempfile::TempDir::new_in(&config.data_dir)
-        .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
-    let probe = Probe::run(folder.path(), PROBE)?;
+    let (folder, probe) = work_in(&config.data_dir)?;
     let inside = Config {
         data_dir: folder.path().join("platform"),
         database: None,
@@ -106,10 +100,7 @@ fn print(figures: &Figures, output: Output) -> anyhow::Result<()> {
         return Ok(());
     }
     let Figures { probe_micros, quiet, seconds, .. } = figures;
-    if !quiet {
-        writeln!(out, "the machine is busy: the figures below are lower than they should be")?;
-    }
-    writeln!(out, "write and fdatasync of 1 KiB {probe_micros:>10.0} µs")?;
+    tell_probe(&mut out, *probe_micros, *quiet)?;
     writeln!(out, "import                       {seconds:>10.1} s")?;
     for (what, rate) in [
         ("orders", figures.orders_per_second),

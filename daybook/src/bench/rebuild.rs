@@ -7,20 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use daybook_event_store::{EventStore, Store};
-use daybook_event_store_comparison::Probe;
 use daybook_projections::{Address, Database, Operator, Then};
 use futures::StreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::UNHEALTHY;
+use super::{exit_code, tell_probe, verdict, work_in};
 use crate::cli::{Output, OutputArg};
 use crate::config::Config;
 use crate::platform;
 use crate::projection::AT_A_TIME;
-
-/// How long to look at the disk.
-const PROBE: Duration = Duration::from_secs(1);
 
 /// What is aimed at, in events a second.
 const SQLITE_AIM: f64 = 300_000.0;
@@ -60,9 +56,7 @@ struct Figures {
 pub(super) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<ExitCode> {
     let store = platform::look_at_store(config)?;
     let Some(head) = store.head().await? else { bail!("the event store has no events") };
-    let folder = tempfile::TempDir::new_in(&config.data_dir)
-        .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
-    let probe = Probe::run(folder.path(), PROBE)?;
+    let (folder, probe) = work_in(&config.data_dir)?;
     let quiet = probe.is_quiet();
     let mut engines = vec![sqlite(&store, folder.path(), config, quiet).await?];
     if let Some(address) = config.database.as_ref().filter(|address| address.is_server()) {
@@ -70,7 +64,7 @@ pub(super) async fn run(args: &OutputArg, config: &Config) -> anyhow::Result<Exi
     }
     let (probe_micros, store_events) = (probe.median_micros(), head.0 + 1);
     print(&Report { probe_micros, quiet, store_events, engines }, args.output)?;
-    Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
+    Ok(exit_code(quiet))
 }
 
 async fn sqlite(
@@ -156,10 +150,7 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
         return Ok(());
     }
     let Report { probe_micros, quiet, store_events, engines } = report;
-    if !quiet {
-        writeln!(out, "the machine is busy: the figures below are lower than they should be")?;
-    }
-    writeln!(out, "write and fdatasync of 1 KiB {probe_micros:>10.0} µs")?;
+    tell_probe(&mut out, *probe_micros, *quiet)?;
     writeln!(out, "events of the store          {store_events:>10}")?;
     for Figures { engine, events, parked, rows, seconds, load_seconds, .. } in engines {
         writeln!(out, "\n{engine}")?;
@@ -169,15 +160,11 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
         writeln!(out, "  the engine's own load      {load_seconds:>10.1} s")?;
     }
     for Figures { engine, events_per_second, share_of_load, aim, met, .. } in engines {
-        let verdict = match met {
-            Some(true) => "met",
-            Some(false) => "MISSED",
-            None => "not judged",
-        };
         writeln!(
             out,
-            "\n{verdict:<10} {engine}: at least {aim} events/s, measured {events_per_second:.0}, \
-             {share_of_load:.2} of the engine's own load"
+            "\n{:<10} {engine}: at least {aim} events/s, measured {events_per_second:.0}, \
+             {share_of_load:.2} of the engine's own load",
+            verdict(*met)
         )?;
     }
     Ok(())

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daybook_event_store_comparison::{
-    Aim, Bound, Comparison, Figure, Outcome, Part, Quantity, Report, Spread, WireComparison,
+    Aim, Comparison, Figure, Outcome, Part, Quantity, Report, Spread, WireComparison,
 };
 
-use super::{INTERRUPTED, UNHEALTHY};
+use super::{INTERRUPTED, exit_code, verdict};
 use crate::cli::{BenchPart, BenchStore, Output};
 use crate::config::Config;
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ pub(super) async fn run(args: BenchStore, config: &Config) -> anyhow::Result<Exi
         Output::Text => print(&report, &mut out)?,
         Output::Json | Output::Jsonl => writeln!(out, "{}", serde_json::to_string(&report)?)?,
     }
-    Ok(if report.quiet { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
+    Ok(exit_code(report.quiet))
 }
 
 async fn measure(args: &BenchStore, folder: &Path) -> anyhow::Result<Report> {
@@ -140,17 +140,9 @@ fn aim(aim: &Aim) -> String {
         Quantity::Figure(Figure::BytesPerPayloadByte) => "bytes for each of payload".into(),
         Quantity::Figure(other) => format!("{other:?}"),
     };
-    let bound = match aim.bound {
-        Bound::AtLeast(least) => format!("at least {least}"),
-        Bound::AtMost(most) => format!("at most {most}"),
-    };
-    let verdict = match aim.met {
-        Some(true) => "met",
-        Some(false) => "MISSED",
-        None => "not judged",
-    };
     let [name, who] = [aim.measure, aim.contender].map(|name| name.replace('_', " "));
-    format!("{verdict:<10} {name}, {who}, {what}: {bound}, measured {:.2}", aim.measured)
+    let Aim { bound, measured, .. } = aim;
+    format!("{:<10} {name}, {who}, {what}: {bound}, measured {measured:.2}", verdict(aim.met))
 }
 
 #[cfg(test)]

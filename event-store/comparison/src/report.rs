@@ -1,6 +1,7 @@
 //! What a comparison found, and what it is held against.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -136,6 +137,15 @@ impl Bound {
         match self {
             Self::AtLeast(least) => measured >= least,
             Self::AtMost(most) => measured <= most,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
         }
     }
 }

@@ -7,7 +7,6 @@ mod questions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use daybook_event_store::{EmbeddedOptions, Store};
@@ -21,13 +20,10 @@ use uuid::Uuid;
 
 use self::measure::Shop;
 use self::products::Assortment;
-use super::{INTERRUPTED, UNHEALTHY};
+use super::{INTERRUPTED, exit_code, tell_probe, verdict, work_in};
 use crate::cli::{BenchSearch, Output};
 use crate::config::Config;
 use crate::shutdown;
-
-/// How long to look at the disk.
-const PROBE: Duration = Duration::from_secs(1);
 
 /// How many products the aims for answers are for, and the most milliseconds of 99 in 100.
 const AIM_PRODUCTS: u32 = 100_000;
@@ -124,15 +120,12 @@ struct Aim {
 }
 
 pub(super) async fn run(args: &BenchSearch, config: &Config) -> anyhow::Result<ExitCode> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
     let interrupted = shutdown::on_signal();
     let mut runs = Vec::new();
     let mut probes = Vec::new();
     for &products in &args.products {
-        let folder = tempfile::TempDir::new_in(&config.data_dir)
-            .with_context(|| format!("cannot work in {}", config.data_dir.display()))?;
-        probes.push(Probe::run(folder.path(), PROBE)?);
+        let (folder, probe) = work_in(&config.data_dir)?;
+        probes.push(probe);
         let measured = measure(products, folder.path(), config.search.as_ref(), &interrupted);
         match measured.await? {
             Some(measured) => runs.extend(measured),
@@ -148,7 +141,7 @@ pub(super) async fn run(args: &BenchSearch, config: &Config) -> anyhow::Result<E
         Output::Text => print(&report, &mut out)?,
         Output::Json | Output::Jsonl => writeln!(out, "{}", serde_json::to_string(&report)?)?,
     }
-    Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
+    Ok(exit_code(quiet))
 }
 
 /// Measures so many products on every engine; `None` if that was interrupted.
@@ -230,10 +223,7 @@ fn aims(run: &Run, quiet: bool) -> Vec<Aim> {
 
 fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let Report { probe_micros, quiet, runs, aims } = report;
-    if !quiet {
-        writeln!(out, "the machine is busy: the figures below are worse than they should be")?;
-    }
-    writeln!(out, "write and fdatasync of 1 KiB {probe_micros:>10.0} µs")?;
+    tell_probe(out, *probe_micros, *quiet)?;
     for Run { engine, products, figures } in runs {
         let Figures { index_seconds, products_per_second, all, kinds, cache } = figures;
         writeln!(out, "\n{products} products, {engine}")?;
@@ -259,16 +249,7 @@ fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
 
 fn aim(aim: &Aim) -> String {
     let Aim { engine, products, quantity, bound, measured, met } = aim;
-    let verdict = match met {
-        Some(true) => "met",
-        Some(false) => "MISSED",
-        None => "not judged",
-    };
-    let bound = match bound {
-        Bound::AtLeast(least) => format!("at least {least}"),
-        Bound::AtMost(most) => format!("at most {most}"),
-    };
-    let what = quantity.replace('_', " ");
+    let (verdict, what) = (verdict(*met), quantity.replace('_', " "));
     format!("{verdict:<10} {engine}, {products} products, {what}: {bound}, measured {measured:.3}")
 }
 
