@@ -7,7 +7,7 @@ use std::time::Duration;
 use daybook_database::{Error, Pool, Tx, chain, now};
 use daybook_event_schemas::integration::{Topic, renew};
 use daybook_event_schemas::{Contract, DomainEvent};
-use daybook_event_store::{EventStore, Filter, Position, ReadError, Recorded, Store, Tailed};
+use daybook_event_store::{EventStore, Position, ReadError, Recorded, Store, Tailed};
 use futures::future::{BoxFuture, ready};
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letters::{Key, Redo, held, lay_down};
-use crate::feed::Message;
+use crate::feed::{Message, events};
 use crate::follower::{Follower, Lease};
 use crate::kafka::{Kafka, Producer, record};
 use crate::metrics::RelayMetrics;
@@ -211,11 +211,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn follow(&mut self, shutdown: &CancellationToken) -> Result<(), Interrupted> {
-        let filter = Filter {
-            categories: Topic::ALL.map(|topic| topic.category().into()).into(),
-            ..Filter::kinds(DomainEvent::KINDS)
-        };
-        let tail = self.relay.store.tail(self.follower.position, filter);
+        let tail = self.relay.store.tail(self.follower.position, events(DomainEvent::KINDS));
         let mut tail = pin!(tail);
         let mut renewal = interval(self.follower.renewal());
         let mut checkpoint = interval(CHECKPOINT);

@@ -1,13 +1,12 @@
 use std::pin::Pin;
-use std::sync::Arc;
 
 use daybook_database::Pool;
 use daybook_event_schemas::integration::Topic;
-use daybook_event_store::{EventStore, Filter, Position, ReadError, Store, Tailed};
+use daybook_event_store::{EventStore, Position, ReadError, Store, Tailed};
 use futures::{Stream, StreamExt};
 use tokio::time::{sleep, timeout};
 
-use super::{Feed, FeedError, Message};
+use super::{Feed, FeedError, Message, events};
 use crate::follower::{Follower, Lease};
 
 /// Most events taken from the store in one go.
@@ -47,12 +46,8 @@ impl InProcessFeed {
     async fn begin(&mut self) -> Result<(), FeedError> {
         let taken = Follower::take(&self.pool, self.group, &self.lease).await?;
         self.session = taken.map(|follower| {
-            let filter = Filter {
-                categories: Topic::ALL.map(|topic| Arc::from(topic.category())).into(),
-                kinds: self.kinds.iter().map(|&kind| kind.into()).collect(),
-            };
-            let tail = self.store.tail(follower.position, filter).ready_chunks(CHUNK).boxed();
-            Session { follower, tail, upto: None }
+            let tail = self.store.tail(follower.position, events(self.kinds));
+            Session { follower, tail: tail.ready_chunks(CHUNK).boxed(), upto: None }
         });
         Ok(())
     }

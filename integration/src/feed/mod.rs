@@ -4,7 +4,8 @@ mod in_process;
 mod kafka;
 mod message;
 
-use daybook_event_store::ReadError;
+use daybook_event_schemas::integration::Topic;
+use daybook_event_store::{Filter, ReadError};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
@@ -30,6 +31,12 @@ pub enum FeedError {
     /// The store was closed.
     #[error("the event store has closed")]
     Closed,
+}
+
+/// The events of these types that are of a topic.
+pub(crate) fn events(kinds: &[&str]) -> Filter {
+    let categories = Topic::ALL.map(|topic| topic.category().into()).into();
+    Filter { categories, ..Filter::kinds(kinds) }
 }
 
 /// Messages for one group of consumers: at least once, and those of a key in order. What was not
