@@ -9,7 +9,7 @@ use daybook_projections::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::shop::{Shop, delisted, listed, received, repriced};
+use crate::shop::{Running, Shop, delisted, listed, received, repriced};
 
 async fn operator(shop: &Shop) -> Operator {
     let file = shop.folder.path().join("read-models.sqlite");
@@ -25,6 +25,23 @@ async fn given_products(shop: &Shop, count: i64) -> Position {
         last = shop.append(&sku, listed(&sku, "Thing", n + 1)).await;
     }
     last
+}
+
+/// A worker that has indexed so many products, and an operator beside it.
+async fn given_a_worker(shop: Shop, products: i64) -> (Shop, Running, Operator) {
+    let last = given_products(&shop, products).await;
+    let running = shop.start().await;
+    running.reaches(last).await;
+    assert_eq!(shop.live().await, 1);
+    let operator = operator(&shop).await;
+    (shop, running, operator)
+}
+
+/// The same after the worker has stopped.
+async fn given_an_index(shop: Shop, products: i64) -> (Shop, Operator) {
+    let (shop, running, operator) = given_a_worker(shop, products).await;
+    running.stop().await;
+    (shop, operator)
 }
 
 async fn rebuild(operator: &Operator, then: Then<'_>) -> Result<Outcome, OperateError> {
@@ -49,17 +66,12 @@ const ALL: Then<'_> = Then { verify: Some(&[]), cut_over: true };
 
 #[tokio::test]
 async fn a_running_worker_follows_a_cutover_and_a_rollback() {
-    let shop = Shop::new();
-    let last = given_products(&shop, 25).await;
-    let running = shop.start().await;
-    running.reaches(last).await;
-    assert_eq!(shop.live().await, 1);
-    let operator = operator(&shop).await;
+    let (shop, running, operator) = given_a_worker(Shop::new(), 25).await;
 
     let outcome = rebuild(&operator, ALL).await.unwrap();
 
     let found = outcome.comparison.unwrap();
-    assert_eq!((found.live, found.built, found.position), (1, 2, Some(last)));
+    assert_eq!((found.live, found.built, found.position), (1, 2, Some(Position(24))));
     assert_eq!((found.unexpected(), found.tables[0].rows), (0, [25, 25]));
     assert_eq!(found.tables[0].checksums[0], found.tables[0].checksums[1]);
     assert_eq!((outcome.live, outcome.built.applied), (true, 25));
@@ -121,12 +133,7 @@ async fn a_difference_is_told_by_field_and_is_not_made_live_unless_it_is_expecte
 
 #[tokio::test]
 async fn what_is_paused_is_not_written_until_it_is_resumed() {
-    let shop = Shop::new();
-    let last = given_products(&shop, 5).await;
-    let running = shop.start().await;
-    running.reaches(last).await;
-    shop.live().await;
-    let operator = operator(&shop).await;
+    let (shop, running, operator) = given_a_worker(Shop::new(), 5).await;
 
     assert!(operator.pause(NAME).await.unwrap());
     assert!(!operator.pause(NAME).await.unwrap());
@@ -151,12 +158,7 @@ async fn what_is_paused_is_not_written_until_it_is_resumed() {
 
 #[tokio::test]
 async fn a_pause_outlives_a_cutover() {
-    let shop = Shop::new();
-    let last = given_products(&shop, 5).await;
-    let running = shop.start().await;
-    running.reaches(last).await;
-    shop.live().await;
-    let operator = operator(&shop).await;
+    let (shop, running, operator) = given_a_worker(Shop::new(), 5).await;
     operator.pause(NAME).await.unwrap();
 
     let outcome = rebuild(&operator, ALL).await.unwrap();
@@ -173,11 +175,7 @@ async fn a_pause_outlives_a_cutover() {
 
 #[tokio::test]
 async fn a_build_that_is_stopped_goes_on_and_nobody_reads_it_before() {
-    let shop = Shop::new();
-    let last = given_products(&shop, 25).await;
-    shop.index_up_to(last).await;
-    assert_eq!(shop.live().await, 1);
-    let operator = operator(&shop).await;
+    let (shop, operator) = given_an_index(Shop::new(), 25).await;
     let interrupted = CancellationToken::new();
     interrupted.cancel();
 
@@ -201,11 +199,7 @@ async fn a_build_that_is_stopped_goes_on_and_nobody_reads_it_before() {
 
 #[tokio::test]
 async fn what_is_behind_is_brought_on_or_refused() {
-    let shop = Shop::new();
-    let last = given_products(&shop, 5).await;
-    shop.index_up_to(last).await;
-    assert_eq!(shop.live().await, 1);
-    let operator = operator(&shop).await;
+    let (shop, operator) = given_an_index(Shop::new(), 5).await;
     rebuild(&operator, Then::default()).await.unwrap();
     let last = shop.append("SKU-00", repriced(777)).await;
     shop.index_up_to(last).await;
@@ -251,10 +245,7 @@ async fn what_cannot_be_done_to_the_index_is_told() {
 
 #[tokio::test]
 async fn two_builds_of_one_folder_cannot_be() {
-    let shop = Shop::in_folder();
-    let last = given_products(&shop, 5).await;
-    shop.index_up_to(last).await;
-    let operator = operator(&shop).await;
+    let (shop, operator) = given_an_index(Shop::in_folder(), 5).await;
     rebuild(&operator, Then::default()).await.unwrap();
     let lock = shop.root().join("v2/.tantivy-writer.lock");
     let held = fs::File::options().create(true).truncate(false).write(true).open(lock).unwrap();

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use daybook_database::testing::operate;
 use daybook_database::{Pool, query};
-use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
-use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
+use daybook_domain::values::{OrderId, Quantity};
 use daybook_projections::{
     Database, Limits, OperateError, Operator, ProjectionOptions, State, Then,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{Running, World, at, gbp, options};
+use crate::support::{Running, World, at, options, sale};
 
 const SERVER: &str = "read.db";
 /// What the same events come to without a fault, in a file.
@@ -49,24 +48,7 @@ async fn trade(world: &World, orders: std::ops::Range<u128>) {
         let reserved = StockEvent::Reserved { order, quantity: one, expires_at: at(9), at: at(0) };
         let committed = StockEvent::Committed { order, quantity: one, at: at(2) };
         world.given("stock", &sku, &[received, reserved]).await;
-        let line = OrderLine {
-            sku: sku.parse().unwrap(),
-            seller: "a".parse().unwrap(),
-            name: "Mug".parse().unwrap(),
-            quantity: one,
-            unit_price: gbp(7),
-        };
-        let placed = OrderEvent::Placed {
-            order,
-            customer: CustomerId(Uuid::from_u128(n % 5)),
-            lines: vec![line],
-            total: gbp(7),
-            method: "card-ok".parse().unwrap(),
-            at: at(0),
-        };
-        let payment = PaymentId(Uuid::from_u128(n));
-        let paid = OrderEvent::Paid { payment, amount: gbp(7), at: at(1) };
-        world.given("order", order, &[placed, paid]).await;
+        world.given("order", order, &sale(n, n % 5, &sku, 7)).await;
         world.given("stock", &sku, &[committed]).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -3,9 +3,6 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use daybook_domain::order::{OrderEvent, OrderLine};
-use daybook_domain::stock::StockEvent;
-use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
 use daybook_event_store::{EventStore, Expected as ExpectedRevision, NewEvent, StreamId};
 use daybook_projections::{
     Built, Change, Comparison, Expected, OperateError, Operator, ProjectionOptions, Role, State,
@@ -14,44 +11,17 @@ use daybook_projections::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{World, at, gbp, metadata, options};
+use crate::support::{World, metadata, options, received, sale};
 
 const FILE: &str = "read.db";
-
-fn received(quantity: i64) -> StockEvent {
-    let quantity = Quantity::try_from(quantity).unwrap();
-    StockEvent::Received { quantity, receipt: Uuid::new_v4().to_string(), at: at(0) }
-}
 
 /// Orders that are placed and paid, of stock that comes in.
 async fn trade(world: &World, orders: std::ops::Range<u128>) {
     for n in orders {
         let sku = format!("SKU-{}", n % 5);
         world.given("stock", &sku, &[received(2)]).await;
-        let line = OrderLine {
-            sku: sku.parse().unwrap(),
-            seller: "a".parse().unwrap(),
-            name: "Mug".parse().unwrap(),
-            quantity: Quantity::try_from(1).unwrap(),
-            unit_price: gbp(7),
-        };
-        let order = OrderId(Uuid::from_u128(n));
-        let placed = OrderEvent::Placed {
-            order,
-            customer: CustomerId(Uuid::from_u128(n % 3)),
-            lines: vec![line],
-            total: gbp(7),
-            method: "card-ok".parse().unwrap(),
-            at: at(0),
-        };
-        let payment = PaymentId(Uuid::from_u128(n));
-        let paid = OrderEvent::Paid { payment, amount: gbp(7), at: at(1) };
-        world.given("order", order, &[placed, paid]).await;
+        world.given("order", Uuid::from_u128(n), &sale(n, n % 3, &sku, 7)).await;
     }
-}
-
-async fn operator(world: &World) -> Operator {
-    Operator::new(world.store.clone(), world.database(FILE).await)
 }
 
 async fn build(operator: &Operator, name: &str) -> Built {
@@ -80,7 +50,7 @@ async fn every_read_model_is_built_anew_and_equals_the_live_one() {
     let world = World::new();
     trade(&world, 0..60).await;
     world.project(FILE).await;
-    let (operator, before) = (operator(&world).await, world.everything(FILE).await);
+    let (operator, before) = (world.operator(FILE).await, world.everything(FILE).await);
 
     for name in Operator::names() {
         let built = build(&operator, name).await;
@@ -100,7 +70,7 @@ async fn readers_see_the_live_one_until_the_cutover() {
     trade(&world, 0..5).await;
     world.project(FILE).await;
     world.execute(FILE, "UPDATE stock_v1 SET on_hand = 77").await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     build(&operator, "stock").await;
     let live = world.columns(FILE, "stock", "on_hand").await;
@@ -116,7 +86,7 @@ async fn a_running_worker_goes_on_with_whichever_is_live() {
     let running = world.start(FILE, options()).await;
     trade(&world, 0..20).await;
     running.caught_up(&world.store).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     build(&operator, "orders").await;
     operator.cut_over("orders").await.unwrap();
@@ -145,7 +115,7 @@ async fn only_one_earlier_generation_is_kept() {
     let world = World::new();
     trade(&world, 0..5).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     for _ in 0..2 {
         build(&operator, "stock").await;
@@ -163,7 +133,7 @@ async fn only_one_earlier_generation_is_kept() {
 async fn cutovers_beside_a_busy_worker_lose_and_double_nothing() {
     let world = World::new();
     let running = world.start(FILE, ProjectionOptions { batch: 4, ..options() }).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     let trading = trade(&world, 0..300);
     let operating = async {
         for _ in 0..4 {
@@ -194,7 +164,7 @@ async fn a_build_that_was_stopped_again_and_again_goes_on_where_it_was() {
         let part = part.iter().map(sealed).collect();
         world.store.append(&stream, ExpectedRevision::Any, part).await.unwrap();
     }
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     let seen = Mutex::new(Vec::new());
 
     for _ in 0..2 {
@@ -221,7 +191,7 @@ async fn whatever_is_killed_in_the_middle_is_done_whole_or_not_at_all() {
     trade(&world, 0..40).await;
     let running = world.start(FILE, options()).await;
     running.caught_up(&world.store).await;
-    let operator = operator(&world).await.with_batch(16);
+    let operator = world.operator(FILE).await.with_batch(16);
     let (mut orders, mut cutovers, mut patience) = (40.., 0, Duration::ZERO);
     while cutovers < 3 {
         let stop = CancellationToken::new();
@@ -256,7 +226,7 @@ async fn two_builds_of_one_read_model_do_not_mix() {
     let world = World::new();
     trade(&world, 0..50).await;
     world.project(FILE).await;
-    let (first, second) = (operator(&world).await, operator(&world).await);
+    let (first, second) = (world.operator(FILE).await, world.operator(FILE).await);
 
     tokio::join!(build(&first, "orders"), build(&second, "orders"));
 
@@ -269,7 +239,7 @@ async fn the_engine_loads_the_same_rows_by_itself() {
     let world = World::new();
     trade(&world, 0..12).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     let loaded = operator.load_copy("orders").await.unwrap();
 
@@ -283,7 +253,7 @@ async fn a_build_can_be_given_up() {
     let world = World::new();
     trade(&world, 0..5).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     build(&operator, "sales").await;
 
     assert_eq!(operator.discard_build("sales").await.unwrap(), 2);
@@ -297,7 +267,7 @@ async fn a_cutover_is_refused_while_the_built_one_is_far_behind() {
     let world = World::new();
     trade(&world, 0..2).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     build(&operator, "stock").await;
     world.execute(FILE, "UPDATE projections SET position = 20000 WHERE generation = 1").await;
 
@@ -312,7 +282,7 @@ async fn planted(table: &str, model: &str, sql: &'static str) -> (u64, Vec<(Stri
     let world = World::new();
     trade(&world, 0..12).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     build(&operator, model).await;
     world.execute(FILE, sql).await;
 
@@ -373,7 +343,7 @@ async fn what_is_expected_does_not_count() {
     let world = World::new();
     trade(&world, 0..12).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     build(&operator, "stock").await;
     world.execute(FILE, "UPDATE stock_v1 SET on_hand = 5 WHERE sku IN ('SKU-2', 'SKU-3')").await;
     let expected = |key: &str, column: &str| {
@@ -411,7 +381,7 @@ async fn a_poison_event_is_parked_by_a_build_as_it_was_by_the_live_one() {
     world.append("stock", "SKU-1", broken).await;
     trade(&world, 3..9).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     let built = build(&operator, "stock").await;
 
@@ -431,7 +401,7 @@ async fn a_paused_read_model_stays_where_it_is() {
     let running = world.start(FILE, options()).await;
     trade(&world, 0..5).await;
     running.caught_up(&world.store).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     assert!(operator.pause("stock").await.unwrap());
     assert!(!operator.pause("stock").await.unwrap(), "it was paused already");
 
@@ -463,7 +433,7 @@ async fn rows_of_another_version_are_left_to_the_release_that_filled_them() {
     let world = World::new();
     trade(&world, 0..5).await;
     world.project(FILE).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     build(&operator, "stock").await;
     operator.cut_over("stock").await.unwrap();
     world.execute(FILE, "UPDATE projections SET version = 9 WHERE generation = 1").await;

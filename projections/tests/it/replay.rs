@@ -5,7 +5,7 @@ use std::time::Duration;
 use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{OrderId, Quantity};
 use daybook_event_store::{NewEvent, Position};
-use daybook_projections::{OperateError, Operator, Replayed};
+use daybook_projections::{OperateError, Replayed};
 use uuid::Uuid;
 
 use crate::support::{World, at, metadata, options};
@@ -30,10 +30,6 @@ fn reserved(pieces: i64) -> StockEvent {
     StockEvent::Reserved { order, quantity: quantity(pieces), expires_at: at(9), at: at(0) }
 }
 
-async fn operator(world: &World) -> Operator {
-    Operator::new(world.store.clone(), world.database(FILE).await)
-}
-
 /// 5 pieces, of which 1 goes that nobody had reserved; then more come, and some are reserved.
 async fn a_stuck_stream() -> World {
     let world = World::new();
@@ -51,7 +47,7 @@ fn outcomes(replayed: &[Replayed]) -> Vec<(u64, Option<&str>)> {
 #[tokio::test]
 async fn a_parked_event_is_shown_with_what_it_says() {
     let world = a_stuck_stream().await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     let details = operator.details("stock", Position(1)).await.unwrap();
 
@@ -68,7 +64,7 @@ async fn a_parked_event_is_shown_with_what_it_says() {
 #[tokio::test]
 async fn what_fails_again_stays_with_all_that_is_behind_it() {
     let world = a_stuck_stream().await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     let before = world.everything(FILE).await;
 
     let replayed = operator.replay("stock", "stock-A", None, false).await.unwrap();
@@ -92,7 +88,7 @@ async fn mended(world: &World) {
 #[tokio::test]
 async fn what_can_be_applied_by_now_is_applied_in_order() {
     let world = a_stuck_stream().await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
     mended(&world).await;
 
     let dry = operator.replay("stock", "stock-A", None, true).await.unwrap();
@@ -116,7 +112,7 @@ async fn what_can_be_applied_by_now_is_applied_in_order() {
 #[tokio::test]
 async fn a_discarded_event_lets_the_others_go_on_and_stays_away() {
     let world = a_stuck_stream().await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     let replayed = operator.discard("stock", Position(1), "counted twice").await.unwrap();
 
@@ -136,7 +132,8 @@ async fn a_running_worker_goes_on_with_what_was_replayed() {
     running.caught_up(&world.store).await;
     mended(&world).await;
 
-    let replayed = operator(&world).await.replay("stock", "stock-A", None, false).await.unwrap();
+    let replayed =
+        world.operator(FILE).await.replay("stock", "stock-A", None, false).await.unwrap();
     world.given("stock", "A", &[received(10)]).await;
     running.caught_up(&world.store).await;
 
@@ -153,7 +150,7 @@ async fn replays_beside_a_busy_worker_lose_and_double_nothing() {
     let running = world.start(FILE, options()).await;
     world.given("stock", "A", &[received(1), committed(1)]).await;
     running.caught_up(&world.store).await;
-    let operator = operator(&world).await;
+    let operator = world.operator(FILE).await;
 
     for n in 0..10 {
         world.given("stock", "A", &[received(1)]).await;
@@ -184,7 +181,7 @@ async fn an_event_that_cannot_be_read_is_shown_as_it_was_written() {
     world.append("stock", "A", broken).await;
     world.project(FILE).await;
 
-    let details = operator(&world).await.details("stock", Position(0)).await.unwrap();
+    let details = world.operator(FILE).await.details("stock", Position(0)).await.unwrap();
 
     assert!(details.decoded.unwrap_err().contains("malformed"));
     assert_eq!(&*details.recorded.unwrap().data, br#"{"quantity":0}"#);

@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::stock::StockEvent;
-use daybook_domain::values::{CustomerId, OrderId, PaymentId, Quantity};
+use daybook_domain::values::{OrderId, Quantity};
 use daybook_event_store::NewEvent;
 use daybook_projections::{ProjectionOptions, Projections, StartError, State};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{World, at, gbp, metadata, options};
+use crate::support::{World, at, metadata, options, received, sale};
 
 const FILE: &str = "read.db";
-
-fn received(quantity: i64) -> StockEvent {
-    let quantity = Quantity::try_from(quantity).unwrap();
-    StockEvent::Received { quantity, receipt: Uuid::new_v4().to_string(), at: at(0) }
-}
 
 fn raw(kind: &str, data: &str) -> NewEvent {
     NewEvent {
@@ -27,27 +21,6 @@ fn raw(kind: &str, data: &str) -> NewEvent {
         metadata: serde_json::to_vec(&metadata()).unwrap().into(),
         is_json: true,
     }
-}
-
-/// An order of one piece at a price, placed and paid.
-fn sale(order: OrderId, price: i64) -> [OrderEvent; 2] {
-    let line = OrderLine {
-        sku: "A".parse().unwrap(),
-        seller: "a".parse().unwrap(),
-        name: "Mug".parse().unwrap(),
-        quantity: Quantity::try_from(1).unwrap(),
-        unit_price: gbp(price),
-    };
-    let placed = OrderEvent::Placed {
-        order,
-        customer: CustomerId(Uuid::from_u128(7)),
-        lines: vec![line],
-        total: gbp(price),
-        method: "card-ok".parse().unwrap(),
-        at: at(0),
-    };
-    let payment = PaymentId(Uuid::from_u128(8));
-    [placed, OrderEvent::Paid { payment, amount: gbp(price), at: at(1) }]
 }
 
 #[tokio::test]
@@ -193,7 +166,7 @@ async fn a_projection_that_is_killed_again_and_again_ends_up_like_a_fresh_one() 
 #[tokio::test]
 async fn rows_that_the_database_refuses_are_traced_to_their_event() {
     let world = World::new();
-    let sale = |n, amount| sale(OrderId(Uuid::from_u128(n)), amount);
+    let sale = |n, amount| sale(n, 7, "A", amount);
     let most = 8_000_000_000_000_000_000;
     for (n, amount) in [(1, most), (2, 100)] {
         world.given("order", Uuid::from_u128(n), &sale(n, amount)).await;

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook_database::{AssertSqlSafe, Executor, Pool, Raw, Row, query, testing};
-use daybook_domain::values::{Money, Timestamp};
+use daybook_domain::order::{OrderEvent, OrderLine};
+use daybook_domain::stock::StockEvent;
+use daybook_domain::values::{CustomerId, Money, OrderId, PaymentId, Quantity, Timestamp};
 use daybook_event_schemas::{Actor, Contract, Metadata, seal};
 use daybook_event_store::{Appended, EventStore, Expected, NewEvent, Position, Store, StreamId};
-use daybook_projections::{Address, Database, Limits, ProjectionOptions, Projections};
+use daybook_projections::{Address, Database, Limits, Operator, ProjectionOptions, Projections};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -60,6 +62,10 @@ impl World {
 
     pub(crate) async fn database(&self, file: &str) -> Database {
         Database::open(&self.address(file).await, &Limits::default()).await.unwrap()
+    }
+
+    pub(crate) async fn operator(&self, file: &str) -> Operator {
+        Operator::new(self.store.clone(), self.database(file).await)
     }
 
     /// Starts the projections on a file.
@@ -186,6 +192,33 @@ pub(crate) fn metadata() -> Metadata {
         actor: Actor("user:alice".into()),
         traceparent: None,
     }
+}
+
+/// Pieces that come in, on a receipt of their own.
+pub(crate) fn received(quantity: i64) -> StockEvent {
+    let quantity = Quantity::try_from(quantity).unwrap();
+    StockEvent::Received { quantity, receipt: Uuid::new_v4().to_string(), at: at(0) }
+}
+
+/// An order of one piece, placed and paid.
+pub(crate) fn sale(order: u128, customer: u128, sku: &str, price: i64) -> [OrderEvent; 2] {
+    let line = OrderLine {
+        sku: sku.parse().unwrap(),
+        seller: "a".parse().unwrap(),
+        name: "Mug".parse().unwrap(),
+        quantity: Quantity::try_from(1).unwrap(),
+        unit_price: gbp(price),
+    };
+    let placed = OrderEvent::Placed {
+        order: OrderId(Uuid::from_u128(order)),
+        customer: CustomerId(Uuid::from_u128(customer)),
+        lines: vec![line],
+        total: gbp(price),
+        method: "card-ok".parse().unwrap(),
+        at: at(0),
+    };
+    let payment = PaymentId(Uuid::from_u128(order));
+    [placed, OrderEvent::Paid { payment, amount: gbp(price), at: at(1) }]
 }
 
 pub(crate) fn gbp(minor: i64) -> Money {
