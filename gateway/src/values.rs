@@ -1,12 +1,13 @@
 //! How values of the domain are read from JSON and from addresses.
 
 use std::borrow::Cow;
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use daybook_domain::values::{Currency, InvalidValue, Money, Quantity, Timestamp};
 use daybook_query_side::Limit;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -123,17 +124,12 @@ pub(crate) fn limit(field: Option<Parsed<PageSize>>) -> Limit {
     value(field).map(|size| size.0).unwrap_or_default()
 }
 
+/// What may not stand in a segment of a path as it is.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Encodes one segment of a path.
 pub(crate) fn segment(text: impl Display) -> String {
-    let mut encoded = String::new();
-    for byte in text.to_string().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    utf8_percent_encode(&text.to_string(), &RESERVED).to_string()
 }
 
 #[cfg(test)]

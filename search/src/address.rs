@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use elasticsearch::auth::Credentials;
 use elasticsearch::http::Url;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -116,25 +117,11 @@ fn credentials(url: &Url) -> Result<Option<(String, String)>, InvalidAddress> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
-    let plain = |text: &str| unescape(text).ok_or(InvalidAddress::Form);
+    let plain = |text: &str| match percent_decode_str(text).decode_utf8() {
+        Ok(plain) => Ok(plain.into_owned()),
+        Err(_) => Err(InvalidAddress::Form),
+    };
     Ok(Some((plain(url.username())?, plain(url.password().unwrap_or_default())?)))
-}
-
-/// A part of an address without its percent signs.
-fn unescape(text: &str) -> Option<String> {
-    let mut plain = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        if first == b'%' {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            plain.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &after[2..];
-        } else {
-            plain.push(first);
-            rest = after;
-        }
-    }
-    String::from_utf8(plain).ok()
 }
 
 impl TryFrom<String> for Address {
