@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::cache::Cache;
 use super::cluster::ClusterCatalog;
 use super::embedded::EmbeddedCatalog;
-use super::query::{Beginning, Place};
+use super::query::{Asked, Beginning, Place};
 use super::words::Marker;
 use super::{
     CatalogHit, CatalogItem, CatalogPage, CatalogQuery, Facets, Highlights, InvalidQuery,
@@ -89,10 +89,10 @@ enum Engine {
 }
 
 impl Engine {
-    async fn find(&self, query: &CatalogQuery, similar: bool) -> Result<Found, SearchError> {
+    async fn find(&self, asked: &Asked<'_>, similar: bool) -> Result<Found, SearchError> {
         match self {
-            Self::Embedded(catalog) => catalog.find(query, similar).await,
-            Self::Cluster(catalog) => catalog.find(&query.asked()?, similar).await,
+            Self::Embedded(catalog) => catalog.find(asked.query, similar).await,
+            Self::Cluster(catalog) => catalog.find(asked, similar).await,
         }
     }
 
@@ -136,7 +136,7 @@ impl Catalog {
     /// # Errors
     /// The query is refused, or the index cannot be asked and has not answered it before.
     pub async fn search(&self, query: CatalogQuery) -> Result<CatalogPage, SearchError> {
-        query.asked()?;
+        let asked = query.asked()?;
         let changed = match self.cache.changed(self.engine.progress()).await {
             Ok(changed) => changed,
             Err(error) => return self.cache.stale(&query).ok_or(error),
@@ -144,7 +144,7 @@ impl Catalog {
         if let Some(page) = self.cache.get(&query, changed) {
             return Ok(page);
         }
-        match self.ask(&query).await {
+        match self.ask(asked).await {
             Ok(page) => {
                 self.cache.put(query, changed, &page);
                 Ok(page)
@@ -154,12 +154,11 @@ impl Catalog {
     }
 
     /// Asks the index. What has the words as they were typed is all there is, unless nothing has.
-    async fn ask(&self, query: &CatalogQuery) -> Result<CatalogPage, SearchError> {
-        let asked = query.asked()?;
+    async fn ask(&self, asked: Asked<'_>) -> Result<CatalogPage, SearchError> {
         let mut similar = asked.after.as_ref().is_some_and(|place| place.similar);
-        let mut found = self.engine.find(query, similar).await?;
+        let mut found = self.engine.find(&asked, similar).await?;
         if found.matched == 0 && asked.text.is_some() && asked.after.is_none() {
-            found = self.engine.find(query, true).await?;
+            found = self.engine.find(&asked, true).await?;
             similar = found.matched > 0;
         }
         let Found { mut items, total, facets, .. } = found;
@@ -167,7 +166,7 @@ impl Catalog {
         items.truncate(asked.limit);
         let last = items.last().filter(|_| more);
         let next =
-            last.map(|(item, key)| Place::new(query.sort, similar, *key, &item.sku).cursor());
+            last.map(|(item, key)| Place::new(asked.query.sort, similar, *key, &item.sku).cursor());
         let marker = asked.text.map(|text| Marker::new(&text.words, similar));
         let hit = |(item, _): (CatalogItem, i64)| {
             let mark = |text: &str| marker.as_ref().and_then(|marker| marker.mark(text));
