@@ -8,7 +8,7 @@ use daybook_command_side::payments::{SimulatedProvider, server};
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::serve::tell;
+use crate::serve::{limits, tell};
 use crate::{platform, shutdown};
 
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
@@ -21,8 +21,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let (address, folder) = (listener.local_addr()?, config.data_dir.display());
     tell(&format!("daybook psp serves on http://{address}, its books in {folder}"));
-    axum::serve(listener, server::router(SimulatedProvider::new(ledger)))
-        .with_graceful_shutdown(stopping.cancelled_owned())
-        .await?;
+    let router = server::router(SimulatedProvider::new(ledger));
+    daybook_gateway::serve(listener, router, &limits(config), stopping).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,8 +45,7 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
         tell(&demo::what_to_try(address));
     }
     tell(&format!("daybook serves on http://{address}, data in {}", config.data_dir.display()));
-    let options = GatewayOptions { drain_timeout: config.shutdown, ..GatewayOptions::default() };
-    gateway(&platform, config)?.serve(listener, options, stopping).await?;
+    gateway(&platform, config)?.serve(listener, limits(config), stopping).await?;
     if let Some(wire) = wire {
         wire.await??;
     }
@@ -65,6 +64,11 @@ async fn serve_store(
     wire.admit(store).await?;
     tell(&format!("its event store is served on {}", wire.connection_string()));
     Ok(tokio::spawn(wire.serve(store.clone(), stopping.child_token())))
+}
+
+/// What every server of HTTP takes, and how long it waits.
+pub(crate) fn limits(config: &Config) -> GatewayOptions {
+    GatewayOptions { drain_timeout: config.shutdown, ..GatewayOptions::default() }
 }
 
 fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{Error, panicked};
-use crate::server::{GatewayOptions, serve};
+use crate::server::{GatewayOptions, serve_with};
 use crate::{ReadinessCheck, observe, openapi, routes};
 
 /// What the edge needs of the rest of the platform.
@@ -51,7 +51,8 @@ impl Gateway {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         let app = App::new(self, options);
-        serve(listener, app.clone().router(), &app, shutdown).await
+        let App { options, commands, .. } = &app;
+        serve_with(listener, app.clone().router(), options, commands, shutdown).await
     }
 
     /// The routes, for a server or test that brings its own transport.

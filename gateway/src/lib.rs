@@ -21,4 +21,4 @@ mod values;
 pub use app::Gateway;
 pub use health::ReadinessCheck;
 pub use openapi::openapi;
-pub use server::GatewayOptions;
+pub use server::{GatewayOptions, serve};

@@ -10,8 +10,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-
-use crate::app::App;
+use tokio_util::task::TaskTracker;
 
 /// How much the edge takes, and how long it waits.
 #[derive(Debug, Clone)]
@@ -55,25 +54,39 @@ impl Default for GatewayOptions {
 /// How long accepting rests after it failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Serves any router with the limits of connections until `shutdown`, then lets requests finish.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: &GatewayOptions,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_with(listener, router, options, &TaskTracker::new(), shutdown).await
+}
+
 /// Serves until `shutdown`, then lets connections and commands finish.
 ///
 /// HTTP/1.1 only, without protocol detection: detection waits for the first bytes without a
 /// timeout, and slow clients could hold connections for ever.
-pub(crate) async fn serve(
+pub(crate) async fn serve_with(
     listener: TcpListener,
     router: Router,
-    app: &App,
+    options: &GatewayOptions,
+    commands: &TaskTracker,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let connections = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(app.options.connections));
+    let permits = Arc::new(Semaphore::new(options.connections));
     tracing::info!(address = %listener.local_addr()?, "serving http");
     while let Some((stream, permit)) = accept(&listener, &permits, &shutdown).await {
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(connection(stream, service, http1(app), connections.watcher(), permit));
+        tokio::spawn(connection(stream, service, http1(options), connections.watcher(), permit));
     }
     drop(listener);
-    drain(app, connections).await;
+    drain(options, connections, commands).await;
     Ok(())
 }
 
@@ -98,14 +111,14 @@ async fn accept(
     shutdown.run_until_cancelled(next).await.flatten()
 }
 
-fn http1(app: &App) -> http1::Builder {
+fn http1(options: &GatewayOptions) -> http1::Builder {
     let mut http = http1::Builder::new();
     // Larger than the limit, so that most heads over it are read and get a problem as an answer
     // rather than the bare status that hyper sends.
-    http.max_buf_size((app.options.head_bytes * 4).max(8 << 10))
+    http.max_buf_size((options.head_bytes * 4).max(8 << 10))
         .max_headers(512)
         .timer(TokioTimer::new())
-        .header_read_timeout(app.options.head_timeout);
+        .header_read_timeout(options.head_timeout);
     http
 }
 
@@ -125,15 +138,15 @@ async fn connection(
     }
 }
 
-async fn drain(app: &App, connections: GracefulShutdown) {
-    app.commands.close();
+async fn drain(options: &GatewayOptions, connections: GracefulShutdown, commands: &TaskTracker) {
+    commands.close();
     let open = connections.count();
     tracing::info!(open, "letting requests finish");
     let finished = async {
         connections.shutdown().await;
-        app.commands.wait().await;
+        commands.wait().await;
     };
-    if tokio::time::timeout(app.options.drain_timeout, finished).await.is_err() {
-        tracing::warn!(commands = app.commands.len(), "some requests did not finish in time");
+    if tokio::time::timeout(options.drain_timeout, finished).await.is_err() {
+        tracing::warn!(commands = commands.len(), "some requests did not finish in time");
     }
 }

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::cli::{self, By, Wanted};
 use crate::config::{Config, Secret};
 use crate::platform::{self, Layout};
-use crate::serve::tell;
+use crate::serve::{limits, tell};
 use crate::shutdown;
 
 /// Whom letters come from if nobody says so.
@@ -117,9 +117,9 @@ impl Integration {
         let router = Router::new()
             .route("/metrics", get(|| async { daybook_observability::render() }))
             .route("/health/live", get(|| async {}));
-        let stopping = self.stopping.clone().cancelled_owned();
+        let (limits, stopping) = (limits(config), self.stopping.clone());
         self.tasks.spawn(async move {
-            Ok(axum::serve(listener, router).with_graceful_shutdown(stopping).await?)
+            Ok(daybook_gateway::serve(listener, router, &limits, stopping).await?)
         });
         Ok(())
     }

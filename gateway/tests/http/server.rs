@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use daybook_event_store::Store;
-use daybook_gateway::{Gateway, GatewayOptions, ReadinessCheck};
+use daybook_gateway::{Gateway, GatewayOptions, ReadinessCheck, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -51,6 +53,28 @@ async fn a_head_that_comes_too_slowly_is_cut_off() {
         assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
     }
     assert!(talk(&running, LIVE).await.starts_with("HTTP/1.1 204"));
+}
+
+#[tokio::test]
+async fn any_router_is_served_within_the_same_limits() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let (address, shutdown) =
+        (listener.local_addr().expect("an address"), CancellationToken::new());
+    let router = Router::new().route("/", get(|| async { "here" }));
+    let head_timeout = Duration::from_millis(50);
+    let options = GatewayOptions { head_timeout, ..GatewayOptions::default() };
+    let stop = shutdown.clone();
+    let server = tokio::spawn(async move { serve(listener, router, &options, stop).await });
+    let running = Running { address, shutdown, server };
+
+    let slow = talk(&running, "GET / HTTP/1.1\r\nhost: loc").await;
+    let whole =
+        talk(&running, "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    running.shutdown.cancel();
+
+    assert!(!slow.starts_with("HTTP/1.1 2"), "{slow}");
+    assert!(whole.ends_with("here"), "{whole}");
+    running.server.await.expect("no panic").expect("no error");
 }
 
 #[tokio::test]
