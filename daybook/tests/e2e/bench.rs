@@ -58,6 +58,34 @@ fn the_store_is_measured_beside_its_peers() {
     assert_eq!(left, 0, "the temporary folder was left behind");
 }
 
+#[test]
+fn the_served_store_is_measured_beside_a_bare_call() {
+    let (output, folder) = bench(&["--wire", "-o", "json"]);
+
+    let report = last_json(&output);
+    let quiet = report["quiet"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(if quiet { 0 } else { 3 }), "{}", told(&output));
+    let measures = report["measures"].as_array().unwrap();
+    let who = measures.iter().map(|m| (m["name"].as_str().unwrap(), contenders(m)));
+    let alone = ["daybook"].to_vec();
+    assert_eq!(
+        who.collect::<Vec<_>>(),
+        [
+            ("wire_read_streams", alone.clone()),
+            ("wire_read_all", alone.clone()),
+            ("wire_read_category", alone.clone()),
+            ("wire_append_1_caller", ["probe", "daybook", "echo"].to_vec()),
+            ("wire_append_8_callers", ["daybook", "echo"].to_vec()),
+            ("wire_append_64_callers", ["daybook", "echo"].to_vec()),
+            ("wire_append_batches_of_100", alone.clone()),
+            ("wire_live_latency", alone),
+        ]
+    );
+    then_every_figure_is_a_measurement(measures);
+    let left = std::fs::read_dir(folder.path().join("data")).unwrap().count();
+    assert_eq!(left, 0, "the temporary folder was left behind");
+}
+
 #[track_caller]
 fn then_every_figure_is_a_measurement(measures: &[Value]) {
     for outcome in measures.iter().flat_map(|measure| measure["contenders"].as_array().unwrap()) {

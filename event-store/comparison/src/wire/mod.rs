@@ -158,7 +158,8 @@ impl Run<'_> {
 
     async fn append(&mut self, round: usize, step: &mut impl FnMut()) -> anyhow::Result<()> {
         self.probe()?;
-        for (measure, load) in APPENDS {
+        // All are of one store: each measure has streams of its own, too.
+        for (round, (measure, load)) in (round * APPENDS.len()..).zip(APPENDS) {
             let daybook = Arc::clone(&self.daybook);
             self.append_turn((measure, DAYBOOK), &daybook, load, round).await?;
             if load.batch == 1 {
