@@ -3,7 +3,7 @@ use std::ops::Bound;
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::{Column, StrColumn};
-use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
+use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
 use crate::catalog::query::{Asked, Place};
 use crate::catalog::{CatalogSort, Facets};
@@ -208,12 +208,13 @@ impl Collector for Browse {
         self.sort == CatalogSort::Relevance
     }
 
-    fn merge_fruits(&self, parts: Vec<Part>) -> tantivy::Result<Browsed> {
+    fn merge_fruits(&self, parts: Vec<tantivy::Result<Part>>) -> tantivy::Result<Browsed> {
         let mut products = Vec::new();
         let mut browsed = Browsed::default();
         let mut counts: [HashMap<String, usize>; 4] = Default::default();
         let mut stock = [0; 2];
         for part in parts {
+            let part = part?;
             products.extend(part.products);
             browsed.total += part.total;
             browsed.matched += part.matched;
@@ -303,7 +304,7 @@ impl BrowseSegment {
 }
 
 impl SegmentCollector for BrowseSegment {
-    type Fruit = Part;
+    type Fruit = tantivy::Result<Part>;
 
     fn collect(&mut self, doc: DocId, score: Score) {
         self.matched += 1;
@@ -318,28 +319,41 @@ impl SegmentCollector for BrowseSegment {
         }
     }
 
-    fn harvest(self) -> Part {
-        let text = |column: Option<&StrColumn>, ordinal| {
-            let mut text = String::new();
-            let read = column.is_some_and(|c| c.ord_to_str(ordinal, &mut text).unwrap_or(false));
-            if read { text } else { String::new() }
-        };
-        let products = self.first.into_iter().map(|(rank, sku, doc)| {
-            (rank, text(self.sku.as_ref(), sku), DocAddress::new(self.segment, doc))
-        });
-        let products = products.collect();
-        let columns = self.columns;
-        let counts = self.counts.map(|counts| {
-            let mut at = 0;
-            let by_value = counts.by_value.map(|counts| {
-                let column = columns[at].as_ref();
-                at += 1;
-                let counts = counts.into_iter().zip(0..).filter(|(count, _)| *count > 0);
-                counts.map(|(count, ordinal)| (text(column, ordinal), count)).collect()
-            });
-            Counted { by_value, stock: counts.stock }
-        });
-        Part { products, total: self.total, matched: self.matched, counts }
+    fn harvest(self) -> tantivy::Result<Part> {
+        let mut first = self.first.into_vec();
+        first.sort_unstable_by_key(|(_, sku, _)| *sku);
+        let skus: Vec<_> = first.iter().map(|(_, sku, _)| *sku).collect();
+        let skus = texts(self.sku.as_ref(), &skus)?;
+        let product = |((rank, _, doc), sku)| (rank, sku, DocAddress::new(self.segment, doc));
+        let products = first.into_iter().zip(skus).map(product).collect();
+        let counts = self.counts.map(|counts| counts.named(&self.columns)).transpose()?;
+        Ok(Part { products, total: self.total, matched: self.matched, counts })
+    }
+}
+
+impl Counts {
+    /// Of each column the values that are there, with their names.
+    fn named(self, columns: &[Option<StrColumn>; 4]) -> tantivy::Result<Counted> {
+        let mut by_value = [const { Vec::new() }; 4];
+        for ((named, counts), column) in by_value.iter_mut().zip(self.by_value).zip(columns) {
+            let there = (0..).zip(counts).filter(|(_, count)| *count > 0);
+            let (ordinals, counts): (Vec<_>, Vec<_>) = there.unzip();
+            *named = texts(column.as_ref(), &ordinals)?.into_iter().zip(counts).collect();
+        }
+        Ok(Counted { by_value, stock: self.stock })
+    }
+}
+
+/// The texts of ascending ordinals; empty ones of a column that is not there. They are read in one
+/// go: unpacking a block of the dictionary for each would take longer than the search.
+fn texts(column: Option<&StrColumn>, ordinals: &[u64]) -> tantivy::Result<Vec<String>> {
+    let Some(column) = column else { return Ok(vec![String::new(); ordinals.len()]) };
+    let mut texts = Vec::with_capacity(ordinals.len());
+    let take = |text: &[u8]| texts.push(String::from_utf8_lossy(text).into_owned());
+    if column.dictionary().sorted_ords_to_term_cb(ordinals, take)? {
+        Ok(texts)
+    } else {
+        Err(TantivyError::InternalError("a column has values that it does not name".into()))
     }
 }
 
