@@ -16,9 +16,9 @@ use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
 /// What an operator does to the read models, beside whatever process fills them.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    store: Store,
-    database: Database,
-    catalog: Option<catalog::Rebuilder>,
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    pub(crate) catalog: Option<catalog::Rebuilder>,
     owner: Arc<str>,
     batch: usize,
 }
@@ -165,7 +165,7 @@ impl Operator {
     pub async fn generations(&self) -> Result<Vec<Generation>, OperateError> {
         let mut all = registry::generations(self.database.pool()).await?;
         if let Some(catalog) = &self.catalog {
-            all.extend(catalog.generations().await?);
+            all.extend(catalog.generations(&self.given_up().await?).await?);
         }
         Ok(all)
     }

@@ -47,10 +47,7 @@ impl Stuck {
         let streams = query(streams).bind(name).bind(i64::from(generation));
         let streams = tx.fetch_all(streams).await?;
         let streams = streams.iter().map(|row| stream(row.str(0)?)).collect::<Result<_, _>>()?;
-        let discarded = "SELECT position FROM discarded_events WHERE projection = $1";
-        let discarded = tx.fetch_all(query(discarded).bind(name)).await?;
-        let discarded = discarded.iter().map(|row| Ok::<_, Error>(position(row.i64(0)?)));
-        Ok(Self { streams, discarded: discarded.collect::<Result<_, _>>()? })
+        Ok(Self { streams, discarded: given_up(tx, name).await? })
     }
 
     pub(crate) fn has(&self, stream: &StreamId) -> bool {
@@ -184,6 +181,16 @@ pub(crate) async fn failed_again(
                   WHERE projection = $1 AND generation = $2 AND position = $3";
     tx.execute(of(failed, parked).bind(error).bind(now)).await?;
     Ok(())
+}
+
+/// Events that a projection was told to do without.
+pub(crate) async fn given_up(
+    executor: impl Executor,
+    name: &str,
+) -> Result<HashSet<Position>, Error> {
+    let given_up = "SELECT position FROM discarded_events WHERE projection = $1";
+    let given_up = executor.fetch_all(query(given_up).bind(name)).await?;
+    given_up.iter().map(|row| Ok(position(row.i64(0)?))).collect()
 }
 
 /// Notes that an event was given up, by all generations.

@@ -8,7 +8,7 @@ use crate::dlq::LetterId;
 /// Which letters a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct DlqChoice {
-    /// Only those of this source: projections, processes, consumers
+    /// Only those of this source: projections, processes, consumers, search
     #[arg(long, value_name = "SOURCE")]
     pub(crate) source: Option<String>,
     /// Only those about this key: a stream such as `stock-WIDGET`, or a process's instance such as
@@ -22,8 +22,10 @@ pub(crate) enum Dlq {
     /// List what could not be processed, and why
     ///
     /// `projections` are events that a read model could not read or apply, and the later events of
-    /// the same stream, which are held back behind them; other streams go on. `processes` are
-    /// commands of process managers that could not be carried out. `consumers` are events that could
+    /// the same stream, which are held back behind them; other streams go on. `search` are
+    /// events that the catalog's search index lacks, since it could not read them or the document of
+    /// their product was refused. `processes` are commands of process managers that could not be
+    /// carried out. `consumers` are events that could
     /// not be published to Kafka (`relay`) or consumed (`notifications`, `analytics`), those behind
     /// them on their key, and notifications that could not be sent (`delivery`).
     #[command(after_help = "\
@@ -56,7 +58,8 @@ Examples:
     /// Events are read in their newest form and applied in the order of their stream: those before
     /// the one that is named go first, and none goes after one that fails. It may be done while a
     /// server runs, which goes on with the stream afterwards; for `processes` in the data folder the
-    /// server must be stopped, or asked through its API.
+    /// server must be stopped, or asked through its API. For `search` the index is built anew beside
+    /// the one that is read, whichever of its events are named.
     #[command(after_help = "\
 Examples:
   daybook dlq replay --all --dry-run
@@ -82,7 +85,7 @@ Exit codes: 0 all is done, 1 failure, 3 something stays parked.")]
     /// Give one up
     ///
     /// A read model goes on without the event, also when it is built anew, and what was held back
-    /// behind it is applied. A process goes on as if its command had been refused.
+    /// behind it is applied. The search index lacks it either way, and is no longer said to. A process goes on as if its command had been refused.
     #[command(after_help = "\
 Examples:
   daybook dlq discard projections/stock/1234 --reason 'counted twice by the old till'

@@ -3,6 +3,7 @@
 mod consumers;
 mod processes;
 mod projections;
+mod search;
 
 use std::fmt;
 use std::io::Write as _;
@@ -51,6 +52,7 @@ fn sources(config: &Config) -> Vec<Box<dyn Source + '_>> {
         Box::new(projections::Projections(config)),
         Box::new(processes::Processes(config)),
         Box::new(consumers::Consumers(config)),
+        Box::new(search::Search(config)),
     ]
 }
 

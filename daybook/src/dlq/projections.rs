@@ -26,7 +26,8 @@ impl Source for Projections<'_> {
             let Some(operator) = platform::find_operator(self.0).await? else {
                 return Ok(Vec::new());
             };
-            Ok(operator.parked().await?.into_iter().map(letter).collect())
+            let parked = operator.parked().await?.into_iter();
+            Ok(parked.map(|parked| letter(NAME, parked)).collect())
         }
         .boxed_local()
     }
@@ -51,7 +52,7 @@ impl Source for Projections<'_> {
             let mut outcomes = Vec::new();
             for ((name, stream), last) in streams {
                 let replayed = operator.replay(name, stream, Some(last), dry_run).await?;
-                outcomes.extend(replayed.into_iter().map(outcome));
+                outcomes.extend(replayed.into_iter().map(|replayed| outcome(NAME, replayed)));
             }
             Ok(outcomes)
         }
@@ -62,7 +63,7 @@ impl Source for Projections<'_> {
         async move {
             let (operator, at) = (self.operator().await?, position(&letter.id)?);
             let replayed = operator.discard(&letter.id.owner, at, reason).await?;
-            Ok(replayed.into_iter().map(outcome).collect())
+            Ok(replayed.into_iter().map(|replayed| outcome(NAME, replayed)).collect())
         }
         .boxed_local()
     }
@@ -74,19 +75,19 @@ impl Projections<'_> {
     }
 }
 
-fn id(parked: &Parked) -> LetterId {
+fn id(source: &str, parked: &Parked) -> LetterId {
     let (owner, local) = (parked.projection.clone(), parked.position.to_string());
-    LetterId { source: NAME.into(), owner, local }
+    LetterId { source: source.into(), owner, local }
 }
 
-fn position(id: &LetterId) -> anyhow::Result<Position> {
+pub(super) fn position(id: &LetterId) -> anyhow::Result<Position> {
     let position = id.local.parse().with_context(|| format!("{id} names no position"))?;
     Ok(Position(position))
 }
 
-fn letter(parked: Parked) -> Letter {
+pub(super) fn letter(source: &str, parked: Parked) -> Letter {
     Letter {
-        id: id(&parked),
+        id: id(source, &parked),
         key: parked.stream,
         kind: parked.kind,
         position: Some(parked.position.0),
@@ -96,7 +97,7 @@ fn letter(parked: Parked) -> Letter {
     }
 }
 
-fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -> Contents {
+pub(super) fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -> Contents {
     let of = |part: fn(&Recorded) -> &[u8]| recorded.as_ref().map(|event| as_json(part(event)));
     let (read, unreadable) = match decoded {
         Ok(wire) => (wire.map(|wire| as_json(&wire.data)), None),
@@ -105,6 +106,6 @@ fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -> Contents 
     Contents { written: of(|event| &event.data), read, unreadable, metadata: of(|e| &e.metadata) }
 }
 
-fn outcome(Replayed { parked, error }: Replayed) -> Outcome {
-    Outcome { id: id(&parked), error }
+pub(super) fn outcome(source: &str, Replayed { parked, error }: Replayed) -> Outcome {
+    Outcome { id: id(source, &parked), error }
 }

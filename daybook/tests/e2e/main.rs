@@ -5,6 +5,7 @@
 mod architecture;
 mod bench;
 mod cli;
+mod dlq;
 mod docs;
 mod import;
 mod integration;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 
+use daybook_database::chain;
 use daybook_domain::Decider;
 use daybook_domain::product::Product;
 use daybook_domain::stock::Stock;
@@ -14,6 +15,7 @@ use super::checkpoint::Checkpoint;
 use super::entry::Change;
 use super::index::CatalogIndex;
 use super::known::Known;
+use super::left_out::LeftOut;
 
 /// The events that the index is posted from.
 pub(crate) fn events() -> Filter {
@@ -55,7 +57,7 @@ impl Batch {
                     self.change(sku, position);
                 }
             }
-            Err(error) => park(self, recorded, &error),
+            Err(error) => self.leave_out(recorded, &error),
         }
         Ok(())
     }
@@ -79,11 +81,11 @@ impl Batch {
         self.changed.insert(sku);
         self.checkpoint.changed = Some(position);
     }
-}
 
-/// Leaves an event out of the index, and says so.
-fn park(batch: &mut Batch, recorded: &Recorded, error: &(dyn Error + 'static)) {
-    let RecordedEvent { stream, position, .. } = &**recorded;
-    error!(%stream, %position, error, "an event is left out of the catalog index");
-    batch.checkpoint.park(*position);
+    /// Leaves an event out of the index, and says so.
+    fn leave_out(&mut self, recorded: &Recorded, error: &(dyn Error + 'static)) {
+        let RecordedEvent { stream, position, .. } = &**recorded;
+        error!(%stream, %position, error, "an event is left out of the catalog index");
+        self.checkpoint.leave_out(LeftOut::unreadable(*position, stream.id(), &chain(error)));
+    }
 }

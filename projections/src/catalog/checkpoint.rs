@@ -3,6 +3,7 @@ use daybook_event_store::Position;
 use serde_json::{Value, json};
 
 use super::document::VERSION;
+use super::left_out::{self, LeftOut};
 
 /// How far the index has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,40 +12,46 @@ pub(crate) struct Checkpoint {
     pub(crate) position: Option<Position>,
     /// The position at which a document changed last.
     pub(crate) changed: Option<Position>,
-    /// Positions of events that could not be read, or whose document was refused, and that were
-    /// left out.
-    pub(crate) parked: Vec<Position>,
+    /// Events that could not be read, or after which a document was refused.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Checkpoint {
     /// Most events that a checkpoint names; whatever comes after them is in the log only.
-    const MAX_PARKED: usize = 1_000;
+    const MAX_LEFT_OUT: usize = 1_000;
 
-    pub(crate) fn park(&mut self, position: Position) {
-        if self.parked.len() < Self::MAX_PARKED && !self.parked.contains(&position) {
-            self.parked.push(position);
+    pub(crate) fn leave_out(&mut self, event: LeftOut) {
+        let is_new = self.left_out.iter().all(|other| other.position != event.position);
+        if is_new && self.left_out.len() < Self::MAX_LEFT_OUT {
+            self.left_out.push(event);
         }
+    }
+
+    /// Forgets that the document of a product was refused: it is sent again, as it is now.
+    pub(crate) fn send_again(&mut self, sku: &str) {
+        self.left_out.retain(|event| !event.refused || event.sku.as_deref() != Some(sku));
     }
 
     pub(crate) fn to_json(&self) -> Value {
         let number = |position: Option<Position>| position.map(|position| position.0);
+        let (parked, left_out) = left_out::to_json(&self.left_out);
         json!({
             "version": VERSION,
             "at": now(),
             "position": number(self.position),
             "changed": number(self.changed),
-            "parked": self.parked.iter().map(|position| position.0).collect::<Vec<_>>(),
+            "parked": parked,
+            "leftOut": left_out,
         })
     }
 
     /// Reads one that was written; `None` where it is of another version.
     pub(crate) fn from_json(written: &Value) -> Option<Self> {
         let number = |name: &str| written[name].as_u64().map(Position);
-        let parked = written["parked"].as_array()?.iter();
         (written["version"].as_u64()? == VERSION).then(|| Self {
             position: number("position"),
             changed: number("changed"),
-            parked: parked.filter_map(Value::as_u64).map(Position).collect(),
+            left_out: left_out::from_json(written),
         })
     }
 }
@@ -54,10 +61,10 @@ impl Checkpoint {
 pub(crate) struct Standing {
     /// The meaning of its documents.
     pub(crate) documents: u64,
-    /// Every event up to this position is in it, or parked.
+    /// Every event up to this position is in it, or was left out.
     pub(crate) position: Option<Position>,
-    /// Positions of the events that were left out.
-    pub(crate) parked: Vec<u64>,
+    /// The events that were left out.
+    pub(crate) left_out: Vec<LeftOut>,
     /// When that was written: microseconds since 1970.
     pub(crate) at: i64,
 }
@@ -65,11 +72,10 @@ pub(crate) struct Standing {
 impl Standing {
     /// Reads what a checkpoint says; one that was never written says nothing.
     pub(crate) fn from_json(written: &Value) -> Self {
-        let parked = written["parked"].as_array().into_iter().flatten();
         Self {
             documents: written["version"].as_u64().unwrap_or(VERSION),
             position: written["position"].as_u64().map(Position),
-            parked: parked.filter_map(Value::as_u64).collect(),
+            left_out: left_out::from_json(written),
             at: written["at"].as_i64().unwrap_or_default(),
         }
     }

@@ -4,6 +4,8 @@
 //! that is killed goes on from there. In a folder its one writer holds a lock; on a cluster two
 //! builders do the same work.
 
+use std::collections::HashSet;
+
 use daybook_event_store::{EventStore, Position};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, pin_mut};
@@ -15,6 +17,7 @@ use super::checkpoint::Standing;
 use super::document::VERSION;
 use super::index::CatalogIndex;
 use super::known::Known;
+use super::left_out::LeftOut;
 use super::versions::{CatalogVersions, Contents};
 use super::{CatalogError, CatalogPlace};
 use crate::compare::{LOOK_EVERY, PATIENCE, Rows, compare};
@@ -61,14 +64,14 @@ impl Rebuilt for Rebuilder {
 }
 
 impl Rebuilder {
-    /// Every version of the index.
-    pub(crate) async fn generations(&self) -> Done<Vec<Generation>> {
-        Ok(generations(&CatalogVersions::new(&self.0)?).await?)
+    /// Every version of the index, with how many events it lacks beside those that were given up.
+    pub(crate) async fn generations(&self, given_up: &HashSet<Position>) -> Done<Vec<Generation>> {
+        Ok(generations(&CatalogVersions::new(&self.0)?, given_up).await?)
     }
 
     async fn build<'a>(&'a self, job: Job<'a>, which: Which) -> Done<IndexBuild<'a>> {
         let versions = CatalogVersions::new(&self.0)?;
-        let all = generations(&versions).await?;
+        let all = generations(&versions, &HashSet::new()).await?;
         let found = find(&all, which, NAME, version(VERSION))?;
         let generation = found.map_or_else(|| next_number(&all), |found| found.generation);
         let index = open(job, &self.0, generation).await?;
@@ -76,11 +79,15 @@ impl Rebuilder {
     }
 }
 
-async fn generations(versions: &CatalogVersions) -> Result<Vec<Generation>, CatalogError> {
+async fn generations(
+    versions: &CatalogVersions,
+    given_up: &HashSet<Position>,
+) -> Result<Vec<Generation>, CatalogError> {
     let roles = versions.roles().await?;
     let mut all = Vec::new();
     for generation in versions.list().await? {
-        let Standing { documents, position, parked, at } = versions.standing(generation).await?;
+        let Standing { documents, position, left_out, at } = versions.standing(generation).await?;
+        let parked = left_out.iter().filter(|event| !given_up.contains(&event.position)).count();
         let role = match Some(generation) {
             this if this == roles.live => Role::Live,
             this if this == roles.retired => Role::Retired,
@@ -95,7 +102,7 @@ async fn generations(versions: &CatalogVersions) -> Result<Vec<Generation>, Cata
             updated_at: at,
             owner: None,
             lease_until: 0,
-            parked: parked.len() as u64,
+            parked: parked as u64,
             paused: roles.paused,
             retired_at: None,
             declaration: String::new(),
@@ -183,14 +190,15 @@ impl<'a> IndexBuild<'a> {
         known: &mut Known,
         taken: usize,
     ) -> Done<CatalogIndex> {
-        let parked = index.checkpoint().parked.len();
+        let left_out = index.checkpoint().left_out.len();
         let committed = batch.commit(index, known).await;
         let index = committed.map_err(|error| match error {
             CatalogError::Changed => OperateError::TakenOver { name: NAME },
             error => error.into(),
         })?;
         self.built.applied += taken as u64;
-        self.built.parked += (index.checkpoint().parked.len() - parked) as u64;
+        let more = index.checkpoint().left_out.len().saturating_sub(left_out);
+        self.built.parked += more as u64;
         self.built.position = index.checkpoint().position;
         (self.job.report)(self.built);
         Ok(index)
@@ -294,8 +302,7 @@ impl Build for IndexBuild<'_> {
 }
 
 async fn tables(sides: [Contents; 2], expected: &[Expected]) -> Done<Vec<crate::TableComparison>> {
-    let parked =
-        sides.each_ref().map(|side| rows(side.standing.parked.iter().copied().map(parked)));
+    let parked = sides.each_ref().map(|side| rows(side.standing.left_out.iter().map(parked)));
     let documents = sides.map(|side| rows(side.documents.iter().map(document)));
     Ok(vec![
         compare(NAME, documents, expected).await?,
@@ -309,8 +316,8 @@ fn rows(rows: impl Iterator<Item = TableRow>) -> Rows<'static> {
     Rows::Given(rows.into_iter())
 }
 
-fn parked(position: u64) -> TableRow {
-    let position = Cell::Int(position.cast_signed());
+fn parked(event: &LeftOut) -> TableRow {
+    let position = Cell::Int(event.position.0.cast_signed());
     TableRow { key: vec![position.clone()], cells: vec![("position".into(), position)] }
 }
 

@@ -12,6 +12,7 @@ use super::CatalogError;
 use super::checkpoint::{Checkpoint, Standing};
 use super::document::{Document, VERSION};
 use super::entry::Entry;
+use super::left_out::LeftOut;
 use super::versions::{Contents, Roles};
 
 /// Settings and fields of every version.
@@ -338,6 +339,9 @@ impl RemoteIndex {
         mut checkpoint: Checkpoint,
     ) -> Result<(), CatalogError> {
         self.must_be_read().await?;
+        for sku in entries.iter().filter_map(Entry::sku) {
+            checkpoint.send_again(sku.as_str());
+        }
         let mut operations = entries.iter().flat_map(operations).peekable();
         let wrote = operations.peek().is_some();
         while operations.peek().is_some() {
@@ -406,7 +410,7 @@ impl RemoteIndex {
                     let Operation { sku, position, .. } = operation;
                     let reason = outcome["error"].to_string();
                     error!(sku, %position, reason, "a product is left out of the catalog index");
-                    checkpoint.park(*position);
+                    checkpoint.leave_out(LeftOut::refused(*position, sku, &reason));
                 }
                 Some(404) => return Err(ClusterError::missing(&outcome["error"])),
                 _ => again.push(at),

@@ -10,6 +10,8 @@ use daybook_projections::catalog::{CatalogOptions, CatalogPlace};
 use daybook_search::testing::{self, Door, Fate};
 use daybook_search::{Address, Cluster, Method, Request};
 
+use crate::left_out::replay;
+use crate::rebuild::operator;
 use crate::shop::{Running, Shop, delisted, described, listed, moved, repriced};
 
 const SERVER: &str = "needs a search server: scripts/with-opensearch";
@@ -195,6 +197,43 @@ async fn a_document_that_is_refused_is_parked_and_the_others_go_on() {
     shop.shows(&[("TIN", "Tin", 2)]).await;
     let found = ask(&shop, Method::Get, "INDEX/_doc/checkpoint?routing=checkpoint", "").await;
     assert_eq!(found["_source"]["checkpoint"]["parked"], serde_json::json!([refused.0]));
+}
+
+#[tokio::test]
+#[ignore = "needs a search server"]
+async fn a_document_that_was_refused_is_sent_again_with_the_next_change_and_by_a_replay() {
+    let (shop, door) = guarded().await;
+    let operator = operator(&shop).await;
+    let left_out = async || {
+        let all = operator.left_out().await.unwrap().into_iter();
+        all.map(|parked| (parked.position, parked.stream)).collect::<Vec<_>>()
+    };
+    door.judge(|line, body| {
+        let items = r#"{"items":[{"index":{"status":400,"error":{"reason":"too odd"}}}]}"#;
+        let odd = line.contains("_bulk") && body.contains("Odd");
+        if odd { Fate::Answer(200, items.into()) } else { Fate::Forward }
+    });
+    let running = shop.start().await;
+    let first = shop.append("CUP", listed("CUP", "Odd cup", 1)).await;
+    running.reaches(first).await;
+    assert_eq!(left_out().await, [(first, "product-CUP".to_owned())]);
+    assert!(operator.left_out().await.unwrap()[0].error.contains("too odd"));
+    let second = shop.append("CUP", repriced(2)).await;
+    running.reaches(second).await;
+    assert_eq!(left_out().await, [(second, "product-CUP".to_owned())]);
+    running.reaches(shop.append("CUP", moved("Cup", "Home")).await).await;
+    assert_eq!(left_out().await, []);
+
+    let last = shop.append("TIN", listed("TIN", "Odd tin", 3)).await;
+    running.reaches(last).await;
+    assert!(replay(&operator, false).await[0].error.is_some());
+    assert_eq!(left_out().await, [(last, "product-TIN".to_owned())]);
+    door.judge(|_, _| Fate::Forward);
+    assert_eq!(replay(&operator, false).await[0].error, None);
+
+    assert_eq!(left_out().await, []);
+    shop.shows(&[("CUP", "Cup", 2), ("TIN", "Odd tin", 3)]).await;
+    running.stop().await;
 }
 
 #[tokio::test]

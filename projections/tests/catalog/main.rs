@@ -6,6 +6,7 @@
 mod contract;
 mod faults;
 mod folder;
+mod left_out;
 mod rebuild;
 mod shop;
 mod versions;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::shop::{Running, Shop, delisted, listed, received, repriced};
 
-async fn operator(shop: &Shop) -> Operator {
+pub(crate) async fn operator(shop: &Shop) -> Operator {
     let file = shop.folder.path().join("read-models.sqlite");
     let address = file.to_str().unwrap().into();
     let database = Database::open(&address, &Limits::default()).await.unwrap();
