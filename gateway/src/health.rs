@@ -9,26 +9,39 @@ use daybook_query_side::{ProjectionStatus, Queries};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::values::now;
 
-/// Something that must hold for the server to be of use.
+/// How long a check may take that commands do not depend on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Something that must hold for the server to be of full use.
 #[derive(Clone)]
 pub struct ReadinessCheck {
     name: Arc<str>,
+    required: bool,
     check: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
 impl ReadinessCheck {
-    /// A check by its name. It answers quickly; an error says what is wrong and reaches whoever
-    /// may ask the server for its health.
+    /// A check by its name. While it fails, or has not answered within a second, the server is
+    /// degraded: commands are accepted all the same. An error says what is wrong and reaches
+    /// whoever may ask the server for its health.
     pub fn new(
         name: impl Into<Arc<str>>,
         check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), check: Arc::new(check) }
+        Self { name: name.into(), required: false, check: Arc::new(check) }
+    }
+
+    /// Makes it one that commands depend on: while it fails, requests are to be sent elsewhere. It
+    /// is waited for.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
     }
 
     /// The checks that every gateway makes: the store takes events, and what queries read is
@@ -39,7 +52,8 @@ impl ReadinessCheck {
         let events = Self::new("event-store", move || {
             let store = Arc::clone(&store);
             async move { check_store(&store).await.map(drop) }.boxed()
-        });
+        })
+        .required();
         let models = Self::new("read-models", move || {
             let (store, queries) = (Arc::clone(&followed), queries.clone());
             async move { check_models(&store, &queries).await }.boxed()
@@ -48,8 +62,15 @@ impl ReadinessCheck {
     }
 
     async fn run(&self) -> CheckResult {
-        let failure = (self.check)().await.err();
-        CheckResult { name: self.name.clone(), ok: failure.is_none(), detail: failure }
+        let Self { ref name, required, ref check } = *self;
+        let verdict = if required {
+            check().await
+        } else {
+            let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+            timeout(PATIENCE, check()).await.unwrap_or_else(late)
+        };
+        let failure = verdict.err();
+        CheckResult { name: name.clone(), required, ok: failure.is_none(), detail: failure }
     }
 }
 
@@ -80,11 +101,37 @@ async fn check_models(store: &Store, queries: &Queries) -> Result<(), String> {
     }
 }
 
+/// What the server is fit for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fitness {
+    /// Every check holds.
+    Ready,
+    /// Commands are accepted. What the failing checks are about is missing, stale or late.
+    Degraded,
+    /// Commands cannot be accepted.
+    Unready,
+}
+
+impl Fitness {
+    fn of(checks: &[CheckResult]) -> Self {
+        if checks.iter().all(|check| check.ok) {
+            Self::Ready
+        } else if checks.iter().all(|check| check.ok || !check.required) {
+            Self::Degraded
+        } else {
+            Self::Unready
+        }
+    }
+}
+
 /// Whether the server can do its work.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether every check holds.
+    /// Whether requests are to be sent here: every check holds that commands depend on.
     ready: bool,
+    /// What it is fit for.
+    status: Fitness,
     /// What was checked.
     checks: Vec<CheckResult>,
 }
@@ -95,6 +142,8 @@ pub(crate) struct CheckResult {
     /// What was checked.
     #[schema(value_type = String, example = "event-store")]
     name: Arc<str>,
+    /// Whether commands depend on it.
+    required: bool,
     /// Whether it holds.
     ok: bool,
     /// What is wrong.
@@ -108,14 +157,18 @@ pub(crate) async fn live() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Whether the server can do its work. A load balancer sends requests elsewhere if this fails.
+/// Whether the server can do its work. A load balancer sends requests elsewhere if this fails. It
+/// does not while a read model or the search is away: commands are accepted, and the questions that
+/// can be answered are.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
-    (status = 200, description = "Every check holds", body = Readiness),
-    (status = 503, description = "Some check fails; the body says which and why", body = Readiness),
+    (status = 200, description = "Commands are accepted. If the status is `degraded`, some check \
+     fails; the body says which and why", body = Readiness),
+    (status = 503, description = "Commands cannot be accepted; the body says why", body = Readiness),
 ))]
 pub(crate) async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let checks = join_all(app.checks.iter().map(ReadinessCheck::run)).await;
-    let ready = checks.iter().all(|check| check.ok);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, checks }))
+    let status = Fitness::of(&checks);
+    let ready = status != Fitness::Unready;
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Readiness { ready, status, checks }))
 }

@@ -13,6 +13,7 @@ mod kills;
 mod postgres;
 mod projections;
 mod retail_year;
+mod search;
 mod store;
 mod store_serve;
 mod support;

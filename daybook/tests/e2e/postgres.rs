@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use daybook_database::testing;
 
-use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_and_kill, run_json, told};
+use crate::support::{
+    MadeUp, Server, daybook, get, last_json, list_product, run, run_and_kill, run_json, status,
+    then_it_becomes, told, until,
+};
 
 /// The address of an empty database of the folder's own.
 fn database(folder: &Path) -> String {
@@ -64,38 +67,29 @@ fn the_retailers_year_comes_to_the_penny_in_postgresql() {
 
 #[test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
-fn questions_are_unavailable_while_the_server_takes_nobody_in() {
+fn questions_are_unavailable_and_commands_accepted_while_the_server_takes_nobody_in() {
     let folder = tempfile::TempDir::new().unwrap();
     let database = database(folder.path());
     let limits = ["serve", "--demo", "--database-connect-seconds", "1"];
     let server = Server::start(folder.path(), &with(&database, &limits));
     let products = format!("{}/v1/products/PEN-BRASS", server.url);
+    let health = format!("{}/health/ready", server.url);
     then_it_becomes(&products, "200");
+    until(&health, |health| health["status"] == "ready");
 
     operate("ALTER ROLE daybook CONNECTION LIMIT 0");
     operate("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'daybook'");
     let unavailable = status(&products);
+    let degraded = get(&health);
+    let accepted = list_product(&server.url, "PAPER");
     operate("ALTER ROLE daybook CONNECTION LIMIT -1");
 
-    assert_eq!(unavailable, "503");
+    assert_eq!((&*unavailable, &*accepted), ("503", "201"));
+    assert_eq!((&degraded["ready"], &degraded["status"]), (&true.into(), &"degraded".into()));
     then_it_becomes(&products, "200");
+    then_it_becomes(&format!("{}/v1/products/PAPER", server.url), "200");
+    until(&health, |health| health["status"] == "ready");
     assert!(server.stop());
-}
-
-/// The HTTP status that a page is answered with.
-fn status(url: &str) -> String {
-    let curl = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", url];
-    let output = Command::new("curl").args(curl).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn then_it_becomes(url: &str, expected: &str) {
-    let began = Instant::now();
-    while status(url) != expected {
-        assert!(began.elapsed() < Duration::from_mins(1), "never {expected}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// What an operator of the server does.

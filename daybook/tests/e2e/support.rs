@@ -127,6 +127,55 @@ pub(crate) fn get(url: &str) -> Value {
     last_json(&output)
 }
 
+/// Waits until a document is as it should be.
+#[track_caller]
+pub(crate) fn until(url: &str, so: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let read = get(url);
+        if so(&read) {
+            return read;
+        }
+        assert!(began.elapsed() < PATIENCE, "{url}: {read}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The HTTP status that a page is answered with.
+#[track_caller]
+pub(crate) fn status(url: &str) -> String {
+    answered(&[url])
+}
+
+/// Waits until a page is answered with this status.
+#[track_caller]
+pub(crate) fn then_it_becomes(url: &str, expected: &str) {
+    let began = Instant::now();
+    while status(url) != expected {
+        assert!(began.elapsed() < PATIENCE, "{url}: never {expected}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Lists a product; the HTTP status of the answer.
+#[track_caller]
+pub(crate) fn list_product(server: &str, sku: &str) -> String {
+    let product = serde_json::json!({
+        "sku": sku, "seller": "acme", "name": sku, "category": "Office",
+        "price": { "amount": 100, "currency": "GBP" },
+    });
+    let (body, json) = (product.to_string(), "Content-Type: application/json");
+    answered(&["-H", json, "-d", &body, &format!("{server}/v1/products")])
+}
+
+#[track_caller]
+fn answered(args: &[&str]) -> String {
+    let curl = ["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
+    let output = Command::new("curl").args(curl).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A made-up file in the form of the real one: `invoices` invoices of several lines, and rows that
 /// are not to be imported between them.
 pub(crate) struct MadeUp {

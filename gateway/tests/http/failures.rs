@@ -32,7 +32,8 @@ async fn a_stopped_store_makes_commands_unavailable_and_the_server_not_ready() {
         ..api.gateway.clone()
     };
     let api = Api { router: gateway.router(GatewayOptions::default()), ..api };
-    api.get("/health/ready").await.is(200);
+    let health = api.get("/health/ready").await.is(200);
+    assert_eq!(health.body["status"], "ready", "{}", health.body);
     api.post("/v1/products", &product("A1")).await.is(201);
 
     store.close();
@@ -45,14 +46,29 @@ async fn a_stopped_store_makes_commands_unavailable_and_the_server_not_ready() {
     let health = api.get("/health/ready").await.is(503);
     assert_eq!(health.body["checks"][0]["name"], "event-store");
     assert_eq!(health.body["checks"][0]["ok"], false);
+    assert_eq!((&health.body["ready"], &health.body["status"]), (&false.into(), &"unready".into()));
 }
 
 #[tokio::test]
-async fn without_read_models_the_server_is_not_ready() {
-    let health = Api::new().get("/health/ready").await.is(503);
-    assert_eq!(health.body["ready"], false);
-    assert_eq!(health.body["checks"][1]["name"], "read-models");
-    assert_eq!(health.body["checks"][1]["ok"], false);
+async fn without_read_models_the_server_is_degraded_and_commands_are_accepted() {
+    let api = Api::new();
+    let health = api.get("/health/ready").await.is(200);
+    assert_eq!((&health.body["ready"], &health.body["status"]), (&true.into(), &"degraded".into()));
+    let check = &health.body["checks"][1];
+    assert_eq!((&check["name"], &check["ok"]), (&"read-models".into(), &false.into()));
+    assert_eq!(check["required"], false);
+    api.post("/v1/products", &product("A1")).await.is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_never_answers_degrades_the_server_rather_than_its_answer() {
+    let hangs = ReadinessCheck::new("search", || Box::pin(std::future::pending()));
+    let api = Api::new();
+    let gateway = Gateway { readiness: vec![hangs], ..api.gateway.clone() };
+    let api = Api { router: gateway.router(GatewayOptions::default()), ..api };
+    let health = api.get("/health/ready").await.is(200);
+    assert_eq!(health.body["status"], "degraded");
+    assert_eq!(health.body["checks"][2]["detail"], "no answer within 1 s");
 }
 
 #[tokio::test]

@@ -109,7 +109,8 @@ async fn shutdown_lets_a_request_finish_and_takes_no_more() {
             gate.cancelled().await;
             Ok(())
         })
-    });
+    })
+    .required();
     let gateway = Gateway { readiness: vec![slow], ..memory() };
     let running = start(gateway, GatewayOptions::default()).await;
     let address = running.address;
@@ -127,15 +128,16 @@ async fn shutdown_lets_a_request_finish_and_takes_no_more() {
 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.contains("\"name\":\"slow\",\"ok\":true"), "{answer}");
+    assert!(answer.contains("\"name\":\"slow\",\"required\":true,\"ok\":true"), "{answer}");
     running.server.await.expect("no panic").expect("no error");
 }
 
 #[tokio::test]
-async fn a_failed_check_makes_the_server_not_ready() {
+async fn a_failed_check_that_commands_depend_on_makes_the_server_not_ready() {
     let down = ReadinessCheck::new("projections", || {
         Box::pin(async { Err("orders: 7 events behind".into()) })
-    });
+    })
+    .required();
     let fine = ReadinessCheck::new("event-store", || Box::pin(async { Ok(()) }));
     let gateway = Gateway { readiness: vec![fine, down], ..memory() };
     let running = start(gateway, GatewayOptions::default()).await;

@@ -79,21 +79,25 @@ pub struct Catalog {
 
 impl Catalog {
     /// Opens the index and starts to follow the products. The worker stops, with everything
-    /// committed, when `shutdown` is cancelled.
+    /// committed, when `shutdown` is cancelled. A cluster that is away is waited for by the worker.
     ///
     /// # Errors
-    /// The index is in use, or its folder or cluster cannot be used.
+    /// The index is in use, its folder cannot be used, or its cluster refuses.
     pub async fn start(
         store: Store,
         options: CatalogOptions,
         shutdown: CancellationToken,
     ) -> Result<Self, CatalogError> {
-        let index = CatalogIndex::open(&options.place, options.version).await?;
-        let (published, progress) = watch::channel(index.checkpoint().position);
+        let opened = match CatalogIndex::open(&options.place, options.version).await {
+            Err(CatalogError::Cluster(away)) if away.is_transient() => Err(away.into()),
+            opened => Ok(opened?),
+        };
+        let position = opened.as_ref().map_or(None, |index| index.checkpoint().position);
+        let (published, progress) = watch::channel(position);
         let (interruption, interrupted) = watch::channel(false);
         let (pausing, paused) = watch::channel(false);
         let worker = Worker { store, options, shutdown, published, interruption, pausing };
-        Ok(Self { progress, interrupted, paused, task: tokio::spawn(worker.run(index)) })
+        Ok(Self { progress, interrupted, paused, task: tokio::spawn(worker.run(opened)) })
     }
 
     /// The position up to which the index, as a reader opens it now, knows every product.
@@ -137,8 +141,7 @@ struct Worker {
 
 impl Worker {
     /// Follows the products until shutdown; after a failure it starts over from the last commit.
-    async fn run(self, index: CatalogIndex) {
-        let mut opened = Ok(index);
+    async fn run(self, mut opened: Result<CatalogIndex, CatalogError>) {
         let mut retry = self.options.retry;
         // What it said that it knows, and the version that is live now has to come to, too.
         let mut owed = None;
