@@ -8,6 +8,7 @@ pub const MIGRATIONS: Migrations = Migrations {
         (1, "integration", include_str!("../migrations/0001_integration.sql")),
         (2, "analytics", include_str!("../migrations/0002_analytics.sql")),
         (3, "notifications", include_str!("../migrations/0003_notifications.sql")),
+        (4, "discarded", include_str!("../migrations/0004_discarded.sql")),
     ],
 };
 

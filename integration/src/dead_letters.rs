@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use daybook_database::{Error, Executor, Pool, Row, Tx, chain, now, query};
-use daybook_event_schemas::integration::{Header, Topic};
+use daybook_event_schemas::integration::{Header, Topic, parse_type};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::database::without_nul;
+use crate::discarded::{Note, note};
 use crate::feed::Message;
 
 /// A topic and a key on it: what is kept in order.
@@ -31,6 +32,18 @@ pub struct DeadLetter {
     pub attempts: u64,
     /// When it was tried last: microseconds since 1970-01-01T00:00:00Z.
     pub died_at: i64,
+}
+
+impl DeadLetter {
+    /// The stream that it is about.
+    pub fn stream(&self) -> String {
+        format!("{}-{}", self.message.topic.category(), self.message.key)
+    }
+
+    /// The type of its event, as far as its headers say.
+    pub fn kind(&self) -> &str {
+        self.message.header("ce_type").and_then(parse_type).map_or("unknown", |(kind, _)| kind)
+    }
 }
 
 /// Why dead letters could not be looked after.
@@ -156,14 +169,22 @@ pub async fn replay(
 }
 
 /// Gives a dead letter up: it counts as consumed, and a further copy of it does nothing. What waits
-/// behind it goes on waiting.
+/// behind it goes on waiting. Why, and who did it, is [kept](crate::discarded).
 ///
 /// # Errors
 /// There is none of this id, or the database failed.
-pub async fn discard(pool: &Pool, id: Uuid) -> Result<DeadLetter, DeadLetterError> {
+pub async fn discard(
+    pool: &Pool,
+    id: Uuid,
+    reason: &str,
+    by: &str,
+) -> Result<DeadLetter, DeadLetterError> {
     let mut tx = pool.begin().await?;
     let letter = show(&mut tx, id).await?;
     consume(&mut tx, &letter.consumer, &letter.message).await?;
+    let (owner, error) = (&*letter.consumer, letter.error.as_deref().unwrap_or_default());
+    let (key, kind) = (&*letter.stream(), letter.kind());
+    note(&mut tx, Note { id, owner, key, kind, error, reason, by }).await?;
     tx.execute(query("DELETE FROM dead_letters WHERE id = $1").bind(id)).await?;
     tx.commit().await?;
     Ok(letter)

@@ -8,6 +8,7 @@ const MIGRATIONS: Migrations = Migrations {
     steps: &[
         (1, "runner", include_str!("../migrations/0001_runner.sql")),
         (2, "generations", include_str!("../migrations/0002_generations.sql")),
+        (3, "discarded_by", include_str!("../migrations/0003_discarded_by.sql")),
     ],
 };
 

@@ -46,7 +46,7 @@ pub use daybook_database::{Address, Limits, Step, StepState};
 pub use error::OperateError;
 pub use operator::{Operator, ParkedDetails, Then};
 pub use options::ProjectionOptions;
-pub use parked::Parked;
+pub use parked::{Discarded, Parked};
 pub use projection::ApplyError;
 pub use rebuild::{Built, Outcome};
 pub use registry::{Generation, Role};

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::{self, CatalogPlace};
 use crate::ceiling::Loaded;
 use crate::model::{MODELS, Model, Rebuilt, model};
-use crate::parked::{self, Parked};
+use crate::parked::{self, Discarded, Parked};
 use crate::rebuild::{BATCH, Built, Job, Outcome, Task, Which, owner};
 use crate::replay::{self, Replay, Replayed};
 use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
@@ -245,14 +245,24 @@ impl Operator {
         name: &str,
         position: Position,
         reason: &str,
+        by: &str,
     ) -> Result<Vec<Replayed>, OperateError> {
         let (model, parked) = self.find(name, position).await?;
         let mut tx = self.database.begin().await?;
         registry::fence(&mut tx, name).await?;
-        parked::give_up(&mut tx, &parked, reason, now()).await?;
+        parked::give_up(&mut tx, &parked, (reason, by), now()).await?;
         parked::forget(&mut tx, &parked).await?;
         tx.commit().await?;
         self.replay(model.name(), &parked.stream, None, false).await
+    }
+
+    /// What was given up of all read models and of the search index, and why, in the order in
+    /// which that was.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn discarded(&self) -> Result<Vec<Discarded>, OperateError> {
+        Ok(parked::discarded(self.database.pool()).await?)
     }
 
     async fn find(

@@ -193,17 +193,57 @@ pub(crate) async fn given_up(
     given_up.iter().map(|row| Ok(position(row.i64(0)?))).collect()
 }
 
+/// An event that an operator gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discarded {
+    /// The read model that does without it.
+    pub projection: String,
+    /// Where the event stands in the store.
+    pub position: Position,
+    /// Its stream.
+    pub stream: String,
+    /// Its type.
+    pub kind: String,
+    /// What was wrong with it.
+    pub error: String,
+    /// Why it was given up.
+    pub reason: String,
+    /// Who gave it up; empty where an earlier release did not write that down.
+    pub by: String,
+    /// When: microseconds since 1970.
+    pub at: i64,
+}
+
+/// Everything that was given up, in the order in which it was.
+pub(crate) async fn discarded(executor: impl Executor) -> Result<Vec<Discarded>, Error> {
+    let discarded = "SELECT * FROM discarded_events ORDER BY discarded_at, projection, position";
+    let text = |row: &Row, column| Ok::<_, Error>(row.str(column)?.to_owned());
+    let read = |row: &Row| {
+        Ok(Discarded {
+            projection: text(row, "projection")?,
+            position: position(row.i64("position")?),
+            stream: text(row, "stream")?,
+            kind: text(row, "kind")?,
+            error: text(row, "error")?,
+            reason: text(row, "reason")?,
+            by: text(row, "discarded_by")?,
+            at: row.i64("discarded_at")?,
+        })
+    };
+    executor.fetch_all(query(discarded)).await?.iter().map(read).collect()
+}
+
 /// Notes that an event was given up, by all generations.
 pub(crate) async fn give_up(
     tx: &mut Tx,
     parked: &Parked,
-    reason: &str,
+    (reason, by): (&str, &str),
     now: i64,
 ) -> Result<(), Error> {
     let discard = query(
         "INSERT INTO discarded_events \
-         (projection, position, stream, kind, error, reason, discarded_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (projection, position) DO NOTHING",
+         (projection, position, stream, kind, error, reason, discarded_by, discarded_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (projection, position) DO NOTHING",
     );
     let discard = discard
         .bind(parked.projection.as_str())
@@ -212,6 +252,7 @@ pub(crate) async fn give_up(
         .bind(parked.kind.as_str())
         .bind(parked.error.as_str())
         .bind(reason)
+        .bind(by)
         .bind(now);
     tx.execute(discard).await?;
     Ok(())

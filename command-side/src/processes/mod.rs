@@ -33,7 +33,9 @@ use thiserror::Error;
 use crate::commands::{CommandContext, CommandError, Commands};
 
 pub use clock::Clock;
-pub use parking::{ParkedEffect, ParkingError, discard, is_readable, list, retry};
+pub use parking::{
+    DiscardedEffect, ParkedEffect, ParkingError, discard, discarded, is_readable, list, retry,
+};
 pub use runtime::{ProcessHandle, ProcessRuntime};
 
 /// Binds a process manager of the domain to the platform.

@@ -36,6 +36,19 @@ pub struct ParkedEffect {
     pub correlation_id: Uuid,
 }
 
+/// A parked command that was given up, or refused when it was tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiscardedEffect {
+    /// The command, as it was parked.
+    pub effect: ParkedEffect,
+    /// Why it was given up, or the rule that refused it.
+    pub reason: String,
+    /// Who gave it up, or tried it again.
+    pub by: Actor,
+    /// When: microseconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+}
+
 /// Why nothing was done about a parked effect.
 #[derive(Debug, Clone, Error)]
 pub enum ParkingError {
@@ -100,8 +113,24 @@ pub(super) async fn park(
 /// # Errors
 /// They cannot be read.
 pub async fn list(store: &Store, process: &str) -> Result<Vec<ParkedEffect>, ParkingError> {
+    Ok(read(store, process).await?.0)
+}
+
+/// The commands of a process manager that were parked and given up, in the order in which that was.
+///
+/// # Errors
+/// They cannot be read.
+pub async fn discarded(store: &Store, process: &str) -> Result<Vec<DiscardedEffect>, ParkingError> {
+    Ok(read(store, process).await?.1)
+}
+
+/// What is parked, and what was given up.
+async fn read(
+    store: &Store,
+    process: &str,
+) -> Result<(Vec<ParkedEffect>, Vec<DiscardedEffect>), ParkingError> {
     let mut events = store.read(&stream(process)?, Revision::START, Direction::Forward);
-    let mut parked = BTreeMap::new();
+    let (mut parked, mut discarded) = (BTreeMap::new(), Vec::new());
     while let Some(recorded) = events.try_next().await? {
         let Some(envelope) = open(&recorded)? else { continue };
         match envelope.event {
@@ -120,15 +149,17 @@ pub async fn list(store: &Store, process: &str) -> Result<Vec<ParkedEffect>, Par
                 };
                 parked.insert(command_id, (recorded.revision, effect));
             }
-            ParkingRecord::Resolved { command_id }
-            | ParkingRecord::Discarded { command_id, .. } => {
-                parked.remove(&command_id);
+            ParkingRecord::Resolved { command_id } => drop(parked.remove(&command_id)),
+            ParkingRecord::Discarded { command_id, reason, .. } => {
+                let (by, at) = (envelope.metadata.actor, recorded.recorded_at);
+                let effect = parked.remove(&command_id).map(|(_, effect)| effect);
+                discarded.extend(effect.map(|effect| DiscardedEffect { effect, reason, by, at }));
             }
         }
     }
     let mut parked: Vec<_> = parked.into_values().collect();
     parked.sort_by_key(|(revision, _)| *revision);
-    Ok(parked.into_iter().map(|(_, effect)| effect).collect())
+    Ok((parked.into_iter().map(|(_, effect)| effect).collect(), discarded))
 }
 
 /// Carries a parked command out after all. If a business rule refuses it now and its process has
@@ -162,7 +193,7 @@ pub async fn retry<P: Process>(
         Err(ExecuteError::Rejected(reason))
             if P::rejected(instance, &command, &reason, at).is_some() =>
         {
-            settle(commands.store(), P::NAME, &discarded(parked, reason), actor).await
+            settle(commands.store(), P::NAME, &discarding(parked, reason), actor).await
         }
         Err(error) => Err(error.into()),
     }
@@ -190,10 +221,10 @@ pub async fn discard(
     actor: &Actor,
 ) -> Result<(), ParkingError> {
     let parked = find(store, process, command_id).await?;
-    settle(store, process, &discarded(parked, reason.to_owned()), actor).await
+    settle(store, process, &discarding(parked, reason.to_owned()), actor).await
 }
 
-fn discarded(parked: ParkedEffect, reason: String) -> ParkingRecord {
+fn discarding(parked: ParkedEffect, reason: String) -> ParkingRecord {
     let ParkedEffect { command_id, instance, command, .. } = parked;
     ParkingRecord::Discarded { command_id, instance, command, reason }
 }

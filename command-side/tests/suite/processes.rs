@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use daybook_command_side::payments::{Ledger, Provider};
-use daybook_command_side::processes::{ParkingError, ProcessError, discard, list, retry};
+use daybook_command_side::processes::{
+    ParkingError, ProcessError, discard, discarded, list, retry,
+};
 use daybook_domain::Effect;
 use daybook_domain::checkout::{
     Checkout, CheckoutCommand, CheckoutFact, CheckoutInput, RESERVATION_TTL,
@@ -321,6 +323,9 @@ async fn a_parked_command_that_fails_again_stays_until_it_is_discarded_and_its_c
 
     discard(&shop.store, "checkout", parked.command_id, "gone for good", &actor).await.unwrap();
     assert!(list(&shop.store, "checkout").await.unwrap().is_empty());
+    let given_up = &discarded(&shop.store, "checkout").await.unwrap()[0];
+    assert_eq!((&given_up.effect, &*given_up.reason), (&parked, "gone for good"));
+    assert_eq!(given_up.by, actor);
     program.idle(&shop).await;
     let declined = CancelReason::PaymentDeclined { reason: "gone for good".into() };
     assert_eq!(shop.status(1).await, OrderStatus::Cancelled(declined));

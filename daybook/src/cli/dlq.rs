@@ -32,10 +32,14 @@ pub(crate) enum Dlq {
 Examples:
   daybook dlq list
   daybook dlq list --source projections --key stock-WIDGET
+  daybook dlq list --discarded
   daybook dlq list -o jsonl")]
     List {
         #[command(flatten)]
         choice: DlqChoice,
+        /// List what was given up instead: why, by whom and when
+        #[arg(long)]
+        discarded: bool,
         #[command(flatten)]
         output: OutputArg,
     },
@@ -98,6 +102,9 @@ Exit codes: 0 done, 1 failure, 3 done, and what was behind it stays parked.")]
         /// Why, for the record
         #[arg(long)]
         reason: String,
+        /// Who says so, for the record
+        #[arg(long, env = "USER", default_value = "cli", hide_env_values = true)]
+        by: String,
         #[command(flatten)]
         output: OutputArg,
     },

@@ -3,27 +3,24 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use daybook_event_schemas::integration::{parse_type, renew};
+use daybook_event_schemas::integration::renew;
 use daybook_integration::dead_letters::{
     self, DeadLetter, DeadLetterError, Redo, discard, replay, show,
 };
 use daybook_integration::notifications::{
     FailedNotification, Notifications, failed, give_up, retry,
 };
-use daybook_integration::{Again, Analytics, Consumer, Pool, Publish, RELAY};
+use daybook_integration::{Again, Analytics, Consumer, DELIVERY, Pool, Publish, RELAY, discarded};
 use futures::FutureExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Contents, Letter, LetterId, Outcome, Source, as_json};
+use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict, as_json};
 use crate::config::Config;
 use crate::integration::{kafka, open_database};
 use crate::platform::Layout;
 
 const NAME: &str = "consumers";
-
-/// Who notifications that could not be sent belong to.
-const DELIVERY: &str = "delivery";
 
 /// The relay and the consumers of a configuration.
 pub(super) struct Consumers<'c>(pub(super) &'c Config);
@@ -77,15 +74,14 @@ impl Source for Consumers<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
         async move {
             let (pool, id) = (self.pool().await?, local(&letter.id)?);
             if letter.id.owner == DELIVERY {
-                give_up(&pool, id, reason).await?;
+                give_up(&pool, id, &why.reason, &why.by).await?;
                 return Ok(Vec::new());
             }
-            discard(&pool, id).await?;
-            tracing::warn!(%id, reason, "a dead letter was given up");
+            discard(&pool, id, &why.reason, &why.by).await?;
             let mut waiting = self.list().await?.into_iter();
             let behind =
                 |other: &Letter| (&other.id.owner, &other.key) == (&letter.id.owner, &letter.key);
@@ -93,6 +89,14 @@ impl Source for Consumers<'_> {
                 Some(last) => self.again(&pool, &last, false).await,
                 None => Ok(Vec::new()),
             }
+        }
+        .boxed_local()
+    }
+
+    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+        async {
+            let Some(pool) = self.find().await? else { return Ok(Vec::new()) };
+            Ok(discarded(&pool).await?.into_iter().map(given_up).collect())
         }
         .boxed_local()
     }
@@ -163,17 +167,23 @@ fn local(id: &LetterId) -> anyhow::Result<Uuid> {
 }
 
 fn letter(dead: DeadLetter) -> Letter {
+    let (key, kind) = (dead.stream(), dead.kind().to_owned());
     let DeadLetter { id, consumer, message, error, attempts, died_at } = dead;
-    let kind = message.header("ce_type").and_then(parse_type).map_or("unknown", |(kind, _)| kind);
     Letter {
         id: LetterId { source: NAME.into(), owner: consumer, local: id.to_string() },
-        key: format!("{}-{}", message.topic.category(), message.key),
-        kind: kind.to_owned(),
+        key,
+        kind,
         position: message.header("ce_position").and_then(|position| position.parse().ok()),
         error: error.unwrap_or_else(|| "it waits for those before it on its key".into()),
         attempts,
         parked_at: died_at,
     }
+}
+
+fn given_up(one: daybook_integration::Discarded) -> Discarded {
+    let daybook_integration::Discarded { id, owner, key, kind, error, reason, by, at } = one;
+    let id = LetterId { source: NAME.into(), owner, local: id.to_string() };
+    Discarded { id, key, kind, error, reason, by, at }
 }
 
 fn undelivered(notification: FailedNotification) -> Letter {

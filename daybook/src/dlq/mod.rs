@@ -43,7 +43,10 @@ pub(crate) trait Source {
     fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>>;
 
     /// Gives a letter up, and has what waited behind it processed. The answer is what became of that.
-    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>>;
+    fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>>;
+
+    /// What was given up, in the order in which that was.
+    fn discarded(&self) -> Answer<'_, Vec<Discarded>>;
 }
 
 /// Every source there is.
@@ -147,6 +150,32 @@ struct Shown {
     contents: Contents,
 }
 
+/// Why a letter is given up, and who says so.
+pub(crate) struct Verdict {
+    pub(crate) reason: String,
+    pub(crate) by: String,
+}
+
+/// A letter that was given up.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Discarded {
+    pub(crate) id: LetterId,
+    /// What it was about.
+    pub(crate) key: String,
+    /// What it was: the type of an event or command.
+    pub(crate) kind: String,
+    /// What was wrong with it; empty for what only waited behind another.
+    pub(crate) error: String,
+    /// Why it was given up.
+    pub(crate) reason: String,
+    /// Who gave it up; empty where that was not written down.
+    pub(crate) by: String,
+    /// When.
+    #[serde(serialize_with = "instant")]
+    pub(crate) at: i64,
+}
+
 /// What became of a letter.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
@@ -159,7 +188,16 @@ pub(crate) struct Outcome {
 pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCode> {
     let sources = sources(config);
     match command {
-        Dlq::List { choice, output } => {
+        Dlq::List { choice, discarded: true, output } => {
+            let mut all = Vec::new();
+            for source in named(&sources, &choice)? {
+                all.extend(source.discarded().await?);
+            }
+            all.retain(|one| choice.key.as_ref().is_none_or(|key| *key == one.key));
+            write(&all, output.output, given_up)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Dlq::List { choice, discarded: false, output } => {
             let letters = chosen(&sources, &choice).await?;
             write(&letters, output.output, line)?;
             Ok(ExitCode::SUCCESS)
@@ -178,13 +216,27 @@ pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCod
             let outcomes = replay(&sources, &letters, dry_run).await?;
             tell(&outcomes, if dry_run { "would be done" } else { "done" }, output.output)
         }
-        Dlq::Discard { id, reason, output } => {
+        Dlq::Discard { id, reason, by, output } => {
             let (source, letter) = find(&sources, &id).await?;
             let mut outcomes = vec![Outcome { id, error: None }];
-            outcomes.extend(source.discard(&letter, &reason).await?);
+            let why = Verdict { reason, by: format!("operator:{by}") };
+            outcomes.extend(source.discard(&letter, &why).await?);
             tell(&outcomes, "done", output.output)
         }
     }
+}
+
+/// The sources that were asked for.
+fn named<'s, 'c>(
+    sources: &'s [Box<dyn Source + 'c>],
+    choice: &DlqChoice,
+) -> anyhow::Result<Vec<&'s (dyn Source + 'c)>> {
+    let names: Vec<_> = sources.iter().map(|source| source.name()).collect();
+    if let Some(unknown) = choice.source.as_deref().filter(|name| !names.contains(name)) {
+        bail!("there is no source {unknown}; there are {}", names.join(", "));
+    }
+    let wanted = |name| choice.source.as_deref().is_none_or(|wanted| wanted == name);
+    Ok(sources.iter().map(|source| &**source).filter(|source| wanted(source.name())).collect())
 }
 
 /// The letters of the sources and keys that were asked for.
@@ -192,15 +244,9 @@ async fn chosen(
     sources: &[Box<dyn Source + '_>],
     choice: &DlqChoice,
 ) -> anyhow::Result<Vec<Letter>> {
-    let names: Vec<_> = sources.iter().map(|source| source.name()).collect();
-    if let Some(unknown) = choice.source.as_deref().filter(|name| !names.contains(name)) {
-        bail!("there is no source {unknown}; there are {}", names.join(", "));
-    }
     let mut letters = Vec::new();
-    for source in sources {
-        if choice.source.as_deref().is_none_or(|name| name == source.name()) {
-            letters.extend(source.list().await?);
-        }
+    for source in named(sources, choice)? {
+        letters.extend(source.list().await?);
     }
     letters.retain(|letter| choice.key.as_ref().is_none_or(|key| *key == letter.key));
     Ok(letters)
@@ -275,6 +321,13 @@ fn line(letter: &Letter) -> String {
         many => format!("tried {many} times"),
     };
     format!("{id}  {kind} of {key}, {tried}: {error}")
+}
+
+fn given_up(discarded: &Discarded) -> String {
+    let Discarded { id, key, kind, error, reason, by, at } = discarded;
+    let at = format_timestamp(Timestamp::from_micros(*at));
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    format!("{id}  {kind} of {key}, given up at {at}{by}: {reason} (was: {error})")
 }
 
 fn show(shown: &Shown, output: Output) -> anyhow::Result<()> {

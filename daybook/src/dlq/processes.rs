@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use daybook_command_side::Commands;
-use daybook_command_side::processes::{ParkedEffect, discard, is_readable, list, retry};
+use daybook_command_side::processes::{
+    DiscardedEffect, ParkedEffect, discard, discarded, is_readable, list, retry,
+};
 use daybook_domain::ProcessManager;
 use daybook_domain::checkout::Checkout;
 use daybook_domain::fulfilment::Fulfilment;
@@ -11,11 +13,13 @@ use daybook_event_store::Store;
 use futures::FutureExt;
 use uuid::Uuid;
 
-use super::{Answer, Contents, Letter, LetterId, Outcome, Source};
+use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict};
 use crate::config::Config;
 use crate::platform;
 
 const NAME: &str = "processes";
+
+const PROCESSES: [&str; 2] = [Checkout::NAME, Fulfilment::NAME];
 
 /// The process managers of a configuration. Each instance goes on by itself whatever of it is
 /// parked, and its commands stand for themselves: none waits behind another.
@@ -67,11 +71,23 @@ impl Source for Processes<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
         async move {
             let store = platform::open_store(self.0)?;
-            discard(&store, &letter.id.owner, command(&letter.id)?, reason, &operator()).await?;
+            let (by, command) = (Actor(why.by.as_str().into()), command(&letter.id)?);
+            discard(&store, &letter.id.owner, command, &why.reason, &by).await?;
             Ok(Vec::new())
+        }
+        .boxed_local()
+    }
+
+    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+        async {
+            let (store, mut all) = (platform::look_at_store(self.0)?, Vec::new());
+            for process in PROCESSES {
+                all.extend(discarded(&store, process).await?.into_iter().map(given_up));
+            }
+            Ok(all)
         }
         .boxed_local()
     }
@@ -92,7 +108,7 @@ impl Processes<'_> {
 
 async fn effects(store: &Store) -> anyhow::Result<Vec<ParkedEffect>> {
     let mut all = Vec::new();
-    for process in [Checkout::NAME, Fulfilment::NAME] {
+    for process in PROCESSES {
         all.extend(list(store, process).await?);
     }
     Ok(all)
@@ -133,4 +149,9 @@ fn letter(effect: ParkedEffect) -> Letter {
         attempts: effect.attempts.into(),
         parked_at: effect.parked_at,
     }
+}
+
+fn given_up(DiscardedEffect { effect, reason, by, at }: DiscardedEffect) -> Discarded {
+    let Letter { id, key, kind, error, .. } = letter(effect);
+    Discarded { id, key, kind, error, reason, by: by.0.to_string(), at }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use daybook_event_store::{Position, Recorded};
-use daybook_projections::{Operator, Parked, ParkedDetails, Replayed};
+use daybook_projections::{Operator, Parked, ParkedDetails, Replayed, catalog};
 use futures::FutureExt;
 
-use super::{Answer, Contents, Letter, LetterId, Outcome, Source, as_json};
+use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict, as_json};
 use crate::config::Config;
 use crate::platform;
 
@@ -59,13 +59,17 @@ impl Source for Projections<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
         async move {
             let (operator, at) = (self.operator().await?, position(&letter.id)?);
-            let replayed = operator.discard(&letter.id.owner, at, reason).await?;
+            let replayed = operator.discard(&letter.id.owner, at, &why.reason, &why.by).await?;
             Ok(replayed.into_iter().map(|replayed| outcome(NAME, replayed)).collect())
         }
         .boxed_local()
+    }
+
+    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+        discarded(NAME, self.0, |projection| projection != catalog::NAME).boxed_local()
     }
 }
 
@@ -104,6 +108,29 @@ pub(super) fn contents(ParkedDetails { recorded, decoded, .. }: ParkedDetails) -
         Err(error) => (None, Some(error)),
     };
     Contents { written: of(|event| &event.data), read, unreadable, metadata: of(|e| &e.metadata) }
+}
+
+/// What was given up of some read models.
+pub(super) async fn discarded(
+    source: &str,
+    config: &Config,
+    of: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<Discarded>> {
+    let Some(operator) = platform::find_operator(config).await? else { return Ok(Vec::new()) };
+    let all = operator.discarded().await?.into_iter().filter(|one| of(&one.projection));
+    let discarded = |one: daybook_projections::Discarded| {
+        let (owner, local) = (one.projection, one.position.to_string());
+        Discarded {
+            id: LetterId { source: source.into(), owner, local },
+            key: one.stream,
+            kind: one.kind,
+            error: one.error,
+            reason: one.reason,
+            by: one.by,
+            at: one.at,
+        }
+    };
+    Ok(all.map(discarded).collect())
 }
 
 pub(super) fn outcome(source: &str, Replayed { parked, error }: Replayed) -> Outcome {

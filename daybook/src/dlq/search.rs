@@ -1,12 +1,12 @@
 //! What the catalog's search index lacks.
 
 use anyhow::Context;
-use daybook_projections::Operator;
+use daybook_projections::{Operator, catalog};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::projections::{contents, letter, outcome, position};
-use super::{Answer, Contents, Letter, Outcome, Source};
+use super::projections::{contents, discarded, letter, outcome, position};
+use super::{Answer, Contents, Discarded, Letter, Outcome, Source, Verdict};
 use crate::config::Config;
 use crate::platform;
 
@@ -49,13 +49,17 @@ impl Source for Search<'_> {
         .boxed_local()
     }
 
-    fn discard<'a>(&'a self, letter: &'a Letter, reason: &'a str) -> Answer<'a, Vec<Outcome>> {
+    fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
         async move {
             let (operator, at) = (self.operator().await?, position(&letter.id)?);
-            operator.discard_left_out(at, reason).await?;
+            operator.discard_left_out(at, &why.reason, &why.by).await?;
             Ok(Vec::new())
         }
         .boxed_local()
+    }
+
+    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+        discarded(NAME, self.0, |projection| projection == catalog::NAME).boxed_local()
     }
 }
 

@@ -56,6 +56,9 @@ fn what_the_search_index_lacks_is_listed_shown_and_replayed_or_given_up() {
     let discard = ["dlq", "discard", &id, "--reason", "a typing error", "-o", "jsonl"];
     assert_eq!(run_json(folder, &discard), json!({ "id": id }));
     assert_eq!(listed(folder, "search"), json!([]));
+    let discarded = run_json(folder, &["dlq", "list", "--discarded", "-o", "jsonl"]);
+    assert_eq!((&discarded["id"], &discarded["reason"]), (&json!(id), &json!("a typing error")));
+    assert_eq!((&discarded["by"], &discarded["error"]), (&json!("operator:cli"), &list[0]["error"]));
     // The table of products lacks it, too, and was told nothing.
     assert_eq!(listed(folder, "projections")[0]["position"], position);
     assert!(server.stop());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{MadeUp, Server, daybook, get, last_json, run, run_and_kill, run_json, told};
@@ -257,6 +257,9 @@ fn what_could_not_be_processed_is_listed_shown_and_replayed_or_given_up() {
     let id = format!("projections/stock/{}", given_a_parked_event(&made));
     let discard = ["dlq", "discard", &id, "--reason", "it rained", "-o", "jsonl"];
     assert_eq!(run_json(made.path(), &discard), serde_json::json!({ "id": id }));
+    let discarded = ["dlq", "list", "--discarded", "--key", key, "-o", "jsonl"];
+    let discarded = run_json(made.path(), &discarded);
+    assert_eq!((&discarded["id"], &discarded["reason"]), (&json!(id), &json!("it rained")));
     let again = run(made.path(), &discard);
     assert_eq!(again.status.code(), Some(1));
     assert!(told(&again).contains("nothing is parked under"), "{}", told(&again));

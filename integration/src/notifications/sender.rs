@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::channel::{Channel, ChannelError, Channels, Medium, Outgoing};
 use super::template::{render, templates};
 use crate::database::without_nul;
+use crate::discarded::{DELIVERY, Note, note};
 use crate::metrics::delivery_attempts;
 
 /// Most notifications of one round.
@@ -267,37 +268,40 @@ pub struct FailedNotification {
 pub async fn failed(pool: &Pool) -> Result<Vec<FailedNotification>, Error> {
     let failed =
         query("SELECT * FROM notifications WHERE status = 'failed' ORDER BY created_at, id");
-    let failed = pool.fetch_all(failed).await?;
-    let notification = |row: &Row| {
-        let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
-        Ok(FailedNotification {
-            id: Uuid::try_parse(row.str("id")?).map_err(|_| broken("id"))?,
-            order: row.str("order_id")?.to_owned(),
-            kind: row.str("kind")?.to_owned(),
-            channel: row.str("channel")?.to_owned(),
-            address: text("address")?,
-            body: text("body")?,
-            error: text("error")?.unwrap_or_default(),
-            attempts: row.i64("attempts")?.cast_unsigned(),
-            failed_at: row.i64("updated_at")?,
-        })
-    };
-    failed.iter().map(notification).collect()
+    pool.fetch_all(failed).await?.iter().map(notification).collect()
 }
 
-/// Gives a notification that failed up, for a reason that the history keeps. `false`: there is none
-/// of this id that failed.
+fn notification(row: &Row) -> Result<FailedNotification, Error> {
+    let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
+    Ok(FailedNotification {
+        id: Uuid::try_parse(row.str("id")?).map_err(|_| broken("id"))?,
+        order: row.str("order_id")?.to_owned(),
+        kind: row.str("kind")?.to_owned(),
+        channel: row.str("channel")?.to_owned(),
+        address: text("address")?,
+        body: text("body")?,
+        error: text("error")?.unwrap_or_default(),
+        attempts: row.i64("attempts")?.cast_unsigned(),
+        failed_at: row.i64("updated_at")?,
+    })
+}
+
+/// Gives a notification that failed up. Why, and who did it, is [kept](crate::discarded). `false`:
+/// there is none of this id that failed.
 ///
 /// # Errors
 /// The database failed.
-pub async fn give_up(pool: &Pool, id: Uuid, reason: &str) -> Result<bool, Error> {
-    let note = query(
-        "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
-         WHERE id = $3 AND status = 'failed'",
-    );
-    let note = note.bind(without_nul(reason)).bind(now()).bind(id);
+pub async fn give_up(pool: &Pool, id: Uuid, reason: &str, by: &str) -> Result<bool, Error> {
     let mut tx = pool.begin().await?;
-    let given_up = tx.execute(note).await? == 1;
+    let failed = "SELECT * FROM notifications WHERE id = $1 AND status = 'failed'";
+    let Some(failed) = tx.fetch_optional(query(failed).bind(id)).await? else { return Ok(false) };
+    let FailedNotification { order, kind, error, .. } = notification(&failed)?;
+    let (key, kind, error) = (&*format!("order-{order}"), &*kind, &*error);
+    note(&mut tx, Note { id, owner: DELIVERY, key, kind, error, reason, by }).await?;
+    let discard = "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
+                   WHERE id = $3 AND status = 'failed'";
+    let discard = query(discard).bind(without_nul(reason)).bind(now()).bind(id);
+    let given_up = tx.execute(discard).await? == 1;
     tx.commit().await?;
     Ok(given_up)
 }

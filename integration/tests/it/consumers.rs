@@ -12,7 +12,9 @@ use daybook_event_schemas::{DomainEvent, Envelope};
 use daybook_event_store::{EventStore, Filter};
 use daybook_integration::dead_letters::{self, DeadLetter};
 use daybook_integration::feed::{Feed, FeedError, Message};
-use daybook_integration::{Again, Analytics, Consumer, ConsumerOptions, HandleError, RELAY, run};
+use daybook_integration::{
+    Again, Analytics, Consumer, ConsumerOptions, HandleError, RELAY, discarded, run,
+};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -188,7 +190,13 @@ async fn what_was_given_up_stays_given_up() {
     running.stop().await;
     let attempts = notes.attempts.load(Ordering::Relaxed);
 
-    dead_letters::discard(&shop.pool, dead(&shop.pool).await[0].id).await.unwrap();
+    let letter = &dead(&shop.pool).await[0];
+    let discard = dead_letters::discard(&shop.pool, letter.id, "never placed", "operator:ann");
+    discard.await.unwrap();
+    let kept = &discarded(&shop.pool).await.unwrap()[0];
+    assert_eq!((kept.id, &*kept.reason, &*kept.by), (letter.id, "never placed", "operator:ann"));
+    assert_eq!((&kept.key, &*kept.kind), (&letter.stream(), "OrderConfirmed"));
+    assert_eq!(Some(&kept.error), letter.error.as_ref());
     shop.orders(2, 1).await;
     notes.refused.lock().unwrap().clear();
     let running = start(notes.clone(), Given(vec![messages(&shop).await]), &shop.pool);

@@ -8,13 +8,12 @@ use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::OrderEvent;
 use daybook_domain::values::{CustomerId, Money, PaymentId};
 use daybook_event_schemas::DomainEvent;
-use daybook_integration::Consumer;
-use daybook_integration::Lease;
 use daybook_integration::feed::InProcessFeed;
 use daybook_integration::notifications::{
     Channels, HttpChannel, Medium, Notifications, Sender, SenderOptions, SmtpChannel, Transport,
-    prefer, retry,
+    failed, give_up, prefer, retry,
 };
+use daybook_integration::{Consumer, DELIVERY, Lease, discarded};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -173,6 +172,27 @@ async fn a_notification_waits_until_the_customer_is_known() {
 
     settled(&shop.pool, &[("email", "sent")]).await;
     telling.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_is_given_up_is_kept_with_why() {
+    let shop = Shop::new().await;
+    order(&shop, 1, now()).await;
+    let telling = Telling::start(&shop, Channels::default());
+    settled(&shop.pool, &[("email", "failed"), ("push", "failed"), ("sms", "failed")]).await;
+    telling.stop().await;
+    let lost = failed(&shop.pool).await.unwrap().remove(0);
+
+    let given_up = async || give_up(&shop.pool, lost.id, "gone away", "operator:ann").await;
+    assert!(given_up().await.unwrap());
+    assert!(!given_up().await.unwrap());
+
+    assert_eq!(failed(&shop.pool).await.unwrap().len(), 2);
+    let kept = discarded(&shop.pool).await.unwrap();
+    assert_eq!((kept.len(), kept[0].id, &*kept[0].owner), (1, lost.id, DELIVERY));
+    assert_eq!((&kept[0].key, &kept[0].kind), (&format!("order-{}", lost.order), &lost.kind));
+    assert_eq!((&*kept[0].error, &*kept[0].reason), (&*lost.error, "gone away"));
+    assert_eq!((&*kept[0].by, kept[0].at > 0), ("operator:ann", true));
 }
 
 /// A server that answers each connection by itself; what it read is kept.

@@ -98,10 +98,11 @@ impl Operator {
         &self,
         position: Position,
         reason: &str,
+        by: &str,
     ) -> Result<(), OperateError> {
         let parked = self.find_left_out(position).await?;
         let mut tx = self.database.begin().await?;
-        parked::give_up(&mut tx, &parked, reason, now()).await?;
+        parked::give_up(&mut tx, &parked, (reason, by), now()).await?;
         Ok(tx.commit().await?)
     }
 

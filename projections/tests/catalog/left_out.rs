@@ -47,11 +47,11 @@ async fn an_event_that_cannot_be_read_is_told_and_stays_until_it_is_given_up() {
     assert_eq!(replay(&operator, false).await[0].error.as_ref(), Some(&parked.error));
     assert_eq!((shop.live().await, left_out(&operator).await), (2, vec![at]));
 
-    operator.discard_left_out(at, "a typing error").await.unwrap();
+    operator.discard_left_out(at, "a typing error", "operator:ann").await.unwrap();
     assert_eq!(left_out(&operator).await, []);
     let generations = operator.generations().await.unwrap();
     assert!(generations.iter().filter(|found| found.name == NAME).all(|found| found.parked == 0));
-    let again = operator.discard_left_out(at, "a typing error").await;
+    let again = operator.discard_left_out(at, "a typing error", "operator:ann").await;
     assert!(matches!(again, Err(OperateError::NotParked { .. })), "{again:?}");
     assert_eq!(replay(&operator, false).await, []);
     assert_eq!(left_out(&operator).await, []);

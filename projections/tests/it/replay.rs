@@ -114,13 +114,16 @@ async fn a_discarded_event_lets_the_others_go_on_and_stays_away() {
     let world = a_stuck_stream().await;
     let operator = world.operator(FILE).await;
 
-    let replayed = operator.discard("stock", Position(1), "counted twice").await.unwrap();
+    let replayed =
+        operator.discard("stock", Position(1), "counted twice", "operator:ann").await.unwrap();
 
     assert_eq!(outcomes(&replayed), [(2, None), (3, None)]);
     assert_eq!(world.columns(FILE, "stock", "sku, on_hand, reserved").await, ["A 7 3", "B 9 0"]);
-    let discarded = world.columns(FILE, "discarded_events", "projection, position, reason").await;
-    assert_eq!(discarded, ["stock 1 counted twice"]);
-    let again = operator.discard("stock", Position(1), "counted twice").await.unwrap_err();
+    let discarded = &operator.discarded().await.unwrap()[0];
+    assert_eq!((&*discarded.projection, discarded.position), ("stock", Position(1)));
+    assert_eq!((&*discarded.reason, &*discarded.by), ("counted twice", "operator:ann"));
+    let again =
+        operator.discard("stock", Position(1), "counted twice", "operator:ann").await.unwrap_err();
     assert!(matches!(again, OperateError::NotParked { .. }), "{again:?}");
 }
 
@@ -160,7 +163,7 @@ async fn replays_beside_a_busy_worker_lose_and_double_nothing() {
     }
     running.caught_up(&world.store).await;
     assert_eq!(world.columns(FILE, "stock", "sku, on_hand").await, ["A 1", "B 10"]);
-    operator.discard("stock", Position(1), "never happened").await.unwrap();
+    operator.discard("stock", Position(1), "never happened", "operator:ann").await.unwrap();
     world.given("stock", "A", &[received(1)]).await;
     running.caught_up(&world.store).await;
 

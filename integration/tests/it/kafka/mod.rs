@@ -125,7 +125,7 @@ async fn an_event_that_cannot_be_published_holds_back_its_own_key_only() {
     let mut publish = Publish::new(kafka.clone(), false).await.unwrap();
     let again = dead_letters::replay(&shop.pool, dead[3].id, false, &mut publish).await;
     assert!(matches!(again, Err(DeadLetterError::Again { id, .. }) if id == dead[0].id));
-    dead_letters::discard(&shop.pool, dead[0].id).await.unwrap();
+    dead_letters::discard(&shop.pool, dead[0].id, "malformed", "operator:ann").await.unwrap();
     let mut pretend = Publish::new(kafka.clone(), true).await.unwrap();
     let would = dead_letters::replay(&shop.pool, dead[3].id, true, &mut pretend).await.unwrap();
     let done = dead_letters::replay(&shop.pool, dead[3].id, false, &mut publish).await.unwrap();
