@@ -9,6 +9,7 @@ mod dlq;
 mod docs;
 mod import;
 mod integration;
+mod kafka;
 mod kills;
 mod postgres;
 mod projections;

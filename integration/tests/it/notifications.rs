@@ -57,12 +57,12 @@ impl Telling {
     }
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(now.as_micros()).unwrap()
 }
 
-async fn registered(shop: &Shop, email: Option<&str>) {
+pub(crate) async fn registered(shop: &Shop, email: Option<&str>) {
     let customer = CustomerEvent::Registered {
         customer: CUSTOMER,
         name: "Ada".parse().unwrap(),
@@ -73,7 +73,7 @@ async fn registered(shop: &Shop, email: Option<&str>) {
     shop.happens(&format!("customer-{CUSTOMER}"), &customer).await;
 }
 
-async fn order(shop: &Shop, n: u128, paid_at: i64) {
+pub(crate) async fn order(shop: &Shop, n: u128, paid_at: i64) {
     let stream = format!("order-{}", order_id(n));
     let total = Money::new(500, "GBP".parse().unwrap());
     shop.happens(&stream, &placed(n, Vec::new(), total, at(paid_at))).await;
