@@ -460,7 +460,7 @@ pub(crate) enum Db {
 Example:
   daybook db migrate --database postgres://daybook@db/daybook")]
     Migrate(OutputArg),
-    /// Say which steps the database has taken, and how far its read models are
+    /// Say which steps the database and that of the consumers have taken, and how far read models are
     #[command(after_help = "Exit codes: 0 up to date, 3 steps are missing or of a later release.")]
     Status(OutputArg),
 }

@@ -41,14 +41,22 @@ pub enum OpenError {
 /// # Errors
 /// The database cannot be used, or is of a later release.
 pub async fn open(address: &Address, limits: &Limits) -> Result<Pool, OpenError> {
-    let pool = Pool::durable_writer(address, limits)
-        .await
-        .map_err(|source| OpenError::Unusable { address: address.clone(), source })?;
+    let pool = connect(address, limits).await?;
     MIGRATIONS
         .run(&pool)
         .await
         .map_err(|source| OpenError::Release { address: address.clone(), source })?;
     Ok(pool)
+}
+
+/// Opens the database as it is.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn connect(address: &Address, limits: &Limits) -> Result<Pool, OpenError> {
+    Pool::durable_writer(address, limits)
+        .await
+        .map_err(|source| OpenError::Unusable { address: address.clone(), source })
 }
 
 /// A text as PostgreSQL takes it: without NUL.

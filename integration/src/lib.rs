@@ -20,7 +20,7 @@ mod relay;
 
 pub use analytics::Analytics;
 pub use consumer::{Again, Consumer, ConsumerOptions, HandleError, run};
-pub use database::{MIGRATIONS, OpenError, open};
+pub use database::{MIGRATIONS, OpenError, connect, open};
 pub use daybook_database::Pool;
 pub use discarded::{DELIVERY, Discarded, discarded};
 pub use follower::Lease;

@@ -109,10 +109,16 @@ fn a_database_is_migrated_and_told_of() {
 
     let before = run(folder.path(), &status);
     assert_eq!(before.status.code(), Some(3), "{}", told(&before));
-    assert_eq!(last_json(&before)["steps"][0]["state"], "missing");
+    let before = last_json(&before);
+    assert_eq!(before["steps"][0]["state"], "missing");
+    assert_eq!(before["consumers"]["steps"][0]["state"], "missing");
 
     run_json(folder.path(), &with(&database, &["db", "migrate", "-o", "json"]));
-    assert_eq!(run_json(folder.path(), &status)["steps"][0]["state"], "taken");
+    let after = run_json(folder.path(), &status);
+    assert_eq!(after["steps"][0]["state"], "taken");
+    assert_eq!(after["consumers"]["database"], after["database"]);
+    let steps = after["consumers"]["steps"].as_array().unwrap();
+    assert!(steps.len() > 3 && steps.iter().all(|step| step["state"] == "taken"), "{steps:?}");
 }
 
 #[test]
