@@ -3,12 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-use crate::Address;
+use crate::{Address, Cluster, ClusterError, Method, Request};
+
+/// How long the server may take to do what a test asks of it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The variable that names the server.
 const URL: &str = "DAYBOOK_TEST_SEARCH_URL";
@@ -25,6 +30,40 @@ pub fn address() -> Option<Address> {
         Ok(address) => Some(address.with_prefix(format!("t{}", Uuid::now_v7().simple()))),
         Err(error) => panic!("{URL}: {error}"),
     }
+}
+
+/// Takes the shards of an index from it, as when the nodes that had them are gone. The index is named
+/// without the address's prefix. The answer is its health then, which is `red`.
+///
+/// # Errors
+/// The server does not do it.
+pub async fn lose_shards(address: &Address, index: &str) -> Result<String, ClusterError> {
+    place_shards(address, index, &json!("nobody")).await?;
+    // Opened again, they are looked for on a node that is not there.
+    for change in ["_close", "_open"] {
+        let path = format!("{}-{index}/{change}", address.prefix());
+        let request = Request::new(Method::Post, path).query("wait_for_active_shards", "0");
+        Cluster::new(address, TIMEOUT)?.ask(request).await?;
+    }
+    let path = format!("_cluster/health/{}-{index}", address.prefix());
+    let health = Request::new(Method::Get, path);
+    let health = Cluster::new(address, TIMEOUT)?.ask(health).await?;
+    Ok(health["status"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Gives the index its shards back.
+///
+/// # Errors
+/// The server does not do it.
+pub async fn restore_shards(address: &Address, index: &str) -> Result<(), ClusterError> {
+    place_shards(address, index, &Value::Null).await
+}
+
+async fn place_shards(address: &Address, index: &str, node: &Value) -> Result<(), ClusterError> {
+    let settings = json!({ "index.routing.allocation.require._name": node });
+    let path = format!("{}-{index}/_settings", address.prefix());
+    let request = Request::new(Method::Put, path).json(&settings);
+    Cluster::new(address, TIMEOUT)?.ask(request).await.map(drop)
 }
 
 /// What becomes of a request.

@@ -256,6 +256,28 @@ async fn an_index_that_takes_no_writes_is_caught_up_with_later() {
 
 #[tokio::test]
 #[ignore = "needs a search server"]
+async fn a_red_index_is_waited_for_and_caught_up_with() {
+    let shop = Shop::new();
+    let running = shop.start().await;
+    running.reaches(shop.append("CUP", listed("CUP", "Cup", 1)).await).await;
+    shop.live().await;
+    assert_eq!(testing::lose_shards(&address(&shop), "catalog-v1").await.unwrap(), "red");
+
+    let last = shop.append("CUP", described("Green cup")).await;
+    let mut interrupted = running.catalog.interrupted();
+    let felt = interrupted.wait_for(|interrupted| *interrupted);
+    tokio::time::timeout(Duration::from_mins(1), felt).await.unwrap().unwrap();
+    testing::restore_shards(&address(&shop), "catalog-v1").await.unwrap();
+    running.reaches(last).await;
+
+    shop.shows(&[("CUP", "Green cup", 1)]).await;
+    assert!(!*running.catalog.interrupted().borrow());
+    assert_eq!(operator(&shop).await.left_out().await.unwrap(), []);
+    running.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a search server"]
 async fn a_writer_that_is_behind_undoes_nothing() {
     let shop = Shop::new();
     let early = shop.append("CUP", listed("CUP", "Cup", 1)).await;

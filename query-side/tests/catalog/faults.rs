@@ -44,6 +44,32 @@ async fn a_cluster_that_does_not_answer_is_told_and_old_answers_are_called_stale
 
 #[tokio::test]
 #[ignore = "needs a search server"]
+async fn of_a_red_index_old_answers_are_called_stale_until_it_is_well() {
+    let server = testing::address().expect("needs a search server: scripts/with-opensearch");
+    let shop = Shop::on(Some(server.clone())).await.with_products().await;
+    let known = shop.search(words("lantern")).await;
+    assert!(!known.stale);
+    assert_eq!(testing::lose_shards(&server, "catalog-v1").await.unwrap(), "red");
+    // What is believed of the index may be a moment old.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let stale = shop.search(words("lantern")).await;
+    let unknown = shop.catalog.search(words("heart")).await;
+    testing::restore_shards(&server, "catalog-v1").await.unwrap();
+
+    assert_eq!((stale.items, stale.stale), (known.items, true));
+    assert!(matches!(unknown, Err(SearchError::Cluster(_))), "{unknown:?}");
+    let well = async {
+        while !matches!(shop.catalog.search(words("heart")).await, Ok(found) if found.total == 2) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), well).await.unwrap();
+    assert!(!shop.search(words("lantern")).await.stale);
+}
+
+#[tokio::test]
+#[ignore = "needs a search server"]
 async fn a_cluster_that_hangs_is_not_waited_for_without_end() {
     let (shop, door) = guarded().await;
     door.judge(|_, _| Fate::Hang);
