@@ -246,7 +246,10 @@ async fn chosen(
 ) -> anyhow::Result<Vec<Letter>> {
     let mut letters = Vec::new();
     for source in named(sources, choice)? {
-        letters.extend(source.list().await?);
+        let listed = source.list().await.with_context(|| {
+            format!("the source {} cannot be asked; name another with --source", source.name())
+        });
+        letters.extend(listed?);
     }
     letters.retain(|letter| choice.key.as_ref().is_none_or(|key| *key == letter.key));
     Ok(letters)
