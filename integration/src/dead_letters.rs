@@ -169,7 +169,7 @@ pub async fn replay(
 }
 
 /// Gives a dead letter up: it counts as consumed, and a further copy of it does nothing. What waits
-/// behind it goes on waiting. Why, and who did it, is [kept](crate::discarded).
+/// behind it goes on waiting. Why, and who did it, is [kept](fn@crate::discarded).
 ///
 /// # Errors
 /// There is none of this id, or the database failed.

@@ -286,7 +286,7 @@ fn notification(row: &Row) -> Result<FailedNotification, Error> {
     })
 }
 
-/// Gives a notification that failed up. Why, and who did it, is [kept](crate::discarded). `false`:
+/// Gives a notification that failed up. Why, and who did it, is [kept](fn@crate::discarded). `false`:
 /// there is none of this id that failed.
 ///
 /// # Errors
