@@ -4,15 +4,16 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::lifetimes::{Lifetime, TOMBSTONE};
+use crate::planted::{self, Bug};
 use crate::{
-    AppendError, Appended, Expected, Limits, NewEvent, Position, Recorded, Revision, StreamId,
-    StreamMetadata, StreamWrite,
+    AppendError, Appended, Expected, Limits, NewEvent, Position, Recorded, Revision, StreamCheck,
+    StreamId, StreamMetadata, StreamState, StreamWrite, Transaction, Violation,
 };
 
 /// What a store can be asked to write.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Append(Vec<StreamWrite>),
+    Append(Transaction),
     Delete { stream: StreamId, expected: Expected },
     Tombstone { stream: StreamId, expected: Expected },
 }
@@ -44,8 +45,8 @@ pub(crate) struct Place {
 pub(crate) enum Admission {
     /// Nothing: it was done before, with these results.
     Repeated(Vec<Appended>),
-    /// Write all of this, in this order; the results of so many of the first are the answer.
-    Fresh { writes: Vec<Write>, answers: usize },
+    /// Write all of this, in this order; the results of these are the answer.
+    Fresh { writes: Vec<Write>, answers: Vec<usize> },
 }
 
 /// Events for a stream, and the revision of the first.
@@ -59,9 +60,10 @@ pub(crate) struct Write {
 impl Request {
     /// About how many bytes it takes in memory and on disk.
     pub(crate) fn bytes(&self) -> usize {
-        let Self::Append(writes) = self else { return 256 };
-        let events = writes.iter().flat_map(|write| &write.events);
-        events.map(|event| event.data.len() + event.metadata.len() + 256).sum()
+        let Self::Append(transaction) = self else { return 256 };
+        let events = transaction.writes().iter().flat_map(|write| &write.events);
+        let bytes = events.map(|event| event.data.len() + event.metadata.len() + 256);
+        bytes.sum::<usize>() + transaction.checks().len() * 256
     }
 
     /// Checks what can be told from the request alone.
@@ -70,7 +72,10 @@ impl Request {
     /// [`AppendError::Size`] and [`AppendError::Reserved`].
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), AppendError> {
         match self {
-            Self::Append(writes) => check_writes(writes, limits),
+            Self::Append(transaction) => {
+                check_checks(transaction.checks(), limits)?;
+                check_writes(transaction.writes(), limits)
+            }
             Self::Delete { stream, .. } | Self::Tombstone { stream, .. } => check_end(stream),
         }
     }
@@ -80,6 +85,15 @@ impl Request {
 pub(crate) fn check_writes(writes: &[StreamWrite], limits: &Limits) -> Result<(), AppendError> {
     limits.check(writes)?;
     writes.iter().try_for_each(check_write)
+}
+
+fn check_checks(checks: &[StreamCheck], limits: &Limits) -> Result<(), AppendError> {
+    let (what, max) = ("the number of checks in one transaction", limits.append_events);
+    let actual = checks.len();
+    if actual > max {
+        return Err(AppendError::Size { what, min: 0, max, actual });
+    }
+    checks.iter().try_for_each(|check| check_name(&check.stream))
 }
 
 /// Checks whether a stream is one that can be deleted or ended.
@@ -129,7 +143,7 @@ pub(crate) fn admit(
     request: Request,
 ) -> Result<Admission, AppendError> {
     match request {
-        Request::Append(writes) => append(history, writes),
+        Request::Append(transaction) => append(history, transaction),
         Request::Delete { stream, expected } => delete(history, &stream, expected),
         Request::Tombstone { stream, expected } => tombstone(history, stream, expected),
     }
@@ -137,13 +151,15 @@ pub(crate) fn admit(
 
 /// The ids of an append come before its expectations, so that a retry is answered as the first
 /// time although the stream has moved on.
-fn append(history: &mut impl History, writes: Vec<StreamWrite>) -> Result<Admission, AppendError> {
+fn append(history: &mut impl History, transaction: Transaction) -> Result<Admission, AppendError> {
+    let (checks, writes, order) = transaction.into_parts();
     writes.iter().try_for_each(distinct_ids)?;
     let known = writes.iter().map(|w| repeated(history, w)).collect::<Result<Vec<_>, _>>()?;
     if let Some(first) = known.iter().position(Option::is_some) {
         let all = known.into_iter().collect::<Option<_>>().map(Admission::Repeated);
         return all.ok_or(AppendError::IdReused { id: writes[first].events[0].id });
     }
+    check(history, &checks)?;
     let (mut firsts, mut anew) = (Vec::with_capacity(writes.len()), Vec::new());
     for StreamWrite { stream, expected: expectation, .. } in &writes {
         let (last, lifetime) = expected(history, stream, *expectation)?;
@@ -153,12 +169,67 @@ fn append(history: &mut impl History, writes: Vec<StreamWrite>) -> Result<Admiss
         }
         firsts.push(first);
     }
-    let answers = writes.len();
     let given = writes.into_iter().zip(firsts).map(|(write, first)| {
         let StreamWrite { stream, events, .. } = write;
         Write { stream, first, events }
     });
-    Ok(Admission::Fresh { writes: given.chain(anew).collect(), answers })
+    let (mut writes, answers) = in_order(given.collect(), &order);
+    writes.extend(anew);
+    Ok(Admission::Fresh { writes, answers })
+}
+
+/// Whether all that is checked is so.
+fn check(history: &mut impl History, checks: &[StreamCheck]) -> Result<(), AppendError> {
+    let mut violations = Vec::new();
+    if planted::is(Bug::ChecksUnheeded) {
+        return Ok(());
+    }
+    for (check, StreamCheck { stream, expected }) in checks.iter().enumerate() {
+        let actual = violated(history, stream, *expected)?;
+        violations.extend(actual.map(|actual| Violation { check, actual }));
+    }
+    if violations.is_empty() { Ok(()) } else { Err(AppendError::Violated { violations }) }
+}
+
+/// What a stream is that is not as expected.
+fn violated(
+    history: &mut impl History,
+    stream: &StreamId,
+    expected: Expected,
+) -> Result<Option<StreamState>, AppendError> {
+    let lifetime = history.lifetime(stream);
+    if lifetime.tombstoned {
+        return Ok(Some(StreamState::Tombstoned));
+    }
+    let (last, deleted) = (history.last(stream)?, lifetime.is_deleted());
+    if expected.holds(last, deleted) {
+        return Ok(None);
+    }
+    Ok(Some(match last {
+        None => StreamState::NoStream,
+        Some(_) if deleted && !matches!(expected, Expected::At(_)) => StreamState::Deleted,
+        Some(revision) => StreamState::At(revision),
+    }))
+}
+
+/// Cuts writes into runs, so that their events come in an order, given by the writes' indexes; as
+/// they are where none is given. For each write, which run is its last.
+fn in_order(writes: Vec<Write>, order: &[usize]) -> (Vec<Write>, Vec<usize>) {
+    let mut last: Vec<_> = (0..writes.len()).collect();
+    if order.is_empty() {
+        return (writes, last);
+    }
+    let rest = writes.into_iter();
+    let mut rest: Vec<_> = rest.map(|w| (w.stream, w.first, w.events.into_iter())).collect();
+    let runs = order.chunk_by(|one, other| one == other).enumerate().map(|(n, run)| {
+        let (stream, next, events) = &mut rest[run[0]];
+        let (stream, first) = (stream.clone(), *next);
+        next.0 += run.len() as u64;
+        last[run[0]] = n;
+        Write { stream, first, events: events.by_ref().take(run.len()).collect() }
+    });
+    let runs = runs.collect();
+    (runs, last)
 }
 
 /// Whether something is said of a stream as a whole: what is meant then.
@@ -240,7 +311,7 @@ fn delete(
         return Ok(Admission::Repeated(vec![appended]));
     }
     let write = truncated(history, stream, StreamMetadata::DELETED)?;
-    Ok(Admission::Fresh { writes: vec![write], answers: 1 })
+    Ok(Admission::Fresh { writes: vec![write], answers: vec![0] })
 }
 
 fn tombstone(
@@ -258,7 +329,7 @@ fn tombstone(
         is_json: true,
     };
     let write = Write { stream, first, events: vec![event] };
-    Ok(Admission::Fresh { writes: vec![write], answers: 1 })
+    Ok(Admission::Fresh { writes: vec![write], answers: vec![0] })
 }
 
 /// Says of a stream what was said before, but that its events begin at a revision.

@@ -24,6 +24,7 @@ mod port;
 mod recorded;
 mod store;
 mod stream_id;
+mod transaction;
 
 pub use copy::{CopyError, CopySummary, Gaps, compare_copy, copy};
 #[cfg(feature = "simulation")]
@@ -40,9 +41,12 @@ pub use load::{Loaded, Loading};
 pub use memory::MemoryStore;
 pub use metadata::StreamMetadata;
 pub use port::{
-    AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, Limits, Listed,
-    NewEvent, Position, ReadError, Revision, StreamWrite, Tailed,
+    AppendError, Appended, Direction, EventStore, Expected, Filter, Limits, Listed, NewEvent,
+    Position, ReadError, Revision, Tailed,
 };
 pub use recorded::{Recorded, RecordedEvent};
 pub use store::Store;
 pub use stream_id::{InvalidStreamId, StreamId};
+pub use transaction::{
+    AtomicAppend, StreamCheck, StreamState, StreamWrite, Transaction, Violation,
+};

@@ -14,7 +14,7 @@ use crate::lifetimes::{self, Lifetime, Lifetimes};
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
     Limits, Listed, NewEvent, Position, ReadError, Recorded, RecordedEvent, Revision, StreamId,
-    StreamWrite, Tailed,
+    StreamWrite, Tailed, Transaction,
 };
 
 /// Most events that a reader looks at while it holds the lock.
@@ -88,11 +88,10 @@ impl MemoryStore {
             Admission::Repeated(appended) => Ok(appended),
             Admission::Fresh { writes, answers } => {
                 let now = (self.clock.0)();
-                let mut appended: Vec<_> =
+                let appended: Vec<_> =
                     writes.into_iter().map(|write| log.push(write, now)).collect();
-                appended.truncate(answers);
                 self.length.send_replace(log.events.len());
-                Ok(appended)
+                Ok(answers.into_iter().map(|at| appended[at]).collect())
             }
         }
     }
@@ -248,11 +247,8 @@ impl EventStore for MemoryStore {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        self.write_one(Request::Append(vec![StreamWrite {
-            stream: stream.clone(),
-            expected,
-            events,
-        }]))
+        let write = StreamWrite { stream: stream.clone(), expected, events };
+        self.write_one(Request::Append(vec![write].into()))
     }
 
     fn read(
@@ -365,7 +361,7 @@ fn flatten<T: Send + 'static>(
 }
 
 impl AtomicAppend for MemoryStore {
-    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        self.write(Request::Append(writes))
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
+        self.write(Request::Append(transaction))
     }
 }

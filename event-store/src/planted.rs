@@ -53,6 +53,7 @@ bugs! {
     ScavengedRevision "the scavenger gives the events of a segment other revisions",
     HuskWithoutId "the scavenger forgets the ids of the events that it drops",
     TailSkips "a tail passes an event by where it goes from one chunk to the next",
+    ChecksUnheeded "a transaction takes place although its checks do not hold",
     EndedStreamWritten "a stream that has ended can be written to after it was opened again",
     BackupUnsynced "a backup's files are not synced",
     UnboundedRead "a read shows events that the stream's metadata excludes",

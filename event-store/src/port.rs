@@ -7,7 +7,7 @@ use futures::{Stream, TryStreamExt};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{IndexStream, Recorded, StreamId, StreamMetadata};
+use crate::{IndexStream, Recorded, StreamId, StreamMetadata, StreamWrite, Violation};
 
 /// The place of an event in its stream; the first is 0, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,17 +96,6 @@ pub struct Appended {
     pub revision: Revision,
     /// The position of its last event.
     pub position: Position,
-}
-
-/// One stream's share of an atomic append over several streams.
-#[derive(Debug, Clone)]
-pub struct StreamWrite {
-    /// Where to.
-    pub stream: StreamId,
-    /// What the writer believes of the stream's end.
-    pub expected: Expected,
-    /// What to append; at least one event.
-    pub events: Vec<NewEvent>,
 }
 
 /// Which way to read a stream.
@@ -233,6 +222,12 @@ pub enum AppendError {
         expected: Expected,
         /// Its last revision; `None` where it has no event.
         actual: Option<Revision>,
+    },
+    /// Checks of a transaction do not hold.
+    #[error("{} of the transaction's checks do not hold", violations.len())]
+    Violated {
+        /// All of these, in their order.
+        violations: Vec<Violation>,
     },
     /// The stream was tombstoned: nothing can be appended to it ever again.
     #[error("stream {stream} has been deleted for good")]
@@ -492,17 +487,4 @@ pub trait EventStore: Clone + Send + Sync + 'static {
             self.append(&stream, expected, vec![event]).await
         }
     }
-}
-
-/// Stores that can append to several streams at once. Only newer versions of EventStoreDB can, and
-/// not through its client for Rust: over its protocol, an append to more than one stream is refused
-/// ([`AppendError::Size`]). Nothing of the platform depends on it.
-pub trait AtomicAppend: EventStore {
-    /// Appends to several streams: all or none, durable when it returns, and contiguous in the
-    /// store's order. Each stream may be named once. Repeated as a whole it appends nothing and
-    /// returns the earlier results.
-    fn append_all(
-        &self,
-        writes: Vec<StreamWrite>,
-    ) -> impl Future<Output = Result<Vec<Appended>, AppendError>> + Send;
 }

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EmbeddedOptions, EmbeddedStore, EventStore,
     Expected, Filter, IndexStream, Listed, MemoryStore, NewEvent, OpenError, Position, ReadError,
-    Recorded, Revision, StreamId, StreamWrite, Tailed,
+    Recorded, Revision, StreamId, Tailed, Transaction,
 };
 #[cfg(feature = "eventstoredb")]
 use crate::{EventStoreDb, EventStoreDbOptions, InvalidAddress};
@@ -214,12 +214,12 @@ impl EventStore for Store {
 }
 
 impl AtomicAppend for Store {
-    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
         match self {
-            Self::Memory(store) => store.append_all(writes).await,
-            Self::Embedded(store) => store.append_all(writes).await,
+            Self::Memory(store) => store.commit(transaction).await,
+            Self::Embedded(store) => store.commit(transaction).await,
             #[cfg(feature = "eventstoredb")]
-            Self::EventStoreDb(store) => store.append_all(writes).await,
+            Self::EventStoreDb(store) => store.commit(transaction).await,
         }
     }
 }

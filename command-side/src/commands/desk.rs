@@ -166,6 +166,7 @@ where
             AppendError::Unavailable { .. }
             | AppendError::Uncertain { .. }
             | AppendError::Stopped { .. }
+            | AppendError::Violated { .. }
             | AppendError::Reserved { .. } => {
                 self.fail(batch.into_pending(), &CommandError::Unavailable(error.into()));
             }

@@ -88,6 +88,7 @@ pub(crate) fn refused(operation: &str, error: &AppendError) -> Status {
         AppendError::IdReused { .. } | AppendError::Size { .. } => {
             Status::invalid_argument(error.to_string())
         }
+        AppendError::Violated { .. } => Status::failed_precondition(error.to_string()),
         AppendError::Unavailable { .. }
         | AppendError::Uncertain { .. }
         | AppendError::Stopped { .. } => Status::unavailable(error.to_string()),

@@ -22,7 +22,10 @@ const SUPPORTED: &[Supported] = &[
             ("tombstone", &[]),
         ],
     ),
-    ("kurrentdb.protocol.v2.streams.streamsservice", &[("appendsession", &[])]),
+    (
+        "kurrentdb.protocol.v2.streams.streamsservice",
+        &[("appendsession", &[]), ("appendrecords", &[])],
+    ),
     ("event_store.client.gossip.gossip", &[("read", &[])]),
     ("event_store.client.monitoring.monitoring", &[("stats", &[])]),
     (

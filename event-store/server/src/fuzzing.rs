@@ -28,7 +28,7 @@ const SESSIONS: &str = "kurrentdb.protocol.v2.streams.StreamsService";
 const GROUPS: &str = "event_store.client.persistent_subscriptions.PersistentSubscriptions";
 
 /// The calls that requests are fed to, by their numbers.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 15] = [
     (STREAMS, "Append"),
     (STREAMS, "BatchAppend"),
     (STREAMS, "Read"),
@@ -43,6 +43,7 @@ const CALLS: [(&str, &str); 14] = [
     (GROUPS, "ReplayParked"),
     (GROUPS, "List"),
     (GROUPS, "RestartSubsystem"),
+    (SESSIONS, "AppendRecords"),
 ];
 
 /// How often others have their turn before a client leaves a call that goes on.

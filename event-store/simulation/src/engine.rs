@@ -69,7 +69,7 @@ impl Engine {
     fn submit(&self, request: &Request) -> BoxFuture<'static, Result<Vec<Appended>, AppendError>> {
         let (store, one) = (self.store.clone(), |place| vec![place]);
         match request.clone() {
-            Request::Append(writes) => async move { store.append_all(writes).await }.boxed(),
+            Request::Append(transaction) => async move { store.commit(transaction).await }.boxed(),
             Request::Delete(stream, expected) => {
                 async move { store.delete(&stream, expected).await.map(one) }.boxed()
             }

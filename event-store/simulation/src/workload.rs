@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use daybook_event_store::{
-    Direction, Expected, Filter, IndexStream, NewEvent, Revision, StreamId, StreamMetadata,
-    StreamWrite,
+    Direction, Expected, Filter, IndexStream, NewEvent, Revision, StreamCheck, StreamId,
+    StreamMetadata, StreamWrite, Transaction,
 };
 use fastrand::Rng;
 use uuid::Uuid;
@@ -37,14 +37,15 @@ impl Workload {
 
     fn request(&mut self, model: &Model, plan: &Plan, random: &mut Rng) -> Request {
         if !plan.lifetimes || random.u8(..4) > 0 {
-            return Request::Append(self.append(model, plan, random));
+            let writes = self.append(model, plan, random);
+            return Request::Append(transaction(writes, model, plan, random));
         }
         let stream = stream(random.usize(..plan.streams));
         let expected = expected(model, &stream, random);
         match random.u8(..10) {
             0 => Request::Tombstone(stream, expected),
             1..=3 => Request::Delete(stream, expected),
-            _ => Request::Append(self.describe(&stream, model, random)),
+            _ => Request::Append(self.describe(&stream, model, random).into()),
         }
     }
 
@@ -168,6 +169,31 @@ fn event(number: u64, size: usize) -> NewEvent {
         metadata: Bytes::copy_from_slice(&pattern[..size % 8]),
         is_json: number.is_multiple_of(2),
     }
+}
+
+/// Writes as they are; or what is expected of their streams as checks, and of one more, and their
+/// events in some order. This takes nothing from the random numbers of the run.
+fn transaction(writes: Vec<StreamWrite>, model: &Model, plan: &Plan, random: &Rng) -> Transaction {
+    let mut random = Rng::with_seed(random.clone().u64(..));
+    if random.u8(..6) > 0 {
+        return writes.into();
+    }
+    let another = stream(random.usize(..=plan.streams));
+    let expected = expected(model, &another, &mut random);
+    let another = StreamCheck { stream: another, expected };
+    let (mut checks, mut rest, mut events) = (vec![another], Vec::new(), Vec::new());
+    for StreamWrite { stream, expected, events } in writes {
+        checks.push(StreamCheck { stream: stream.clone(), expected });
+        rest.push((stream, events.into_iter()));
+    }
+    while !rest.is_empty() {
+        let at = random.usize(..rest.len());
+        match rest[at].1.next() {
+            Some(event) => events.push((rest[at].0.clone(), event)),
+            None => drop(rest.swap_remove(at)),
+        }
+    }
+    Transaction::of_events(events).checked(checks)
 }
 
 pub(crate) fn stream(n: usize) -> StreamId {

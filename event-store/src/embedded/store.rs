@@ -25,7 +25,7 @@ use crate::admission::Request;
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
     Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite,
-    Tailed,
+    Tailed, Transaction,
 };
 
 /// How many positions a backward read of all events turns around at a time.
@@ -333,7 +333,7 @@ impl EventStore for EmbeddedStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let write = StreamWrite { stream: stream.clone(), expected, events };
-        self.submit_one(Request::Append(vec![write])).await
+        self.submit_one(Request::Append(vec![write].into())).await
     }
 
     fn read(
@@ -462,7 +462,7 @@ impl EventStore for EmbeddedStore {
 }
 
 impl AtomicAppend for EmbeddedStore {
-    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        self.submit(Request::Append(writes)).await
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
+        self.submit(Request::Append(transaction)).await
     }
 }

@@ -132,10 +132,9 @@ impl Writer {
         match admission::admit(self, request)? {
             Admission::Repeated(appended) => Ok(appended),
             Admission::Fresh { writes, answers } => {
-                let mut appended: Vec<_> =
+                let appended: Vec<_> =
                     writes.into_iter().map(|write| self.stage_write(write)).collect();
-                appended.truncate(answers);
-                Ok(appended)
+                Ok(answers.into_iter().map(|at| appended[at]).collect())
             }
         }
     }
@@ -430,7 +429,8 @@ mod tests {
             is_json: true,
         };
         let stream = StreamId::new("order", 1).unwrap();
-        Request::Append(vec![StreamWrite { stream, expected, events: ids.map(event).collect() }])
+        let events = ids.map(event).collect();
+        Request::Append(vec![StreamWrite { stream, expected, events }].into())
     }
 
     #[test]

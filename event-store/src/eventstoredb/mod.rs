@@ -22,7 +22,7 @@ use connection::Connection;
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
     Limits, Listed, NewEvent, Position, ReadError, Recorded, Revision, StreamId, StreamWrite,
-    Tailed, admission,
+    Tailed, Transaction, admission,
 };
 
 /// How to use a store on EventStoreDB's protocol.
@@ -180,13 +180,19 @@ impl EventStore for EventStoreDb {
 }
 
 impl AtomicAppend for EventStoreDb {
-    /// The protocol appends to one stream at a time: more are refused.
-    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        let actual = writes.len();
-        let Ok([StreamWrite { stream, expected, events }]) = <[_; 1]>::try_from(writes) else {
-            let what = "the number of streams in one append over EventStoreDB's protocol";
-            return Err(AppendError::Size { what, min: 1, max: 1, actual });
-        };
-        Ok(vec![self.append(&stream, expected, events).await?])
+    /// The client appends to one stream at a time, and checks nothing else: more is refused.
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
+        let (checks, writes, _) = transaction.into_parts();
+        let actual = checks.len() + writes.len();
+        match <[_; 1]>::try_from(writes) {
+            Ok([StreamWrite { stream, expected, events }]) if checks.is_empty() => {
+                Ok(vec![self.append(&stream, expected, events).await?])
+            }
+            _ => {
+                let what =
+                    "the number of writes and checks in one append over EventStoreDB's protocol";
+                Err(AppendError::Size { what, min: 1, max: 1, actual })
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
     Limits, Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, RecordedEvent, Revision,
-    StreamId, StreamWrite, Tailed,
+    StreamCheck, StreamId, StreamState, StreamWrite, Tailed, Transaction, Violation,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -40,6 +40,10 @@ enum Bug {
     CaughtUpEarly,
     CaughtUpOnlyAfterEvents,
     StreamsOneByOne,
+    ChecksIgnored,
+    ChecksBeforeIds,
+    FirstViolationTold,
+    OrderIgnored,
     OrdinalsOfTheStream,
     IndexFromExclusive,
     IndexBackwardFromItsEnd,
@@ -321,15 +325,38 @@ impl EventStore for Planted {
 }
 
 impl AtomicAppend for Planted {
-    async fn append_all(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
-        if self.bug != Bug::StreamsOneByOne {
-            return self.inner.append_all(writes).await;
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
+        let (checks, writes) = (transaction.checks().to_vec(), transaction.writes().to_vec());
+        match self.bug {
+            Bug::ChecksIgnored => self.inner.commit(transaction.checked(Vec::new())).await,
+            Bug::OrderIgnored => self.inner.commit(Transaction::from(writes).checked(checks)).await,
+            Bug::ChecksBeforeIds => {
+                for (check, StreamCheck { stream, expected }) in checks.iter().enumerate() {
+                    let last = self.last(stream).await;
+                    if !expected.holds(last, false) {
+                        let actual = last.map_or(StreamState::NoStream, StreamState::At);
+                        let violations = vec![Violation { check, actual }];
+                        return Err(AppendError::Violated { violations });
+                    }
+                }
+                self.inner.commit(transaction).await
+            }
+            Bug::FirstViolationTold => {
+                let mut result = self.inner.commit(transaction).await;
+                if let Err(AppendError::Violated { violations }) = &mut result {
+                    violations.truncate(1);
+                }
+                result
+            }
+            Bug::StreamsOneByOne => {
+                let mut appended = Vec::new();
+                for StreamWrite { stream, expected, events } in writes {
+                    appended.push(self.inner.append(&stream, expected, events).await?);
+                }
+                Ok(appended)
+            }
+            _ => self.inner.commit(transaction).await,
         }
-        let mut appended = Vec::new();
-        for StreamWrite { stream, expected, events } in writes {
-            appended.push(self.inner.append(&stream, expected, events).await?);
-        }
-        Ok(appended)
     }
 }
 
@@ -387,6 +414,10 @@ fn wrong_batches_are_caught() {
     caught(Bug::BatchSplit, "a_batch_is_contiguous");
     caught(Bug::SizesUnchecked, "empty_and_oversized_appends_are_refused");
     caught(Bug::StreamsOneByOne, "one_conflict_appends_nothing_to_any_stream");
+    caught(Bug::OrderIgnored, "events_of_several_streams_come_in_their_order");
+    caught(Bug::ChecksIgnored, "a_stream_that_is_not_written_to_can_be_checked");
+    caught(Bug::ChecksBeforeIds, "a_repeat_is_one_whatever_is_checked");
+    caught(Bug::FirstViolationTold, "all_checks_that_do_not_hold_are_told");
 }
 
 #[test]

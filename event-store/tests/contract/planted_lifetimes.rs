@@ -4,7 +4,7 @@
 use daybook_event_store::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
     Listed, MemoryStore, NewEvent, Position, ReadError, Recorded, Revision, StreamId,
-    StreamMetadata, StreamWrite, Tailed,
+    StreamMetadata, StreamWrite, Tailed, Transaction,
 };
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -416,7 +416,8 @@ impl EventStore for Planted {
 }
 
 impl AtomicAppend for Planted {
-    async fn append_all(&self, mut writes: Vec<StreamWrite>) -> Result<Vec<Appended>, AppendError> {
+    async fn commit(&self, transaction: Transaction) -> Result<Vec<Appended>, AppendError> {
+        let mut writes = transaction.writes().to_vec();
         match self.bug {
             Bug::TogetherMetadataIgnored => {
                 let metadata = |write: &&mut StreamWrite| write.stream.as_str().starts_with("$$");
@@ -443,7 +444,7 @@ impl AtomicAppend for Planted {
                 writes.retain(|write| write.stream != stream);
                 self.inner.append_all(writes).await
             }
-            _ => self.inner.append_all(writes).await,
+            _ => self.inner.commit(transaction).await,
         }
     }
 }

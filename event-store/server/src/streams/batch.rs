@@ -269,6 +269,9 @@ fn refusal(error: &AppendError) -> rpc::Status {
         AppendError::Reserved { .. } => {
             detailed(Code::PermissionDenied, &message, &details::AccessDenied {})
         }
+        AppendError::Violated { .. } => {
+            detailed(Code::FailedPrecondition, &message, &details::Unknown {})
+        }
         AppendError::Size { .. } | AppendError::IdReused { .. } => detailed(
             Code::InvalidArgument,
             &message,

@@ -1,10 +1,10 @@
 //! What a request must be answered, and what it makes of the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_event_store::{
-    AppendError, Appended, Expected, Position, Recorded, Revision, StreamId, StreamMetadata,
-    StreamWrite,
+    AppendError, Appended, Expected, Position, Recorded, Revision, StreamCheck, StreamId,
+    StreamMetadata, StreamState, StreamWrite, Transaction, Violation,
 };
 
 use super::{Body, Model};
@@ -13,7 +13,7 @@ use crate::invariant::Invariant;
 /// What a writer asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Append(Vec<StreamWrite>),
+    Append(Transaction),
     Delete(StreamId, Expected),
     Tombstone(StreamId, Expected),
 }
@@ -25,6 +25,7 @@ pub(crate) enum Answer {
     Fresh(Vec<Appended>, Vec<(StreamId, Body)>),
     Repeated(Vec<Appended>),
     Conflict(StreamId, Option<Revision>),
+    Violated(Vec<Violation>),
     Deleted(StreamId),
     IdReused,
 }
@@ -33,7 +34,7 @@ impl Model {
     /// What a request must be answered now.
     pub(crate) fn judge(&self, request: &Request) -> Answer {
         match request {
-            Request::Append(writes) => self.judge_append(writes),
+            Request::Append(transaction) => self.judge_append(transaction),
             Request::Delete(stream, expected) => self.judge_delete(stream, *expected),
             Request::Tombstone(stream, expected) => {
                 let refused = self.refuse(stream, *expected);
@@ -52,7 +53,8 @@ impl Model {
         }
     }
 
-    fn judge_append(&self, writes: &[StreamWrite]) -> Answer {
+    fn judge_append(&self, transaction: &Transaction) -> Answer {
+        let writes = transaction.writes();
         if writes.iter().any(|write| !has_distinct_ids(write)) {
             return Answer::IdReused;
         }
@@ -63,16 +65,17 @@ impl Model {
             let all: Option<Vec<_>> = writes.iter().map(|write| self.repeated(write)).collect();
             return all.map_or(Answer::IdReused, Answer::Repeated);
         }
+        let violations = self.violations(transaction.checks());
+        if !violations.is_empty() {
+            return Answer::Violated(violations);
+        }
         let refused = writes.iter().find_map(|write| self.refuse(&write.stream, write.expected));
         if let Some(refused) = refused {
             return refused;
         }
-        let event = |write: &StreamWrite| {
-            let stream = write.stream.clone();
-            let given = write.events.iter().cloned().map(Body::Given);
-            given.map(move |body| (stream.clone(), body)).collect::<Vec<_>>()
-        };
-        let mut events: Vec<_> = writes.iter().flat_map(event).collect();
+        let mut events = in_order(transaction);
+        let end = |write: &StreamWrite| events.iter().rposition(|(of, _)| *of == write.stream);
+        let ends: Vec<_> = writes.iter().filter_map(end).collect();
         let described = |stream: &Option<StreamId>| {
             writes.iter().any(|write| Some(&write.stream) == stream.as_ref())
         };
@@ -84,9 +87,27 @@ impl Model {
             }
         }
         let Answer::Fresh(places, events) = self.fresh(events) else { return Answer::IdReused };
-        let mut places = places.into_iter();
-        let ends = writes.iter().filter_map(|write| places.nth(write.events.len() - 1));
-        Answer::Fresh(ends.collect(), events)
+        Answer::Fresh(ends.into_iter().map(|end| places[end]).collect(), events)
+    }
+
+    /// The checks that do not hold.
+    fn violations(&self, checks: &[StreamCheck]) -> Vec<Violation> {
+        let actual = |StreamCheck { stream, expected }: &StreamCheck| {
+            let (last, deleted) = (self.last(stream), self.is_deleted(stream));
+            match (self.refuse(stream, *expected)?, last) {
+                (Answer::Deleted(_), _) => Some(StreamState::Tombstoned),
+                (_, None) => Some(StreamState::NoStream),
+                (_, Some(last)) if !deleted => Some(StreamState::At(last)),
+                (_, Some(last)) => Some(match expected {
+                    Expected::At(_) => StreamState::At(last),
+                    _ => StreamState::Deleted,
+                }),
+            }
+        };
+        let checks = checks.iter().enumerate();
+        checks
+            .filter_map(|(check, of)| actual(of).map(|actual| Violation { check, actual }))
+            .collect()
     }
 
     fn judge_delete(&self, stream: &StreamId, expected: Expected) -> Answer {
@@ -158,6 +179,15 @@ impl Model {
     }
 }
 
+/// The events of a transaction as they come to stand.
+fn in_order(transaction: &Transaction) -> Vec<(StreamId, Body)> {
+    let writes = transaction.writes().iter();
+    let mut rest: BTreeMap<_, _> = writes.map(|of| (&of.stream, of.events.iter())).collect();
+    let order = transaction.order().into_iter();
+    let events = order.filter_map(|stream| Some((stream, rest.get_mut(stream)?.next()?)));
+    events.map(|(stream, event)| (stream.clone(), Body::Given(event.clone()))).collect()
+}
+
 fn has_distinct_ids(write: &StreamWrite) -> bool {
     let ids: BTreeSet<_> = write.events.iter().map(|event| event.id).collect();
     ids.len() == write.events.len()
@@ -166,14 +196,21 @@ fn has_distinct_ids(write: &StreamWrite) -> bool {
 impl Request {
     /// What it asks for, on one line; ids by their numbers.
     pub(crate) fn summary(&self) -> String {
-        let Self::Append(writes) = self else { return format!("{self:?}") };
+        let Self::Append(transaction) = self else { return format!("{self:?}") };
         let write = |write: &StreamWrite| {
             let ids: Vec<_> = write.events.iter().map(|event| event.id.as_u64_pair().1).collect();
             let said = write.events.first().filter(|event| &*event.kind == StreamMetadata::KIND);
             let said = said.map(|event| String::from_utf8_lossy(&event.data)).unwrap_or_default();
             format!("{} {:?} {ids:?} {said}", write.stream, write.expected)
         };
-        writes.iter().map(write).collect::<Vec<_>>().join(", ")
+        let writes: Vec<_> = transaction.writes().iter().map(write).collect();
+        let checks = transaction.checks().iter();
+        let checks: Vec<_> = checks.map(|of| format!("{} {:?}", of.stream, of.expected)).collect();
+        if checks.is_empty() {
+            return writes.join(", ");
+        }
+        let order: Vec<_> = transaction.order().into_iter().map(StreamId::as_str).collect();
+        format!("{} if {}, in the order {}", writes.join(", "), checks.join(", "), order.join(" "))
     }
 }
 
@@ -188,6 +225,7 @@ impl Answer {
                 Self::Conflict(stream, actual),
                 Err(AppendError::Conflict { stream: other, actual: told, .. }),
             ) => stream == other && actual == told,
+            (Self::Violated(all), Err(AppendError::Violated { violations })) => all == violations,
             (Self::Deleted(stream), Err(AppendError::Deleted { stream: other })) => stream == other,
             (Self::IdReused, Err(AppendError::IdReused { .. })) => true,
             _ => false,
@@ -203,7 +241,9 @@ impl Answer {
     /// What a wrong answer breaks.
     pub(crate) fn invariant(&self) -> Invariant {
         match self {
-            Self::Fresh(..) | Self::Conflict(..) | Self::Deleted(_) => Invariant::D4,
+            Self::Fresh(..) | Self::Conflict(..) | Self::Violated(_) | Self::Deleted(_) => {
+                Invariant::D4
+            }
             Self::Repeated(_) | Self::IdReused => Invariant::D5,
         }
     }

@@ -1,5 +1,6 @@
 use daybook_event_store::{
-    AppendError, AtomicAppend, Expected, Filter, NewEvent, Revision, StreamId, StreamWrite,
+    AppendError, AtomicAppend, Expected, Filter, NewEvent, Revision, StreamCheck, StreamId,
+    StreamState, StreamWrite, Transaction, Violation,
 };
 
 use super::LIMITS;
@@ -134,4 +135,116 @@ pub(crate) async fn limits_hold_over_all_streams<S: AtomicAppend>(store: S) {
 
     assert!(matches!(refused, Err(AppendError::Size { .. })), "{refused:?}");
     assert_eq!(read(&store, &one).await, []);
+}
+
+fn check(stream: &StreamId, expected: Expected) -> StreamCheck {
+    StreamCheck { stream: stream.clone(), expected }
+}
+
+/// One new event of each stream, in this order.
+fn mixed(streams: &[&StreamId]) -> Vec<(StreamId, NewEvent)> {
+    streams.iter().map(|stream| (*stream).clone()).zip(events(streams.len())).collect()
+}
+
+pub(crate) async fn events_of_several_streams_come_in_their_order<S: AtomicAppend>(store: S) {
+    let before = head(&store).await;
+    let category = category("atomic");
+    let (one, other) = (in_category(&category, 1), in_category(&category, 2));
+    history(&store, &one, 1).await;
+    let given = mixed(&[&other, &one, &other, &other, &one]);
+
+    let appended = store.commit(Transaction::of_events(given.clone())).await.unwrap();
+    let again = store.commit(Transaction::of_events(given.clone())).await.unwrap();
+
+    let stored = &read_all(&store, before, Filter::categories(&[&category])).await[1..];
+    let as_given = |(stream, event): &(StreamId, NewEvent)| (stream.clone(), event.id);
+    let stands: Vec<_> = stored.iter().map(|event| (event.stream.clone(), event.id)).collect();
+    assert_eq!(stands, given.iter().map(as_given).collect::<Vec<_>>());
+    assert_eq!(stored.iter().map(|e| e.revision.0).collect::<Vec<_>>(), [0, 1, 1, 2, 2]);
+    let (others, ones) = (appended[0], appended[1]);
+    assert_eq!((others.revision, others.position), (stored[3].revision, stored[3].position));
+    assert_eq!((ones.revision, ones.position), (stored[4].revision, stored[4].position));
+    assert_eq!(again, appended);
+}
+
+pub(crate) async fn a_stream_that_is_not_written_to_can_be_checked<S: AtomicAppend>(store: S) {
+    let (one, other) = (stream(), stream());
+    history(&store, &other, 2).await;
+    let given = |expected| {
+        let events = mixed(&[&one]);
+        Transaction::of_events(events).checked(vec![check(&other, expected)])
+    };
+
+    let refused = store.commit(given(Expected::At(Revision(0)))).await;
+    let actual = StreamState::At(Revision(1));
+    assert_eq!(
+        refused,
+        Err(AppendError::Violated { violations: vec![Violation { check: 0, actual }] })
+    );
+    assert_eq!(read(&store, &one).await, []);
+
+    for holds in [Expected::At(Revision(1)), Expected::StreamExists, Expected::Any] {
+        store.commit(given(holds)).await.unwrap();
+    }
+    assert_eq!((read(&store, &one).await.len(), read(&store, &other).await.len()), (3, 2));
+}
+
+pub(crate) async fn all_checks_that_do_not_hold_are_told<S: AtomicAppend>(store: S) {
+    let (new, live, deleted, ended) = (stream(), stream(), stream(), stream());
+    for stream in [&live, &deleted, &ended] {
+        history(&store, stream, 2).await;
+    }
+    store.delete(&deleted, Expected::Any).await.unwrap();
+    store.tombstone(&ended, Expected::Any).await.unwrap();
+    let at = |revision| Expected::At(Revision(revision));
+    let checks = vec![
+        check(&new, Expected::NoStream),
+        check(&new, Expected::StreamExists),
+        check(&new, at(0)),
+        check(&live, Expected::NoStream),
+        check(&live, at(1)),
+        check(&deleted, Expected::NoStream),
+        check(&deleted, Expected::StreamExists),
+        check(&deleted, at(0)),
+        check(&deleted, at(1)),
+        check(&ended, Expected::Any),
+    ];
+
+    let write = vec![write(&live, Expected::NoStream, events(1))];
+    let refused = store.commit(Transaction::from(write).checked(checks)).await;
+
+    let violations = [
+        (1, StreamState::NoStream),
+        (2, StreamState::NoStream),
+        (3, StreamState::At(Revision(1))),
+        (6, StreamState::Deleted),
+        (7, StreamState::At(Revision(1))),
+        (9, StreamState::Tombstoned),
+    ];
+    let violations = violations.map(|(check, actual)| Violation { check, actual }).into();
+    assert_eq!(refused, Err(AppendError::Violated { violations }));
+    assert_eq!(read(&store, &live).await.len(), 2);
+}
+
+pub(crate) async fn a_repeat_is_one_whatever_is_checked<S: AtomicAppend>(store: S) {
+    let (one, other) = (stream(), stream());
+    let checks = vec![check(&one, Expected::NoStream), check(&other, Expected::NoStream)];
+    let transaction = Transaction::of_events(mixed(&[&one])).checked(checks);
+
+    let first = store.commit(transaction.clone()).await.unwrap();
+    history(&store, &other, 1).await;
+    let again = store.commit(transaction).await.unwrap();
+
+    assert_eq!(again, first);
+    assert_eq!(read(&store, &one).await.len(), 1);
+}
+
+pub(crate) async fn the_checks_of_one_transaction_are_bounded<S: AtomicAppend>(store: S) {
+    let stream = stream();
+    let checks = vec![check(&stream, Expected::NoStream); LIMITS.append_events + 1];
+
+    let refused = store.commit(Transaction::of_events(mixed(&[&stream])).checked(checks)).await;
+
+    assert!(matches!(refused, Err(AppendError::Size { .. })), "{refused:?}");
+    assert_eq!(read(&store, &stream).await, []);
 }

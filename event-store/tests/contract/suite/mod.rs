@@ -139,6 +139,11 @@ macro_rules! for_each_atomic_rule {
             atomic::one_stream_named_twice_is_refused
             atomic::an_append_to_no_stream_is_refused
             atomic::limits_hold_over_all_streams
+            atomic::events_of_several_streams_come_in_their_order
+            atomic::a_stream_that_is_not_written_to_can_be_checked
+            atomic::all_checks_that_do_not_hold_are_told
+            atomic::a_repeat_is_one_whatever_is_checked
+            atomic::the_checks_of_one_transaction_are_bounded
             bounds::metadata_and_events_take_effect_at_once
             deleting::an_append_over_streams_begins_deleted_ones_anew
             deleting::one_tombstoned_stream_refuses_the_whole

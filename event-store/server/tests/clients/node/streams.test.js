@@ -4,12 +4,14 @@ import { after, before, describe, test } from "node:test";
 
 import {
   ANY,
+  AppendConsistencyViolationError,
   BACKWARDS,
   END,
   MaxAppendSizeExceededError,
   NO_STREAM,
   START,
   STREAM_EXISTS,
+  STREAM_STATE,
   StreamDeletedError,
   StreamNotFoundError,
   StreamTombstonedError,
@@ -339,5 +341,57 @@ describe("appends to several streams", () => {
     await client.appendToStream(streams[1], events(1));
     await client.tombstoneStream(streams[1]);
     await assert.rejects(append(streams, { [streams[1]]: ANY }), StreamTombstonedError);
+  });
+});
+
+describe("records of several streams", () => {
+  const record = (streamName) => ({
+    streamName,
+    record: jsonEvent({ type: "Tested", data: { streamName }, metadata: { by: "node" } }),
+  });
+  const check = (streamName, expectedState) => ({ type: STREAM_STATE, streamName, expectedState });
+
+  test("stand in their order", async () => {
+    const [one, other] = [fresh("order"), fresh("payment")];
+    const records = [one, other, one, other].map(record);
+    const { position, responses } = await client.appendRecords(records, [check(one, NO_STREAM)]);
+    assert.deepEqual(
+      Object.fromEntries(responses.map(({ streamName, revision }) => [streamName, revision])),
+      { [one]: 1n, [other]: 1n },
+    );
+    const filter = streamNameFilter({ prefixes: [one, other] });
+    const read = await all(client.readAll({ filter }));
+    assert.deepEqual(ids(read), records.map(({ record }) => record.id));
+    assert.deepEqual([read[0].event.data, read[0].event.metadata], [{ streamName: one }, { by: "node" }]);
+    assert.equal(read[3].event.position.commit, position);
+  });
+
+  test("are appended only if all checks hold, of whatever streams", async () => {
+    const [one, other, third] = ["order", "payment", "stock"].map(fresh);
+    await client.appendToStream(other, events(2));
+    const append = (...checks) => client.appendRecords([record(one)], checks);
+
+    await assert.rejects(append(check(other, 0n), check(third, STREAM_EXISTS)), (error) => {
+      assert.ok(error instanceof AppendConsistencyViolationError, `${error}`);
+      assert.deepEqual(error.violations, [
+        { checkIndex: 0, streamName: other, expectedState: 0n, actualState: 1n },
+        { checkIndex: 1, streamName: third, expectedState: STREAM_EXISTS, actualState: NO_STREAM },
+      ]);
+      return true;
+    });
+    await assert.rejects(all(client.readStream(one)), StreamNotFoundError);
+    await append(check(other, 1n), check(third, NO_STREAM));
+    assert.equal((await all(client.readStream(one))).length, 1);
+  });
+
+  test("are refused by a tombstone", async () => {
+    const [one, ended] = [fresh("order"), fresh("payment")];
+    await client.appendToStream(ended, events(1));
+    await client.tombstoneStream(ended);
+    await assert.rejects(client.appendRecords([record(one)], [check(ended, ANY)]), (error) => {
+      assert.ok(error instanceof AppendConsistencyViolationError, `${error}`);
+      assert.equal(error.violations[0].actualState, -6n);
+      return true;
+    });
   });
 });
