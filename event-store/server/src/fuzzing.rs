@@ -1,13 +1,13 @@
 //! What arbitrary bytes are fed to: requests, filters, and the machine of persistent subscriptions.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::http::{Request, Response};
 use daybook_event_store::{EventStore, Expected, NewEvent, Store};
+use http_body_util::BodyExt;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -121,7 +121,7 @@ async fn ended(answer: Result<Response<Body>, Infallible>) -> Code {
     let Ok(answer) = answer;
     let (head, mut body) = answer.into_parts();
     let mut last = head.headers;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+    while let Some(frame) = body.frame().await {
         if let Ok(trailers) = frame.expect("a body does not fail").into_trailers() {
             last = trailers;
         }

@@ -1,7 +1,6 @@
 //! The service `Gossip`: a cluster of one node, which leads.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tonic::{Request, Response, Status};
 
@@ -9,7 +8,7 @@ use crate::node::{Endpoint, Node};
 use crate::protocol::gossip::gossip_server::{Gossip, GossipServer};
 use crate::protocol::gossip::member_info::VNodeState;
 use crate::protocol::gossip::{ClusterInfo, EndPoint, MemberInfo};
-use crate::protocol::{Empty, IdForm};
+use crate::protocol::{Empty, IdForm, since_epoch};
 
 #[derive(Debug, Clone)]
 pub(crate) struct GossipService(Arc<Node>);
@@ -30,17 +29,12 @@ impl Gossip for GossipService {
             if node.stop.is_cancelled() { VNodeState::ShuttingDown } else { VNodeState::Leader };
         let member = MemberInfo {
             instance_id: Some(IdForm::Structured.encode(node.id)),
-            time_stamp: ticks_since_epoch(SystemTime::now()),
+            // .NET's ticks, of 100 ns.
+            time_stamp: i64::try_from(since_epoch().as_nanos() / 100).unwrap_or(i64::MAX),
             state: state.into(),
             is_alive: true,
             http_end_point: Some(EndPoint { address: host, port: port.into() }),
         };
         Ok(Response::new(ClusterInfo { members: vec![member] }))
     }
-}
-
-/// .NET's ticks, of 100 ns, since 1970.
-pub(crate) fn ticks_since_epoch(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 //! The protocol's messages, and what they say in the store's own types.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::uuid::Uuid;
 use bytes::Bytes;
@@ -111,9 +111,14 @@ pub(crate) fn ticks(micros: i64) -> String {
     (micros * 10).to_string()
 }
 
-/// The server's time.
+/// The server's time, since 1970.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The server's time, as a message has it.
 pub(crate) fn now() -> prost_types::Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = since_epoch();
     prost_types::Timestamp {
         seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(since.subsec_nanos()).unwrap_or_default(),

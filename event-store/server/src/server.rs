@@ -88,12 +88,11 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 mod tests {
     use std::convert::Infallible;
 
-    use axum::body::HttpBody;
     use axum::extract::Request;
     use axum::http::HeaderMap;
     use axum::routing::get;
     use futures::stream;
-    use hyper::body::Frame;
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
@@ -127,11 +126,8 @@ mod tests {
         let response = server.clone().oneshot(request).await.unwrap();
         let (head, mut body) = response.into_parts();
         let (mut bytes, mut ended) = (Vec::new(), head.headers);
-        let next = async |body: &mut Body| {
-            std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await
-        };
-        while let Some(frame) = next(&mut body).await {
-            match Frame::into_data(frame.unwrap()) {
+        while let Some(frame) = body.frame().await {
+            match frame.unwrap().into_data() {
                 Ok(data) => bytes.extend_from_slice(&data),
                 Err(frame) => ended = frame.into_trailers().unwrap(),
             }

@@ -8,9 +8,9 @@ use daybook_event_store::{
 use tonic::{Status, Streaming};
 
 use super::StreamsService;
+use super::expected::expected;
 use crate::budget::{Held, Share};
 use crate::errors;
-use crate::protocol::streams::append_req::options::ExpectedStreamRevision as Wanted;
 use crate::protocol::streams::append_req::{Content, ProposedMessage};
 use crate::protocol::streams::append_resp::WrongExpectedVersion;
 use crate::protocol::streams::append_resp::success::{CurrentRevisionOption, PositionOption};
@@ -143,16 +143,6 @@ impl Room {
         let is_json = system.get("content-type").is_some_and(|of| of == "application/json");
         let (data, metadata) = (Bytes::copy_from_slice(data), Bytes::copy_from_slice(metadata));
         Ok(NewEvent { id: decode_id(id)?, kind: kind.as_str().into(), data, metadata, is_json })
-    }
-}
-
-fn expected(wanted: Option<Wanted>) -> Result<Expected, Status> {
-    match wanted {
-        Some(Wanted::Revision(revision)) => Ok(Expected::At(Revision(revision))),
-        Some(Wanted::NoStream(_)) => Ok(Expected::NoStream),
-        Some(Wanted::Any(_)) => Ok(Expected::Any),
-        Some(Wanted::StreamExists(_)) => Ok(Expected::StreamExists),
-        None => Err(errors::required("expected stream revision")),
     }
 }
 

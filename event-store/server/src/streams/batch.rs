@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use daybook_event_store::{AppendError, Appended, Expected, NewEvent, Revision, StreamId};
 use futures::{Stream, StreamExt};
@@ -10,20 +10,19 @@ use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::append::{Room, append_events};
+use super::expected::expected;
 use super::{Messages, StreamsService};
 use crate::budget::Share;
 use crate::errors;
 use crate::protocol::streams::batch_append_req::Options;
-use crate::protocol::streams::batch_append_req::options::{
-    DeadlineOption, ExpectedStreamPosition as Wanted,
-};
+use crate::protocol::streams::batch_append_req::options::DeadlineOption;
 use crate::protocol::streams::batch_append_resp::{
     ExpectedStreamPosition, Result as Outcome, Success, success,
 };
 use crate::protocol::streams::{BatchAppendReq, BatchAppendResp};
 use crate::protocol::{
-    AllStreamPosition, IdForm, StreamIdentifier, decode_id, details, identifier, rpc, stream,
-    wire_position,
+    AllStreamPosition, IdForm, StreamIdentifier, decode_id, details, identifier, rpc, since_epoch,
+    stream, wire_position,
 };
 
 /// Most appends of one call that wait for the store; more are read as these are answered.
@@ -93,7 +92,7 @@ impl Batch {
         let options = options.ok_or_else(|| errors::required("options of a batch"))?;
         Ok(Self {
             stream: stream(options.stream_identifier.as_ref())?,
-            expected: expected(options.expected_stream_position.as_ref())?,
+            expected: expected(options.expected_stream_position)?,
             events: Vec::new(),
             room,
             patience: patience(options.deadline_option.as_ref(), since_epoch()),
@@ -170,20 +169,6 @@ impl Fragments {
         self.open.insert(id, open);
         Ok(None)
     }
-}
-
-fn expected(wanted: Option<&Wanted>) -> Result<Expected, Status> {
-    match wanted {
-        Some(Wanted::StreamPosition(revision)) => Ok(Expected::At(Revision(*revision))),
-        Some(Wanted::NoStream(())) => Ok(Expected::NoStream),
-        Some(Wanted::Any(())) => Ok(Expected::Any),
-        Some(Wanted::StreamExists(())) => Ok(Expected::StreamExists),
-        None => Err(errors::required("expected stream position")),
-    }
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The time that an append has. Some clients send the instant of the deadline in the field that is
@@ -337,6 +322,7 @@ mod tests {
 
     use super::*;
     use crate::budget::Budget;
+    use crate::protocol::streams::batch_append_req::options::ExpectedStreamPosition as Wanted;
 
     fn given(most: usize) -> Fragments {
         Fragments::new(most, Budget::new(1 << 30).share())

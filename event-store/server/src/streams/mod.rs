@@ -3,6 +3,7 @@
 mod append;
 mod batch;
 mod delete;
+mod expected;
 mod filter;
 mod follow;
 mod links;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response};
 use futures::{StreamExt, stream};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
@@ -108,9 +109,7 @@ fn status(headers: &HeaderMap) -> Option<&str> {
 pub(crate) async fn ended(response: Response<Incoming>) -> (usize, Option<String>) {
     let mut body = response.into_body();
     let mut bytes = 0;
-    while let Some(frame) =
-        std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
-    {
+    while let Some(frame) = body.frame().await {
         let frame = frame.unwrap();
         bytes += frame.data_ref().map_or(0, Bytes::len);
         if let Some(trailers) = frame.trailers_ref() {
