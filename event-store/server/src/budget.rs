@@ -77,11 +77,16 @@ impl Held {
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Status> {
         let free = self.share.take_free(bytes);
         self.free += free;
-        if free == bytes {
-            return Ok(());
+        let grown = if free == bytes { Ok(()) } else { self.grow_shared(bytes - free) };
+        if grown.is_err() {
+            self.shrink_free(free);
         }
-        let rest = u32::try_from(bytes - free).map_err(|_| exhausted())?;
-        let more = Arc::clone(&self.share.left).try_acquire_many_owned(rest);
+        grown
+    }
+
+    fn grow_shared(&mut self, bytes: usize) -> Result<(), Status> {
+        let bytes = u32::try_from(bytes).map_err(|_| exhausted())?;
+        let more = Arc::clone(&self.share.left).try_acquire_many_owned(bytes);
         let more = more.map_err(|_| exhausted())?;
         match &mut self.rest {
             Some(rest) => rest.merge(more),
@@ -97,9 +102,12 @@ impl Held {
         if let Some(rest) = &mut self.rest {
             drop(rest.split(shared));
         }
-        let free = (bytes - shared).min(self.free);
-        self.free -= free;
-        self.share.free.fetch_add(free, Ordering::Relaxed);
+        self.shrink_free((bytes - shared).min(self.free));
+    }
+
+    fn shrink_free(&mut self, bytes: usize) {
+        self.free -= bytes;
+        self.share.free.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -129,6 +137,9 @@ mod tests {
         held.grow(FREE + 1_000).unwrap();
 
         assert_eq!(modest.nothing().grow(FREE + 1).unwrap_err().code(), Code::ResourceExhausted);
+        modest.nothing().grow(FREE).unwrap();
+        let mut refused = modest.nothing();
+        refused.grow(FREE + 1).unwrap_err();
         modest.nothing().grow(FREE).unwrap();
         drop(held);
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::calls::Calls;
 use crate::options::ServerOptions;
+use crate::persistent::GroupsMemory;
 
 /// The version of EventStoreDB whose protocol is spoken. Clients take from it how to speak.
 pub(crate) const VERSION: &str = "24.10.0";
@@ -32,6 +33,9 @@ pub(crate) struct Node {
     /// Whether callers have to say who they are.
     pub(crate) authentication: bool,
     pub(crate) calls: Arc<Calls>,
+    /// The most groups of persistent subscriptions, and what they hold.
+    pub(crate) most_groups: usize,
+    pub(crate) groups: GroupsMemory,
     /// What somebody set, for others to read: no other node could be chosen.
     pub(crate) priority: AtomicI32,
     pub(crate) stop: CancellationToken,
@@ -51,6 +55,8 @@ impl Node {
             address,
             authentication: options.authentication,
             calls: Arc::new(Calls::new(options)),
+            most_groups: options.groups,
+            groups: GroupsMemory::new(options.group_bytes),
             priority: AtomicI32::new(0),
             stop,
         })

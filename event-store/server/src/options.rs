@@ -5,7 +5,8 @@ use crate::tls::Tls;
 /// The most bytes of an append, where nothing else is said.
 const APPEND_BYTES: usize = 1 << 20;
 
-/// The most bytes that calls hold of what was sent to them, and of what is sent for them.
+/// The most bytes that calls hold of what was sent to them, and of what is sent for them; and that
+/// groups hold.
 const HELD_BYTES: usize = 256 << 20;
 
 /// How a server is to serve.
@@ -39,6 +40,11 @@ pub struct ServerOptions {
     /// The most bytes of responses that all clients have not taken, beside 64 KiB for each call.
     /// A call that needs more is ended.
     pub response_bytes: usize,
+    /// The most groups of persistent subscriptions; one more is refused.
+    pub groups: usize,
+    /// The most bytes that all groups hold of events that are not done, and of filters, beside 64
+    /// KiB that each may hold. The consumers of one that needs more are dropped.
+    pub group_bytes: usize,
     /// How long a message may take from its first byte to its last.
     pub message_timeout: Duration,
     /// The most bytes of a request's head.
@@ -72,6 +78,8 @@ impl Default for ServerOptions {
             call_window: 128 << 10,
             request_bytes: HELD_BYTES,
             response_bytes: HELD_BYTES,
+            groups: 1_024,
+            group_bytes: HELD_BYTES,
             message_timeout: Duration::from_mins(1),
             head_bytes: 16 << 10,
             head_timeout: Duration::from_secs(10),

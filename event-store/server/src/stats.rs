@@ -15,6 +15,7 @@ use crate::node::Node;
 pub(crate) struct Stats {
     proc: ProcessStats,
     calls: CallStats,
+    groups: GroupStats,
     store: StoreStats,
 }
 
@@ -24,6 +25,14 @@ struct ProcessStats {
     id: u32,
     /// Milliseconds since the server began.
     uptime_ms: u64,
+}
+
+/// Groups of persistent subscriptions.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupStats {
+    /// Bytes that they hold of their budget.
+    bytes: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +60,8 @@ impl Stats {
         let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
         let proc = ProcessStats { id: process::id(), uptime_ms };
         let calls = node.calls.stats();
-        Ok(Self { proc, calls, store: StoreStats::of(&node.store).await? })
+        let groups = GroupStats { bytes: node.groups.held() };
+        Ok(Self { proc, calls, groups, store: StoreStats::of(&node.store).await? })
     }
 
     /// As pairs of a name, such as `store-events`, and a value.

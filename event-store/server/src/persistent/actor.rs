@@ -22,6 +22,7 @@ use super::event;
 use super::group::{Connect, Request};
 use super::journal::Journal;
 use super::machine::{Action, ConsumerId, Machine, Place, Write};
+use super::memory::{GroupsMemory, Memory};
 use super::settings::NamedStrategy;
 use super::source::{Findings, Found, follow};
 use super::stats::Counter;
@@ -39,6 +40,8 @@ enum Input {
     Replay(Option<Parked>),
     Written(Written),
     Time,
+    /// Another group needs what this one holds.
+    Short,
     Stop,
 }
 
@@ -48,9 +51,9 @@ pub(super) struct Actor {
     pub(super) entry: Entry,
     pub(super) store: Store,
     pub(super) source: Source,
-    filter: Option<Arc<EventFilter>>,
     journal: Arc<Journal>,
     pub(super) machine: Machine<Event>,
+    memory: Memory,
     began: Instant,
     requests: mpsc::Receiver<Request>,
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
@@ -74,11 +77,11 @@ impl Actor {
     pub(super) async fn load(
         store: &Store,
         entry: &Entry,
+        memory: &GroupsMemory,
         requests: mpsc::Receiver<Request>,
     ) -> Result<Self, Status> {
         let name = GroupName { stream: entry.stream.clone(), group: entry.group.clone() };
         let source = Source::named(&name.stream)?;
-        let filter = entry.filter.as_ref().map(super::config::Filter::build).transpose()?;
         let journal = Journal::new(store.clone(), &name, entry.id, source.clone())?;
         let checkpoint = journal.checkpoint().await?;
         let read = checkpoint.or(entry.start_after);
@@ -86,10 +89,10 @@ impl Actor {
         Ok(Self {
             name,
             machine: Machine::new(entry.settings.rules(), read),
+            memory: memory.of_group(),
             entry: entry.clone(),
             store: store.clone(),
             source,
-            filter: filter.map(Arc::new),
             journal: Arc::new(journal),
             began: Instant::now(),
             requests,
@@ -112,6 +115,7 @@ impl Actor {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             self.act();
+            self.memory.shrink_to(self.machine.held());
             let input = self.input(&stop).await;
             self.machine.tick(self.began.elapsed());
             match input {
@@ -122,7 +126,9 @@ impl Actor {
                     let _ = reply.send(Ok(()));
                     return;
                 }
-                Input::Asked(None) | Input::Stop => return self.end(&errors::stopping()).await,
+                Input::Asked(None) | Input::Short | Input::Stop => {
+                    return self.end(&errors::stopping()).await;
+                }
                 Input::Asked(Some(request)) => self.answer(request),
                 Input::Found(found) => self.found(found),
                 Input::Replay(parked) => self.replay(parked),
@@ -134,6 +140,7 @@ impl Actor {
 
     async fn input(&mut self, stop: &CancellationToken) -> Input {
         self.open();
+        let is_idle = self.consumers.is_empty() && self.memory.is_shared();
         let due = self.machine.deadline().and_then(|due| self.began.checked_add(due));
         tokio::select! {
             request = self.requests.recv() => Input::Asked(request),
@@ -141,15 +148,25 @@ impl Actor {
             parked = next(&mut self.replay), if self.machine.can_replay() => Input::Replay(parked),
             written = finished(&mut self.writing) => Input::Written(written),
             () = until(due) => Input::Time,
+            () = self.memory.runs_short(), if is_idle => Input::Short,
             () = stop.cancelled() => Input::Stop,
         }
     }
 
     /// Opens what is to be read.
     fn open(&mut self) {
+        if self.consumers.is_empty() {
+            self.findings = None;
+        }
         if self.findings.is_none() && self.machine.room() > 0 {
-            let (filter, resolve) = (self.filter.clone(), self.entry.settings.resolve_links);
-            self.findings = Some(follow(&self.store, &self.source, filter, self.read, resolve));
+            let resolve = self.entry.settings.resolve_links;
+            match self.filter() {
+                Ok(of) => {
+                    let (store, source) = (&self.store, &self.source);
+                    self.findings = Some(follow(store, source, of, self.read, resolve));
+                }
+                Err(status) => self.fail(&status),
+            }
         }
         if self.replay.is_none() && self.replayed < self.replay_until {
             let parked = Streamed::Ordinary(self.journal.parked().clone());
@@ -158,6 +175,13 @@ impl Actor {
             let items = items.map_ok(|(Revision(at), resolved)| (at, Arc::new(resolved)));
             self.replay = Some(items.boxed());
         }
+    }
+
+    fn filter(&self) -> Result<Option<Arc<EventFilter>>, Status> {
+        let Some(filter) = &self.entry.filter else { return Ok(None) };
+        let mut filter = filter.build()?;
+        self.memory.hold(&mut filter)?;
+        Ok(Some(Arc::new(filter)))
     }
 
     fn answer(&mut self, request: Request) {
@@ -213,7 +237,6 @@ impl Actor {
         self.machine.disconnect(id);
         if self.consumers.is_empty() {
             self.machine.flush();
-            self.findings = None;
         }
     }
 
@@ -227,10 +250,10 @@ impl Actor {
 
     fn found(&mut self, found: Option<Result<Found, Status>>) {
         match found.unwrap_or_else(|| Err(errors::stopping())) {
-            Ok(Found::Event(at, resolved)) => {
-                self.read = Some(at);
-                self.take(Place::Source(at), resolved);
-            }
+            Ok(Found::Event(at, resolved)) => match self.take(Place::Source(at), resolved) {
+                Ok(()) => self.read = Some(at),
+                Err(status) => self.fail(&status),
+            },
             Ok(Found::Nothing(at)) => {
                 self.read = Some(at);
                 self.machine.pass(Place::Source(at));
@@ -240,19 +263,27 @@ impl Actor {
         }
     }
 
-    fn take(&mut self, place: Place, resolved: Event) {
+    /// # Errors
+    /// There is no memory for it: it is to be read again.
+    fn take(&mut self, place: Place, resolved: Event) -> Result<(), Status> {
         let by_correlation = self.entry.settings.strategy == NamedStrategy::PinnedByCorrelation;
         match event::message(place, resolved, by_correlation) {
-            Some(message) => self.machine.read(message),
+            Some(message) => {
+                self.memory.grow(message.bytes)?;
+                self.machine.read(message);
+            }
             None => self.machine.pass(place),
         }
+        Ok(())
     }
 
     fn replay(&mut self, parked: Option<Parked>) {
         match parked {
             Some(Ok((at, resolved))) if at < self.replay_until => {
-                self.replayed = at + 1;
-                self.take(Place::Parked(at), resolved);
+                match self.take(Place::Parked(at), resolved) {
+                    Ok(()) => self.replayed = at + 1,
+                    Err(status) => self.fail(&status),
+                }
             }
             Some(Err(status)) => self.fail(&status),
             Some(Ok(_)) | None => {

@@ -10,6 +10,7 @@ use super::actor::Actor;
 use super::config::Entry;
 use super::consumer::{Identity, Responses};
 use super::machine::{ConsumerId, Nack};
+use super::memory::GroupsMemory;
 use crate::errors;
 use crate::protocol::IdForm;
 use crate::protocol::persistent::SubscriptionInfo;
@@ -55,10 +56,11 @@ impl Group {
     pub(crate) async fn start(
         store: &Store,
         entry: &Entry,
+        memory: &GroupsMemory,
         stop: &CancellationToken,
     ) -> Result<Self, Status> {
         let (sender, requests) = mpsc::channel(REQUESTS);
-        let actor = Actor::load(store, entry, requests).await?;
+        let actor = Actor::load(store, entry, memory, requests).await?;
         tokio::spawn(actor.run(stop.clone()));
         Ok(Self(sender))
     }

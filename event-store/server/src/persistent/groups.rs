@@ -13,8 +13,10 @@ use super::config::{self, Entry, Filter, Source, start_text};
 use super::errors::GroupName;
 use super::group::{Group, Request};
 use super::journal::Journal;
+use super::memory::GroupsMemory;
 use super::settings::Settings;
 use super::source::last_place;
+use crate::node::Node;
 use crate::protocol::persistent::SubscriptionInfo;
 use crate::streams::From;
 
@@ -43,25 +45,38 @@ type Map = BTreeMap<String, Known>;
 pub(crate) struct Groups {
     store: Store,
     stop: CancellationToken,
+    /// The most groups, and what they hold.
+    most: usize,
+    memory: GroupsMemory,
     /// `None` where they are still to be loaded.
     known: Arc<Mutex<Option<Map>>>,
 }
 
 impl Groups {
-    pub(crate) fn new(store: Store, stop: CancellationToken) -> Self {
-        Self { store, stop, known: Arc::default() }
+    pub(crate) fn new(node: &Node) -> Self {
+        Self {
+            store: node.store.clone(),
+            stop: node.stop.clone(),
+            most: node.most_groups,
+            memory: node.groups.clone(),
+            known: Arc::default(),
+        }
     }
 
     /// Makes a group.
     ///
     /// # Errors
-    /// There is one of that name, or its name cannot be part of a stream's.
+    /// There is one of that name, its name cannot be part of a stream's, or there are too many.
     pub(crate) async fn create(&self, wanted: Wanted) -> Result<(), Status> {
         let Wanted { name, source, from, settings, filter } = wanted;
         let mut known = self.known().await?;
         let groups = loaded(&mut known);
         if groups.contains_key(&name.key()) {
             return Err(name.exists());
+        }
+        if groups.len() >= self.most {
+            let most = format!("there are {} groups: delete one that is not needed", self.most);
+            return Err(Status::resource_exhausted(most));
         }
         filter.as_ref().map(Filter::build).transpose()?;
         let id = Uuid::now_v7();
@@ -125,7 +140,8 @@ impl Groups {
     /// There is no such group.
     pub(crate) async fn group(&self, name: &GroupName) -> Result<Group, Status> {
         let mut known = self.known().await?;
-        named(loaded(&mut known), name)?.start(&self.store, &self.stop).await
+        let known = named(loaded(&mut known), name)?;
+        known.start(&self.store, &self.memory, &self.stop).await
     }
 
     /// What is known of the groups of a stream; of all groups, where none is given.
@@ -209,11 +225,16 @@ impl Groups {
 }
 
 impl Known {
-    async fn start(&mut self, store: &Store, stop: &CancellationToken) -> Result<Group, Status> {
+    async fn start(
+        &mut self,
+        store: &Store,
+        memory: &GroupsMemory,
+        stop: &CancellationToken,
+    ) -> Result<Group, Status> {
         match &self.started {
             Some(group) if !group.has_ended() => Ok(group.clone()),
             _ => {
-                let group = Group::start(store, &self.entry, stop).await?;
+                let group = Group::start(store, &self.entry, memory, stop).await?;
                 self.started = Some(group.clone());
                 Ok(group)
             }

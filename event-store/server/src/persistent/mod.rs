@@ -16,6 +16,7 @@ mod groups;
 mod info;
 mod journal;
 mod machine;
+mod memory;
 mod read;
 mod request;
 mod settings;
@@ -29,6 +30,7 @@ pub(crate) use self::machine::model;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::groups::Groups;
+pub(crate) use self::memory::GroupsMemory;
 use crate::node::Node;
 use crate::protocol::Empty;
 use crate::protocol::persistent::persistent_subscriptions_server::{
@@ -47,7 +49,7 @@ pub(crate) struct PersistentSubscriptionsService {
 
 impl PersistentSubscriptionsService {
     pub(crate) fn new(node: &Node) -> Self {
-        Self { groups: Groups::new(node.store.clone(), node.stop.clone()) }
+        Self { groups: Groups::new(node) }
     }
 
     pub(crate) fn into_server(self) -> PersistentSubscriptionsServer<Self> {

@@ -7,6 +7,7 @@ mod given;
 mod hostile;
 mod http;
 mod memory;
+mod memory_of_groups;
 mod operations;
 mod persistent;
 mod persistent_restart;

@@ -255,6 +255,11 @@ impl<E: Clone> Machine<E> {
         (self.in_flight.len(), self.source.open() + self.replay.open())
     }
 
+    /// The memory that its messages take.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Each consumer's limit, and how many messages it has.
     pub(crate) fn loads(&self) -> impl Iterator<Item = (ConsumerId, usize, usize)> {
         self.consumers.loads()
