@@ -53,13 +53,15 @@ impl View {
     /// Takes in what has been written since.
     pub(crate) fn refresh(&self) -> Result<(), OpenError> {
         let mut last = self.last.lock();
-        if let Some(last) = &mut *last
-            && last.read_on(&self.folder)?
-        {
-            self.log.replace(&last.segment(&self.folder));
-            self.show(last);
+        if let Some(last) = &mut *last {
+            let before = last.end();
+            retry(|| last.read_on(&self.folder))?;
+            if last.end() > before {
+                self.log.replace(&last.segment(&self.folder));
+                self.show(last);
+            }
         }
-        while let Some(next) = self.next()? {
+        while let Some(next) = retry(|| self.next())? {
             self.log.add(next.segment(&self.folder));
             self.show(&next);
             *last = Some(next);
@@ -89,8 +91,8 @@ fn end(log: &Log) -> u64 {
     log.segments().last().map_or(0, |segment| segment.end())
 }
 
-/// Looks again where files went or were replaced meanwhile.
-fn retry<T>(look: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
+/// Looks again where files went, were cut or were replaced meanwhile.
+fn retry<T>(mut look: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let mut looks = 1;
     loop {
         match look() {
@@ -187,10 +189,10 @@ impl Folder {
 }
 
 impl Last {
-    /// Takes in the good frames that are there by now; whether there are more than before.
-    fn read_on(&mut self, folder: &Folder) -> Result<bool, OpenError> {
+    /// Takes in the good frames that are there by now.
+    fn read_on(&mut self, folder: &Folder) -> Result<(), OpenError> {
         let path = folder.path(self.header.first);
-        let (before, mut doubted) = (self.scan.end, None);
+        let mut doubted = None;
         loop {
             self.scan.go_on(&self.file, self.header).map_err(OpenError::io("read", &path))?;
             let Some((offset, flaw)) = self.scan.flaw.filter(|_| !self.scan.is_unwritten()) else {
@@ -207,7 +209,7 @@ impl Last {
             }
             doubted = Some(self.scan.end);
         }
-        Ok(self.scan.end > before)
+        Ok(())
     }
 
     fn has_frames(&self) -> bool {

@@ -8,6 +8,7 @@ mod checks;
 mod closing;
 mod compressing;
 mod crashes;
+mod cut_short;
 mod damage;
 mod folder;
 mod full;
