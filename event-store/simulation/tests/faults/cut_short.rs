@@ -11,9 +11,11 @@ use futures::executor::block_on;
 
 use crate::given::{DIR, history, holds, open, options};
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// What happens once, right after a file was measured.
 #[derive(Clone, Default)]
-struct Meanwhile(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Meanwhile(Arc<Mutex<Option<Act>>>);
 
 impl Meanwhile {
     fn set(&self, what: impl FnOnce() + Send + 'static) {
