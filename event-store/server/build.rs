@@ -1,7 +1,12 @@
 //! Generates the protocol's messages and services, without `protoc`.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost_types::DescriptorProto;
+use prost_types::field_descriptor_proto::{Label, Type};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new("proto");
@@ -15,6 +20,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     files.sort();
     let descriptors = protox::compile(files, [folder])?;
+    let mut growing = BTreeMap::new();
+    for file in &descriptors.file {
+        note_growing(file.package(), &file.message_type, &mut growing);
+    }
+    let growing = growing.iter().map(|(message, fields)| format!("({message:?}, &{fields:?}), "));
+    let growing = format!("&[{}]", growing.collect::<String>());
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("growing.rs"), growing)?;
     let mut config = prost_build::Config::new();
     config
         // Some of them link to what is not there.
@@ -29,6 +41,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::codec::CountingCodec")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
+}
+
+/// Of each message the fields with which it grows in memory: those of messages, with the name of
+/// what they are, and lists.
+fn note_growing(
+    scope: &str,
+    messages: &[DescriptorProto],
+    growing: &mut BTreeMap<String, Vec<(i32, String)>>,
+) {
+    for message in messages {
+        let name = format!("{scope}.{}", message.name());
+        let fields = message.field.iter().filter_map(|field| {
+            let inner = match field.r#type() {
+                Type::Message => field.type_name().trim_start_matches('.'),
+                _ if field.label() == Label::Repeated => "",
+                _ => return None,
+            };
+            Some((field.number(), inner.to_owned()))
+        });
+        let fields: Vec<_> = fields.collect();
+        note_growing(&name, &message.nested_type, growing);
+        growing.insert(name, fields);
+    }
 }

@@ -8,6 +8,7 @@
 mod access;
 mod budget;
 mod calls;
+mod codec;
 mod connections;
 mod errors;
 mod features;

@@ -21,6 +21,7 @@ use tracing::{Instrument, Span};
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 use crate::budget::Budget;
+use crate::codec::Decoded;
 use crate::options::ServerOptions;
 
 /// The most of a path that is told.
@@ -99,8 +100,9 @@ impl Calls {
         let call = Call::begin(calls, place, &request);
         let share = requests.clone();
         let mut request = request.map(|body| Body::new(Incoming::new(body, &requests, timeout)));
-        request.extensions_mut().insert(share);
-        let response = next.run(request).instrument(call.span.clone()).await;
+        request.extensions_mut().insert(share.clone());
+        let answer = Decoded::new(share).count(next.run(request));
+        let response = answer.instrument(call.span.clone()).await;
         let (head, body) = response.into_parts();
         let call = call.answered(&head, body.is_end_stream());
         let body = Outgoing::new(body, responses, call);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::given::{client, events, serve};
 use crate::http::json;
 use crate::persistent::until;
-use crate::raw::{APPEND, READ, Raw, connect, ended, head, read_stream, refusal};
+use crate::raw::{APPEND, APPEND_RECORDS, READ, Raw, connect, ended, head, read_stream, refusal};
 
 const MIB: usize = 1 << 20;
 /// What a call holds for nothing.
@@ -197,6 +197,9 @@ async fn hostile_calls_take_no_more_memory_than_is_said() {
         connections.push(connect(server.address, 1 << 16).await);
     }
 
+    // Records of nothing: two bytes each, and some hundreds once they were read.
+    let nothing = connections[0].ask(APPEND_RECORDS, &[10, 0].repeat(4 * MIB)).await.unwrap();
+    assert_eq!(refusal(&nothing), Some(RESOURCE_EXHAUSTED));
     // Each would keep 900 KiB, and the first two declare 16 MiB.
     begin(&connections[..1], 3, 16 * MIB, 900 << 10, 1).await;
     begin(&connections, 250, MIB, 900 << 10, 1_000).await;

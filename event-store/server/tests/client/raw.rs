@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) const APPEND: &str = "/event_store.client.streams.Streams/Append";
+pub(crate) const APPEND_RECORDS: &str =
+    "/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords";
 pub(crate) const READ: &str = "/event_store.client.streams.Streams/Read";
 
 /// A connection over HTTP/2, which ends with this.
