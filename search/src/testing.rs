@@ -32,14 +32,15 @@ pub fn address() -> Option<Address> {
     }
 }
 
-/// Takes the shards of an index from it, as when the nodes that had them are gone. The index is named
-/// without the address's prefix. The answer is its health then, which is `red`.
+/// Takes the shards of an index from it, as when the nodes that had them are gone, and lets no index
+/// of the server have any until they are given back. The index is named without the address's
+/// prefix. The answer is its health then, which is `red`.
 ///
 /// # Errors
 /// The server does not do it.
 pub async fn lose_shards(address: &Address, index: &str) -> Result<String, ClusterError> {
-    place_shards(address, index, &json!("nobody")).await?;
-    // Opened again, they are looked for on a node that is not there.
+    // A copy that is there is used wherever it is, but not before there is a turn for it.
+    recover(address, json!(0)).await?;
     for change in ["_close", "_open"] {
         let path = format!("{}-{index}/{change}", address.prefix());
         let request = Request::new(Method::Post, path).query("wait_for_active_shards", "0");
@@ -51,18 +52,19 @@ pub async fn lose_shards(address: &Address, index: &str) -> Result<String, Clust
     Ok(health["status"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Gives the index its shards back.
+/// Gives indices their shards back.
 ///
 /// # Errors
 /// The server does not do it.
-pub async fn restore_shards(address: &Address, index: &str) -> Result<(), ClusterError> {
-    place_shards(address, index, &Value::Null).await
+pub async fn restore_shards(address: &Address) -> Result<(), ClusterError> {
+    recover(address, Value::Null).await
 }
 
-async fn place_shards(address: &Address, index: &str, node: &Value) -> Result<(), ClusterError> {
-    let settings = json!({ "index.routing.allocation.require._name": node });
-    let path = format!("{}-{index}/_settings", address.prefix());
-    let request = Request::new(Method::Put, path).json(&settings);
+/// How many shards may be made usable at a time.
+async fn recover(address: &Address, most: Value) -> Result<(), ClusterError> {
+    let setting = "cluster.routing.allocation.node_initial_primaries_recoveries";
+    let settings = json!({ "transient": { setting: most } });
+    let request = Request::new(Method::Put, "_cluster/settings").json(&settings);
     Cluster::new(address, TIMEOUT)?.ask(request).await.map(drop)
 }
 

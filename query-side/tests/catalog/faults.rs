@@ -55,7 +55,7 @@ async fn of_a_red_index_old_answers_are_called_stale_until_it_is_well() {
 
     let stale = shop.search(words("lantern")).await;
     let unknown = shop.catalog.search(words("heart")).await;
-    testing::restore_shards(&server, "catalog-v1").await.unwrap();
+    testing::restore_shards(&server).await.unwrap();
 
     assert_eq!((stale.items, stale.stale), (known.items, true));
     assert!(matches!(unknown, Err(SearchError::Cluster(_))), "{unknown:?}");
