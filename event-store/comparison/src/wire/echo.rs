@@ -7,8 +7,8 @@ use daybook_event_store::{
     AppendError, Appended, Expected, NewEvent, Position, Revision, StreamId,
 };
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
@@ -37,11 +37,10 @@ impl Echoes {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address: SocketAddr = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let served = Server::builder().tcp_nodelay(true).add_service(EchoServer::new(Back));
+        let served = Server::builder().add_service(EchoServer::new(Back));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(
-            served.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped),
-        );
+        tokio::spawn(served.serve_with_incoming_shutdown(incoming, stopped));
         let client = EchoClient::connect(format!("http://{address}")).await;
         let client = client.context("cannot reach the echo")?;
         Ok(Self { client, _stop: stop.drop_guard() })
