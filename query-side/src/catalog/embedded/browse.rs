@@ -116,10 +116,10 @@ impl Wanted {
         Ok(column.dictionary().term_ord(value)?.map_or(Self::Nothing, Self::Value))
     }
 
-    fn admits(self, value: Option<u64>) -> bool {
+    fn admits(self, value: impl FnOnce() -> Option<u64>) -> bool {
         match self {
             Self::Anything => true,
-            Self::Value(wanted) => value == Some(wanted),
+            Self::Value(wanted) => value() == Some(wanted),
             Self::Nothing => false,
         }
     }
@@ -247,39 +247,50 @@ fn first_after(column: &StrColumn, sku: &str) -> tantivy::Result<u64> {
     })
 }
 
+/// The ordinal of a product's value.
+fn value(column: Option<&StrColumn>, doc: DocId) -> Option<u64> {
+    column?.ords().first(doc)
+}
+
+fn in_stock(column: &Column<bool>, doc: DocId) -> bool {
+    column.first(doc).unwrap_or_default()
+}
+
 impl BrowseSegment {
-    /// The filters that a product fails, given its values in the text columns.
-    fn failed(&self, doc: DocId, values: [Option<u64>; 4], in_stock: bool) -> u8 {
+    /// The filters that a product fails. Most products are looked at no further.
+    fn failed(&self, doc: DocId) -> u8 {
         let mut failed = 0;
-        for (at, wanted) in self.wanted.iter().enumerate() {
-            if !wanted.admits(values[at]) {
+        for (at, (wanted, column)) in self.wanted.iter().zip(&self.columns).enumerate() {
+            if !wanted.admits(|| value(column.as_ref(), doc)) {
                 failed |= 1 << at;
             }
         }
         if let Some((column, wanted, min, max)) = &self.currency {
             let price = self.price.first(doc).unwrap_or_default();
-            let same = wanted.admits(column.ords().first(doc));
+            let same = wanted.admits(|| value(Some(column), doc));
             if !same || !(*min..=*max).contains(&price) {
                 failed |= PRICE;
             }
         }
-        if self.in_stock.is_some_and(|wanted| wanted != in_stock) {
+        if self.in_stock.is_some_and(|wanted| wanted != in_stock(&self.stock, doc)) {
             failed |= STOCK;
         }
         failed
     }
 
-    fn count(&mut self, failed: u8, values: [Option<u64>; 4], in_stock: bool) {
+    /// Counts a product for the facets whose filter is the only one that it fails.
+    fn count(&mut self, doc: DocId, failed: u8) {
         let Some(counts) = &mut self.counts else { return };
-        for (at, value) in values.into_iter().enumerate() {
+        for (at, column) in self.columns.iter().enumerate() {
             if failed & !(1 << at) == 0
-                && let Some(value) = value.and_then(|value| usize::try_from(value).ok())
+                && let Some(value) = value(column.as_ref(), doc)
+                && let Ok(value) = usize::try_from(value)
             {
                 counts.by_value[at][value] += 1;
             }
         }
         if failed & !STOCK == 0 {
-            counts.stock[usize::from(in_stock)] += 1;
+            counts.stock[usize::from(in_stock(&self.stock, doc))] += 1;
         }
     }
 
@@ -308,11 +319,8 @@ impl SegmentCollector for BrowseSegment {
 
     fn collect(&mut self, doc: DocId, score: Score) {
         self.matched += 1;
-        let value = |column: &Option<StrColumn>| column.as_ref()?.ords().first(doc);
-        let values = self.columns.each_ref().map(value);
-        let in_stock = self.stock.first(doc).unwrap_or_default();
-        let failed = self.failed(doc, values, in_stock);
-        self.count(failed, values, in_stock);
+        let failed = self.failed(doc);
+        self.count(doc, failed);
         if failed == 0 {
             self.total += 1;
             self.keep(doc, score);
