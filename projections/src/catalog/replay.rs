@@ -25,19 +25,8 @@ impl Operator {
     /// # Errors
     /// The index, the database or the store failed.
     pub async fn left_out(&self) -> Result<Vec<Parked>, OperateError> {
-        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
-        let versions = CatalogVersions::new(&catalog.0)?;
-        let Some(live) = versions.live().await? else { return Ok(Vec::new()) };
-        let given_up = self.given_up().await?;
-        let mut left_out = versions.standing(live).await?.left_out;
-        left_out.retain(|event| !given_up.contains(&event.position));
-        left_out.sort_by_key(|event| event.position);
-        let mut all = Vec::with_capacity(left_out.len());
-        for event in left_out {
-            let recorded = self.event_at(event.position).await?;
-            all.push(parked(live, event, recorded.as_ref()));
-        }
-        Ok(all)
+        let all = self.lacking(|_| true).await?.into_iter();
+        Ok(all.map(|details| details.parked).collect())
     }
 
     /// An event that the search index lacks, with what it says.
@@ -48,11 +37,8 @@ impl Operator {
         &self,
         position: Position,
     ) -> Result<ParkedDetails, OperateError> {
-        let parked = self.find_left_out(position).await?;
-        let recorded = self.event_at(position).await?;
-        let gone = || Err("the event store has it no more".to_owned());
-        let decoded = recorded.as_ref().map_or_else(gone, decode);
-        Ok(ParkedDetails { parked, recorded, decoded })
+        let found = self.lacking(|other| other == position).await?.pop();
+        found.ok_or(OperateError::NotParked { name: NAME, position })
     }
 
     /// Builds the search index anew, beside the one that is read, and has it read from then on. The
@@ -68,15 +54,13 @@ impl Operator {
         report: &(dyn Fn(Built) + Send + Sync),
         stop: &CancellationToken,
     ) -> Result<Vec<Replayed>, OperateError> {
-        let before = self.left_out().await?;
         if dry_run {
-            let mut tried = Vec::with_capacity(before.len());
-            for parked in before {
-                let error = self.left_out_details(parked.position).await?.decoded.err();
-                tried.push(Replayed { parked, error });
-            }
-            return Ok(tried);
+            let all = self.lacking(|_| true).await?.into_iter();
+            let tried =
+                |ParkedDetails { parked, decoded, .. }| Replayed { parked, error: decoded.err() };
+            return Ok(all.map(tried).collect());
         }
+        let before = self.left_out().await?;
         match self.discard_build(NAME).await {
             Ok(_) | Err(OperateError::NothingBuilt { .. }) => {}
             Err(error) => return Err(error),
@@ -100,7 +84,7 @@ impl Operator {
         reason: &str,
         by: &str,
     ) -> Result<(), OperateError> {
-        let parked = self.find_left_out(position).await?;
+        let parked = self.left_out_details(position).await?.parked;
         let mut tx = self.database.begin().await?;
         parked::give_up(&mut tx, &parked, (reason, by), now()).await?;
         Ok(tx.commit().await?)
@@ -111,10 +95,28 @@ impl Operator {
         Ok(parked::given_up(self.database.pool(), NAME).await?)
     }
 
-    async fn find_left_out(&self, position: Position) -> Result<Parked, OperateError> {
-        let mut all = self.left_out().await?.into_iter();
-        let found = all.find(|parked| parked.position == position);
-        found.ok_or(OperateError::NotParked { name: NAME, position })
+    /// The events of some positions that the index that is read lacks, in their order, with what
+    /// they say.
+    async fn lacking(
+        &self,
+        wanted: impl Fn(Position) -> bool,
+    ) -> Result<Vec<ParkedDetails>, OperateError> {
+        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
+        let versions = CatalogVersions::new(&catalog.0)?;
+        let Some(live) = versions.live().await? else { return Ok(Vec::new()) };
+        let given_up = self.given_up().await?;
+        let mut left_out = versions.standing(live).await?.left_out;
+        left_out.retain(|event| wanted(event.position) && !given_up.contains(&event.position));
+        left_out.sort_by_key(|event| event.position);
+        let mut all = Vec::with_capacity(left_out.len());
+        for event in left_out {
+            let recorded = self.event_at(event.position).await?;
+            let gone = || Err("the event store has it no more".to_owned());
+            let decoded = recorded.as_ref().map_or_else(gone, decode);
+            let parked = parked(live, event, recorded.as_ref());
+            all.push(ParkedDetails { parked, recorded, decoded });
+        }
+        Ok(all)
     }
 
     async fn event_at(&self, position: Position) -> Result<Option<Recorded>, OperateError> {
