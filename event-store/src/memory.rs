@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::{Stream, StreamExt, stream};
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tokio::task::coop;
 use uuid::Uuid;
 
 use crate::admission::{self, Admission, History, Place, Request, Write};
@@ -357,7 +358,12 @@ fn flatten<T: Send + 'static>(
         Ok(events) => events.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     };
-    stream::iter(chunks.flat_map(items))
+    let chunks = stream::unfold(chunks, move |mut chunks| async move {
+        // They are always ready: the runtime's other tasks have their turn, too.
+        coop::consume_budget().await;
+        Some((stream::iter(items(chunks.next()?)), chunks))
+    });
+    chunks.flatten()
 }
 
 impl AtomicAppend for MemoryStore {

@@ -5,12 +5,10 @@ use std::task::{Context, Poll, ready};
 use std::vec;
 
 use futures::Stream;
+use tokio::task::coop;
 
 use super::block::Block;
 use crate::{Direction, Filter, Listed, Position, ReadError, Recorded, Revision, Tailed};
-
-/// After so many chunks without an item, others on the async runtime have their turn.
-const EMPTY_CHUNKS: usize = 64;
 
 /// The events of some blocks, one after another, that are in a window and that a filter lets
 /// through.
@@ -139,17 +137,18 @@ where
     type Item = Result<I::Item, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        for _ in 0..EMPTY_CHUNKS {
+        loop {
             if let Some(item) = self.items.as_mut().and_then(Iterator::next) {
                 return Poll::Ready(Some(Ok(item)));
             }
+            // What is in memory is always ready: the runtime's other tasks have their turn, too.
+            let turn = ready!(coop::poll_proceed(context));
             match ready!(self.chunks.as_mut().poll_next(context)) {
                 Some(Ok(items)) => self.items = Some(items),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }
+            turn.made_progress();
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }

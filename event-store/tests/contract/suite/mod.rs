@@ -48,6 +48,7 @@ macro_rules! for_each_rule {
             reading::read_all_is_every_stream_in_order
             reading::read_all_ends_at_the_head_of_its_start
             reading::read_all_filters_by_category_and_kind
+            reading::a_reader_lets_others_have_their_turn
             listing::an_unknown_index_reads_as_empty
             tailing::a_tail_goes_from_history_to_live
             tailing::a_tail_starts_after_its_position

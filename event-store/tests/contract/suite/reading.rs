@@ -185,3 +185,21 @@ pub(crate) async fn the_head_is_the_last_position<S: EventStore>(store: S) {
     let appended = store.append(&stream(), Expected::Any, events(3)).await.unwrap();
     assert_eq!(head(&store).await, Some(appended.position));
 }
+
+pub(crate) async fn a_reader_lets_others_have_their_turn<S: EventStore>(store: S) {
+    let stream = stream();
+    history(&store, &stream, 3).await;
+
+    let reader = tokio::spawn(async move {
+        // It is this worker's next one, which no other worker takes over.
+        let other = tokio::spawn(async {});
+        let mut reads = 0;
+        while !other.is_finished() && reads < 10_000 {
+            assert_eq!(read(&store, &stream).await.len(), 3);
+            reads += 1;
+        }
+        reads
+    });
+
+    assert!(reader.await.unwrap() < 10_000, "the other task was never run");
+}
