@@ -25,8 +25,10 @@ use crate::{
     AppendError, Appended, NewEvent, Position, Recorded, RecordedEvent, Revision, StreamId,
 };
 
-/// Most bytes of zeros that are written ahead of the log, and as many as it has at most.
-const AHEAD: u64 = 4 << 20;
+/// Most bytes of zeros that are written ahead of the log, and as many as it has at most. More of them
+/// would have left the processor's cache when frames go over them.
+const AHEAD: usize = 1 << 20;
+static ZEROS: [u8; AHEAD] = [0; AHEAD];
 /// They end with a page of the system.
 const PAGE: u64 = 4 << 10;
 
@@ -234,10 +236,10 @@ impl Writer {
         if end <= self.prepared {
             return Ok(());
         }
-        let ahead = (end + end.min(AHEAD)).min(self.segment_bytes) / PAGE * PAGE;
+        let ahead = (end + end.min(AHEAD as u64)).min(self.segment_bytes) / PAGE * PAGE;
         self.prepared = end.max(ahead);
         let start = if planted::is(Bug::ZerosTooEarly) { end - 8 } else { end };
-        match self.active.file.write_all_at(&vec![0; size(self.prepared - start)], start) {
+        match self.active.file.write_all_at(&ZEROS[..size(self.prepared - end)], start) {
             // It is faster with them, and as good without.
             Err(error) if is_full(&error) => Ok(()),
             written => written.map_err(|error| stopped("a write failed", &error)),
