@@ -17,6 +17,13 @@ pub(crate) struct DlqChoice {
     pub(crate) key: Option<String>,
 }
 
+impl DlqChoice {
+    /// Whether a letter about this key is meant.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        self.key.as_deref().is_none_or(|wanted| wanted == key)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dlq {
     /// List what could not be processed, and why
@@ -28,12 +35,17 @@ pub(crate) enum Dlq {
     /// carried out. `consumers` are events that could
     /// not be published to Kafka (`relay`) or consumed (`notifications`, `analytics`), those behind
     /// them on their key, and notifications that could not be sent (`delivery`).
+    ///
+    /// Where a source cannot be asked, the letters of the others are listed, and standard error says
+    /// which it is and why.
     #[command(after_help = "\
 Examples:
   daybook dlq list
   daybook dlq list --source projections --key stock-WIDGET
   daybook dlq list --discarded
-  daybook dlq list -o jsonl")]
+  daybook dlq list -o jsonl
+
+Exit codes: 0 everything is listed, 1 failure, 3 a source could not be asked.")]
     List {
         #[command(flatten)]
         choice: DlqChoice,

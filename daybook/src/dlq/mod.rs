@@ -2,8 +2,7 @@
 
 mod consumers;
 mod processes;
-mod projections;
-mod search;
+mod read_models;
 
 use std::fmt;
 use std::io::Write as _;
@@ -17,10 +16,11 @@ use futures::future::LocalBoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::read_models::ReadModels;
 use crate::cli::{Dlq, DlqChoice, Output};
 use crate::config::Config;
 
-/// Exit code where something stays parked.
+/// Exit code where something stays parked, or a source could not say what it put aside.
 const UNHEALTHY: u8 = 3;
 
 /// What a source answers in its time.
@@ -52,10 +52,10 @@ pub(crate) trait Source {
 /// Every source there is.
 fn sources(config: &Config) -> Vec<Box<dyn Source + '_>> {
     vec![
-        Box::new(projections::Projections(config)),
+        Box::new(ReadModels::in_tables(config)),
         Box::new(processes::Processes(config)),
         Box::new(consumers::Consumers(config)),
-        Box::new(search::Search(config)),
+        Box::new(ReadModels::search_index(config)),
     ]
 }
 
@@ -189,18 +189,14 @@ pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCod
     let sources = sources(config);
     match command {
         Dlq::List { choice, discarded: true, output } => {
-            let mut all = Vec::new();
-            for source in named(&sources, &choice)? {
-                all.extend(source.discarded().await?);
-            }
-            all.retain(|one| choice.key.as_ref().is_none_or(|key| *key == one.key));
-            write(&all, output.output, given_up)?;
-            Ok(ExitCode::SUCCESS)
+            let mut asked = ask(named(&sources, &choice)?, |source| source.discarded()).await;
+            asked.found.retain(|one| choice.is_about(&one.key));
+            asked.write(output.output, given_up)
         }
         Dlq::List { choice, discarded: false, output } => {
-            let letters = chosen(&sources, &choice).await?;
-            write(&letters, output.output, line)?;
-            Ok(ExitCode::SUCCESS)
+            let mut asked = ask(named(&sources, &choice)?, |source| source.list()).await;
+            asked.found.retain(|letter| choice.is_about(&letter.key));
+            asked.write(output.output, line)
         }
         Dlq::Show { id, output } => {
             let (source, letter) = find(&sources, &id).await?;
@@ -209,10 +205,11 @@ pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCod
             Ok(ExitCode::SUCCESS)
         }
         Dlq::Replay { ids, all: _, choice, dry_run, output } => {
-            let mut letters = chosen(&sources, &choice).await?;
-            if !ids.is_empty() {
-                letters = among(letters, &ids)?;
-            }
+            let letters = if ids.is_empty() {
+                chosen(&sources, &choice).await?
+            } else {
+                among(&sources, &ids).await?
+            };
             let outcomes = replay(&sources, &letters, dry_run).await?;
             tell(&outcomes, if dry_run { "would be done" } else { "done" }, output.output)
         }
@@ -239,24 +236,62 @@ fn named<'s, 'c>(
     Ok(sources.iter().map(|source| &**source).filter(|source| wanted(source.name())).collect())
 }
 
+/// What sources answered, and what is wrong with those that did not.
+struct Asked<T> {
+    found: Vec<T>,
+    away: Vec<anyhow::Error>,
+}
+
+/// Asks sources, whichever of them cannot answer.
+async fn ask<'s, 'c, T>(
+    sources: Vec<&'s (dyn Source + 'c)>,
+    question: fn(&'s (dyn Source + 'c)) -> Answer<'s, Vec<T>>,
+) -> Asked<T> {
+    let mut asked = Asked { found: Vec::new(), away: Vec::new() };
+    for source in sources {
+        match question(source).await {
+            Ok(found) => asked.found.extend(found),
+            Err(error) => {
+                asked.away.push(error.context(format!("cannot ask the source {}", source.name())));
+            }
+        }
+    }
+    asked
+}
+
+impl<T: Serialize> Asked<T> {
+    /// Writes what was found, and says on standard error what is missing.
+    #[expect(clippy::print_stderr, reason = "data goes to standard output, and this is none")]
+    fn write(&self, output: Output, line: impl Fn(&T) -> String) -> anyhow::Result<ExitCode> {
+        write(&self.found, output, line)?;
+        for error in &self.away {
+            eprintln!("error: {error:#}");
+        }
+        Ok(if self.away.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
+    }
+}
+
 /// The letters of the sources and keys that were asked for.
 async fn chosen(
     sources: &[Box<dyn Source + '_>],
     choice: &DlqChoice,
 ) -> anyhow::Result<Vec<Letter>> {
-    let mut letters = Vec::new();
-    for source in named(sources, choice)? {
-        let listed = source.list().await.with_context(|| {
-            format!("the source {} cannot be asked; name another with --source", source.name())
-        });
-        letters.extend(listed?);
+    let Asked { mut found, away } = ask(named(sources, choice)?, |source| source.list()).await;
+    if let Some(error) = away.into_iter().next() {
+        return Err(error.context("nothing was done: name a source that is there with --source"));
     }
-    letters.retain(|letter| choice.key.as_ref().is_none_or(|key| *key == letter.key));
-    Ok(letters)
+    found.retain(|letter| choice.is_about(&letter.key));
+    Ok(found)
 }
 
-/// The letters of these ids, in the order in which they lie.
-fn among(mut letters: Vec<Letter>, ids: &[LetterId]) -> anyhow::Result<Vec<Letter>> {
+/// The letters of these ids, in the order in which they lie. Other sources are not asked.
+async fn among(sources: &[Box<dyn Source + '_>], ids: &[LetterId]) -> anyhow::Result<Vec<Letter>> {
+    let mut letters = Vec::new();
+    for source in sources {
+        if ids.iter().any(|id| id.source == source.name()) {
+            letters.extend(source.list().await?);
+        }
+    }
     if let Some(id) = ids.iter().find(|id| letters.iter().all(|letter| letter.id != **id)) {
         bail!(not_parked(id));
     }
@@ -369,6 +404,8 @@ fn tell(outcomes: &[Outcome], done: &str, output: Output) -> anyhow::Result<Exit
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
 
     #[test]
@@ -381,5 +418,60 @@ mod tests {
         for wrong in ["", "projections", "projections/stock", "projections//17", "//"] {
             assert!(wrong.parse::<LetterId>().is_err(), "{wrong:?}");
         }
+    }
+
+    /// Has put nothing aside, or cannot be asked.
+    struct Fake {
+        name: &'static str,
+        is_away: bool,
+    }
+
+    impl Fake {
+        fn answer<'a, T: 'a>(&'a self, found: T) -> Answer<'a, T> {
+            let is_away = self.is_away;
+            Box::pin(
+                async move { if is_away { Err(anyhow!("no route to it")) } else { Ok(found) } },
+            )
+        }
+    }
+
+    impl Source for Fake {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn list(&self) -> Answer<'_, Vec<Letter>> {
+            self.answer(Vec::new())
+        }
+
+        fn contents<'a>(&'a self, _: &'a Letter) -> Answer<'a, Contents> {
+            self.answer(Contents { written: None, read: None, unreadable: None, metadata: None })
+        }
+
+        fn replay<'a>(&'a self, _: &'a [Letter], _: bool) -> Answer<'a, Vec<Outcome>> {
+            self.answer(Vec::new())
+        }
+
+        fn discard<'a>(&'a self, _: &'a Letter, _: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
+            self.answer(Vec::new())
+        }
+
+        fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+            let id = "here/owner/1".parse().unwrap();
+            let [key, kind, error, reason, by] = [const { String::new() }; 5];
+            self.answer(vec![Discarded { id, key, kind, error, reason, by, at: 0 }])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_away_hides_no_other() {
+        let sources = [("here", false), ("away", true), ("there", false)];
+        let sources = sources.map(|(name, is_away)| Fake { name, is_away });
+        let sources = sources.iter().map(|source| source as &dyn Source).collect();
+
+        let Asked { found, away } = ask(sources, |source| source.discarded()).await;
+
+        assert_eq!((found.len(), away.len()), (2, 1));
+        assert_eq!(format!("{:#}", away[0]), "cannot ask the source away: no route to it");
     }
 }

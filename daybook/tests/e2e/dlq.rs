@@ -1,5 +1,6 @@
 //! What could not be processed, looked after by an operator.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,29 @@ fn what_the_search_index_lacks_is_listed_shown_and_replayed_or_given_up() {
     // The table of products lacks it, too, and was told nothing.
     assert_eq!(listed(folder, "projections")[0]["position"], position);
     assert!(server.stop());
+}
+
+#[test]
+fn what_can_be_listed_is_while_a_source_is_away() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let position = given_what_cannot_be_read(folder, "product-PEN-BRASS", "ProductRepriced");
+    assert!(Server::start(folder, &["serve"]).stop());
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let search = format!("http://{nobody}");
+    let with = |args: &[&str]| run(folder, &[args, &["--search", &search]].concat());
+
+    let list = with(&["dlq", "list", "-o", "json"]);
+    assert_eq!(list.status.code(), Some(3), "{}", told(&list));
+    let id = format!("projections/products/{position}");
+    let found = last_json(&list);
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["id"]), (1, &json!(id)), "{found}");
+    assert!(told(&list).contains("cannot ask the source search: "), "{}", told(&list));
+
+    let all = with(&["dlq", "replay", "--all", "--dry-run"]);
+    assert_eq!((all.status.code(), all.stdout.len()), (Some(1), 0), "{}", told(&all));
+    let one = with(&["dlq", "replay", &id, "--dry-run", "-o", "json"]);
+    assert_eq!((one.status.code(), &last_json(&one)[0]["id"]), (Some(3), &json!(id)));
 }
 
 /// A customer whose first event nobody can read, and who closes their account. Its stream.
