@@ -11,7 +11,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::database::without_nul;
-use crate::discarded::{Note, note};
+use crate::discarded::{Discarded, keep};
 use crate::feed::Message;
 
 /// A topic and a key on it: what is kept in order.
@@ -182,9 +182,17 @@ pub async fn discard(
     let mut tx = pool.begin().await?;
     let letter = show(&mut tx, id).await?;
     consume(&mut tx, &letter.consumer, &letter.message).await?;
-    let (owner, error) = (&*letter.consumer, letter.error.as_deref().unwrap_or_default());
-    let (key, kind) = (&*letter.stream(), letter.kind());
-    note(&mut tx, Note { id, owner, key, kind, error, reason, by }).await?;
+    let discarded = Discarded {
+        id,
+        owner: letter.consumer.clone(),
+        key: letter.stream(),
+        kind: letter.kind().to_owned(),
+        error: letter.error.clone().unwrap_or_default(),
+        reason: reason.to_owned(),
+        by: by.to_owned(),
+        at: now(),
+    };
+    keep(&mut tx, &discarded).await?;
     tx.execute(query("DELETE FROM dead_letters WHERE id = $1").bind(id)).await?;
     tx.commit().await?;
     Ok(letter)

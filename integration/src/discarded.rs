@@ -1,6 +1,6 @@
 //! What an operator gave up, and why: nobody looks after it any more, and it is not forgotten.
 
-use daybook_database::{Error, Executor, Pool, Row, Tx, now, query};
+use daybook_database::{Error, Executor, Pool, Row, Tx, query};
 use uuid::Uuid;
 
 use crate::database::without_nul;
@@ -51,20 +51,9 @@ pub async fn discarded(pool: &Pool) -> Result<Vec<Discarded>, Error> {
     pool.fetch_all(all).await?.iter().map(read).collect()
 }
 
-/// What is to be noted of something that is given up.
-pub(crate) struct Note<'a> {
-    pub(crate) id: Uuid,
-    pub(crate) owner: &'a str,
-    pub(crate) key: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) error: &'a str,
-    pub(crate) reason: &'a str,
-    pub(crate) by: &'a str,
-}
-
-/// Notes that something is given up. A notification may be more than once.
-pub(crate) async fn note(tx: &mut Tx, note: Note<'_>) -> Result<(), Error> {
-    let Note { id, owner, key, kind, error, reason, by } = note;
+/// Keeps what is given up. A notification may be more than once.
+pub(crate) async fn keep(tx: &mut Tx, discarded: &Discarded) -> Result<(), Error> {
+    let Discarded { id, owner, key, kind, error, reason, by, at } = discarded;
     let insert = query(
         "INSERT INTO discarded_letters \
          (id, owner, key, kind, error, reason, discarded_by, discarded_at) \
@@ -72,13 +61,13 @@ pub(crate) async fn note(tx: &mut Tx, note: Note<'_>) -> Result<(), Error> {
          error = excluded.error, reason = excluded.reason, \
          discarded_by = excluded.discarded_by, discarded_at = excluded.discarded_at",
     )
-    .bind(id)
-    .bind(owner)
+    .bind(*id)
+    .bind(owner.as_str())
     .bind(without_nul(key))
     .bind(without_nul(kind))
     .bind(without_nul(error))
     .bind(without_nul(reason))
     .bind(without_nul(by))
-    .bind(now());
+    .bind(*at);
     tx.execute(insert).await.map(drop)
 }

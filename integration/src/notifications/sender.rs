@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::channel::{Channel, ChannelError, Channels, Medium, Outgoing};
 use super::template::{render, templates};
 use crate::database::without_nul;
-use crate::discarded::{DELIVERY, Note, note};
+use crate::discarded::{DELIVERY, Discarded, keep};
 use crate::metrics::delivery_attempts;
 
 /// Most notifications of one round.
@@ -296,11 +296,20 @@ pub async fn give_up(pool: &Pool, id: Uuid, reason: &str, by: &str) -> Result<bo
     let failed = "SELECT * FROM notifications WHERE id = $1 AND status = 'failed'";
     let Some(failed) = tx.fetch_optional(query(failed).bind(id)).await? else { return Ok(false) };
     let FailedNotification { order, kind, error, .. } = notification(&failed)?;
-    let (key, kind, error) = (&*format!("order-{order}"), &*kind, &*error);
-    note(&mut tx, Note { id, owner: DELIVERY, key, kind, error, reason, by }).await?;
+    let discarded = Discarded {
+        id,
+        owner: DELIVERY.to_owned(),
+        key: format!("order-{order}"),
+        kind,
+        error,
+        reason: reason.to_owned(),
+        by: by.to_owned(),
+        at: now(),
+    };
+    keep(&mut tx, &discarded).await?;
     let discard = "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
                    WHERE id = $3 AND status = 'failed'";
-    let discard = query(discard).bind(without_nul(reason)).bind(now()).bind(id);
+    let discard = query(discard).bind(without_nul(reason)).bind(discarded.at).bind(id);
     let given_up = tx.execute(discard).await? == 1;
     tx.commit().await?;
     Ok(given_up)
