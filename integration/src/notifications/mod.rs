@@ -5,6 +5,8 @@
 //! crash between telling and writing that down tells it again, under the same id.
 
 mod channel;
+mod failed;
+mod outbox;
 mod preferences;
 mod sender;
 mod template;
@@ -22,8 +24,9 @@ use uuid::Uuid;
 pub use channel::{
     Channel, ChannelError, Channels, HttpChannel, Medium, Outgoing, SmtpChannel, Transport,
 };
+pub use failed::{FailedNotification, failed, give_up, retry};
 pub use preferences::{InvalidPreference, prefer};
-pub use sender::{FailedNotification, Sender, SenderOptions, failed, give_up, retry};
+pub use sender::{Sender, SenderOptions};
 
 use crate::consumer::{Consumer, HandleError};
 

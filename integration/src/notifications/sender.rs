@@ -1,21 +1,16 @@
 use std::time::Duration;
 
-use daybook_database::{Error, Executor, Pool, Row, micros, now, query};
+use daybook_database::{Error, Pool, micros, now};
 use minijinja::Environment;
 use prometheus::{IntCounterVec, Registry};
 use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::channel::{Channel, ChannelError, Channels, Medium, Outgoing};
+use super::outbox::{Due, Outbox, Settled};
 use super::template::{render, templates};
-use crate::database::without_nul;
-use crate::discarded::{DELIVERY, Discarded, keep};
 use crate::metrics::delivery_attempts;
-
-/// Most notifications of one round.
-const ROUND: i64 = 32;
 
 /// How long a notification that is being sent is kept from others: longer than a channel may take.
 const CLAIM: Duration = Duration::from_mins(1);
@@ -49,32 +44,29 @@ impl Default for SenderOptions {
 
 /// Sends what is due. Any number may work at the same database.
 #[derive(Debug)]
-pub struct Sender {
-    pool: Pool,
+pub struct Sender(Worker<Pool>);
+
+impl Sender {
+    /// A sender with the templates in the box.
+    ///
+    /// # Errors
+    /// The metrics cannot be registered.
+    pub fn new(pool: Pool, options: SenderOptions) -> Result<Self, prometheus::Error> {
+        Worker::new(pool, options).map(Self)
+    }
+
+    /// Works until it is shut down; what is being sent then is finished.
+    pub async fn run(self, shutdown: CancellationToken) {
+        self.0.run(shutdown).await;
+    }
+}
+
+#[derive(Debug)]
+struct Worker<O> {
+    outbox: O,
     options: SenderOptions,
     templates: Environment<'static>,
     attempts: IntCounterVec,
-}
-
-/// A notification that is due, and its customer, as far as they are known.
-struct Due {
-    id: Uuid,
-    order: String,
-    kind: String,
-    medium: Medium,
-    facts: String,
-    attempts: i64,
-    at: i64,
-    customer: Option<Customer>,
-}
-
-struct Customer {
-    name: String,
-    email: Option<String>,
-    closed: bool,
-    /// What they said of the medium, if anything.
-    wanted: Option<bool>,
-    address: Option<String>,
 }
 
 /// What became of a notification.
@@ -87,24 +79,18 @@ enum Outcome {
     Failed(Option<Outgoing>, ChannelError),
 }
 
-impl Sender {
-    /// A sender with the templates in the box.
-    ///
-    /// # Errors
-    /// The metrics cannot be registered.
-    pub fn new(pool: Pool, options: SenderOptions) -> Result<Self, prometheus::Error> {
+impl<O: Outbox> Worker<O> {
+    fn new(outbox: O, options: SenderOptions) -> Result<Self, prometheus::Error> {
         let attempts = delivery_attempts(&options.metrics)?;
-        Ok(Self { pool, options, templates: templates(), attempts })
+        Ok(Self { outbox, options, templates: templates(), attempts })
     }
 
-    /// Works until it is shut down; what is being sent then is finished.
-    pub async fn run(self, shutdown: CancellationToken) {
+    async fn run(self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
             let sent = match self.round(&shutdown).await {
                 Ok(sent) => sent,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "notifications wait for the database");
+                    waits(&error);
                     0
                 }
             };
@@ -116,30 +102,54 @@ impl Sender {
 
     /// Sends what is due; says how many there were.
     async fn round(&self, shutdown: &CancellationToken) -> Result<usize, Error> {
-        let due = due(&self.pool).await?;
+        let due = self.outbox.due().await?;
         for notification in &due {
             if shutdown.is_cancelled() {
                 break;
             }
-            if self.claim(notification).await? {
+            let until = now() + micros(CLAIM);
+            if self.claim(notification, until, shutdown).await? {
                 let outcome = self.deliver(notification).await;
-                self.note(notification, outcome).await?;
+                let settled = self.settled(notification, outcome);
+                let settle = || self.outbox.settle(notification, until, &settled);
+                self.insist(until, shutdown, settle).await?;
             }
         }
         Ok(due.len())
     }
 
-    /// Keeps others from sending the same.
-    async fn claim(&self, due: &Due) -> Result<bool, Error> {
-        let mut tx = self.pool.begin().await?;
-        let claim = query(
-            "UPDATE notifications SET due_at = $1, attempts = attempts + 1 \
-             WHERE id = $2 AND status = 'pending' AND due_at = $3 AND attempts = $4",
-        );
-        let claim = claim.bind(now() + micros(CLAIM)).bind(due.id).bind(due.at);
-        let claimed = tx.execute(claim.bind(due.attempts)).await? == 1;
-        tx.commit().await?;
-        Ok(claimed)
+    /// Keeps others from sending the same. Where the database failed, it may know of the claim or
+    /// not: that is found out once it is back.
+    async fn claim(
+        &self,
+        due: &Due,
+        until: i64,
+        shutdown: &CancellationToken,
+    ) -> Result<bool, Error> {
+        match self.outbox.claim(due, until).await {
+            Err(error) => {
+                waits(&error);
+                self.insist(until, shutdown, || self.outbox.holds(due, until)).await
+            }
+            claimed => claimed,
+        }
+    }
+
+    /// Does something about what is claimed, however often the database fails: until the claim
+    /// lapses, and somebody else sends it.
+    async fn insist<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        until: i64,
+        shutdown: &CancellationToken,
+        act: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        loop {
+            match act().await {
+                Err(error) if now() < until && !shutdown.is_cancelled() => waits(&error),
+                done => return done,
+            }
+            let _ = timeout(self.options.interval, shutdown.cancelled()).await;
+        }
     }
 
     async fn deliver(&self, due: &Due) -> Outcome {
@@ -176,11 +186,11 @@ impl Sender {
         Ok(Outgoing { id: due.id, medium: due.medium, address: address.to_owned(), subject, body })
     }
 
-    /// Writes down what became of a notification.
-    async fn note(&self, due: &Due, outcome: Outcome) -> Result<(), Error> {
+    /// What is to be written down of what became of a notification.
+    fn settled(&self, due: &Due, outcome: Outcome) -> Settled {
         let attempts = due.attempts + 1;
         let (status, outgoing, error) = match outcome {
-            Outcome::Unwanted { keep: false } => return self.forget(due.id).await,
+            Outcome::Unwanted { keep: false } => return Settled::Forgotten,
             Outcome::Unwanted { keep: true } => ("unwanted", None, None),
             Outcome::Sent(outgoing) => ("sent", Some(outgoing), None),
             Outcome::Failed(outgoing, error) => {
@@ -195,167 +205,135 @@ impl Sender {
         }
         let doublings = u32::try_from(due.attempts).unwrap_or(u32::MAX).min(16);
         let pause = (self.options.backoff * 2_u32.pow(doublings)).min(Duration::from_hours(1));
-        let via = outgoing.as_ref().map_or("", |_| self.options.channels.of(due.medium).name());
-        let text = |of: fn(&Outgoing) -> &String| outgoing.as_ref().map_or("", |out| of(out));
-        let note = query(
-            "UPDATE notifications SET status = $1, via = NULLIF($2, ''), address = NULLIF($3, ''), \
-             subject = NULLIF($4, ''), body = NULLIF($5, ''), error = NULLIF($6, ''), due_at = $7, \
-             updated_at = $8 WHERE id = $9",
-        )
-        .bind(status)
-        .bind(via)
-        .bind(text(|out| &out.address))
-        .bind(text(|out| &out.subject))
-        .bind(text(|out| &out.body))
-        .bind(without_nul(&error.unwrap_or_default()))
-        .bind(now() + micros(pause))
-        .bind(now())
-        .bind(due.id);
-        let mut tx = self.pool.begin().await?;
-        tx.execute(note).await?;
-        tx.commit().await
-    }
-
-    async fn forget(&self, id: Uuid) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        tx.execute(query("DELETE FROM notifications WHERE id = $1").bind(id)).await?;
-        tx.commit().await
+        let via = self.options.channels.of(due.medium).name();
+        let sent = outgoing.map(|outgoing| (via, outgoing));
+        Settled::Kept { status, sent, error, due_at: now() + micros(pause) }
     }
 }
 
-/// Has a notification that failed sent once more. `false`: there is none of this id that failed.
-///
-/// # Errors
-/// The database failed.
-pub async fn retry(pool: &Pool, id: Uuid) -> Result<bool, Error> {
-    let retry = query(
-        "UPDATE notifications SET status = 'pending', attempts = 0, due_at = $1 \
-         WHERE id = $2 AND status = 'failed'",
-    );
-    let mut tx = pool.begin().await?;
-    let retried = tx.execute(retry.bind(now()).bind(id)).await? == 1;
-    tx.commit().await?;
-    Ok(retried)
+fn waits(error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "notifications wait for the database");
 }
 
-/// A notification that failed for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedNotification {
-    /// Its id.
-    pub id: Uuid,
-    /// The order that it is about.
-    pub order: String,
-    /// The type of the event that it tells of.
-    pub kind: String,
-    /// By which means it was to be sent.
-    pub channel: String,
-    /// To whom, if that was known.
-    pub address: Option<String>,
-    /// What it says, if it came to that.
-    pub body: Option<String>,
-    /// Why it failed.
-    pub error: String,
-    /// How often it was tried.
-    pub attempts: u64,
-    /// When it was tried last: microseconds since 1970-01-01T00:00:00Z.
-    pub failed_at: i64,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What could not be sent and was not given up, oldest first.
-///
-/// # Errors
-/// The database failed.
-pub async fn failed(pool: &Pool) -> Result<Vec<FailedNotification>, Error> {
-    let failed =
-        query("SELECT * FROM notifications WHERE status = 'failed' ORDER BY created_at, id");
-    pool.fetch_all(failed).await?.iter().map(notification).collect()
-}
+    use daybook_database::{Executor, Limits, query, testing};
+    use tempfile::TempDir;
+    use uuid::Uuid;
 
-fn notification(row: &Row) -> Result<FailedNotification, Error> {
-    let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
-    Ok(FailedNotification {
-        id: Uuid::try_parse(row.str("id")?).map_err(|_| broken("id"))?,
-        order: row.str("order_id")?.to_owned(),
-        kind: row.str("kind")?.to_owned(),
-        channel: row.str("channel")?.to_owned(),
-        address: text("address")?,
-        body: text("body")?,
-        error: text("error")?.unwrap_or_default(),
-        attempts: row.i64("attempts")?.cast_unsigned(),
-        failed_at: row.i64("updated_at")?,
-    })
-}
+    use super::*;
+    use crate::database::open;
 
-/// Gives a notification that failed up. Why, and who did it, is [kept](fn@crate::discarded). `false`:
-/// there is none of this id that failed.
-///
-/// # Errors
-/// The database failed.
-pub async fn give_up(pool: &Pool, id: Uuid, reason: &str, by: &str) -> Result<bool, Error> {
-    let mut tx = pool.begin().await?;
-    let failed = "SELECT * FROM notifications WHERE id = $1 AND status = 'failed'";
-    let Some(failed) = tx.fetch_optional(query(failed).bind(id)).await? else { return Ok(false) };
-    let FailedNotification { order, kind, error, .. } = notification(&failed)?;
-    let discarded = Discarded {
-        id,
-        owner: DELIVERY.to_owned(),
-        key: format!("order-{order}"),
-        kind,
-        error,
-        reason: reason.to_owned(),
-        by: by.to_owned(),
-        at: now(),
-    };
-    keep(&mut tx, &discarded).await?;
-    let discard = "UPDATE notifications SET status = 'discarded', error = $1, updated_at = $2 \
-                   WHERE id = $3 AND status = 'failed'";
-    let discard = query(discard).bind(without_nul(reason)).bind(discarded.at).bind(id);
-    let given_up = tx.execute(discard).await? == 1;
-    tx.commit().await?;
-    Ok(given_up)
-}
+    const ID: Uuid = Uuid::from_u128(1);
 
-fn broken(what: &str) -> Error {
-    Error::Decode(format!("the {what} of a notification is malformed").into())
-}
+    /// A database that does what it is told, and says of some of it that it failed.
+    struct Faulty {
+        pool: Pool,
+        faults: AtomicU32,
+        /// Of claims rather than of what becomes of them.
+        of_claims: bool,
+    }
 
-/// What is due and waits for no earlier one of its order.
-async fn due(pool: &Pool) -> Result<Vec<Due>, Error> {
-    let due = query(
-        "SELECT n.id, n.order_id, n.kind, n.channel, n.facts, n.attempts, n.due_at, \
-         c.name, c.email, c.closed, p.wanted, p.address FROM notifications n \
-         LEFT JOIN notification_orders o ON o.order_id = n.order_id \
-         LEFT JOIN notification_customers c ON c.customer_id = o.customer_id \
-         LEFT JOIN notification_preferences p \
-         ON p.customer_id = o.customer_id AND p.channel = n.channel \
-         WHERE n.status = 'pending' AND n.due_at <= $1 AND NOT EXISTS (\
-         SELECT 1 FROM notifications e WHERE e.order_id = n.order_id AND e.channel = n.channel \
-         AND e.revision < n.revision AND e.status = 'pending') ORDER BY n.due_at LIMIT $2",
-    );
-    let rows = pool.fetch_all(due.bind(now()).bind(ROUND)).await?;
-    rows.iter().map(read).collect()
-}
+    impl Faulty {
+        fn fails(&self, is_claim: bool) -> bool {
+            let left = |left: u32| left.checked_sub(1);
+            is_claim == self.of_claims
+                && self.faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+        }
+    }
 
-fn read(row: &Row) -> Result<Due, Error> {
-    let text = |name| Ok::<_, Error>(row.maybe_str(name)?.map(str::to_owned));
-    let customer = match text("name")? {
-        None => None,
-        Some(name) => Some(Customer {
-            name,
-            email: text("email")?,
-            closed: row.bool("closed")?,
-            wanted: row.maybe_bool("wanted")?,
-            address: text("address")?,
-        }),
-    };
-    Ok(Due {
-        id: Uuid::try_parse(row.str("id")?).map_err(|_| broken("id"))?,
-        order: row.str("order_id")?.to_owned(),
-        kind: row.str("kind")?.to_owned(),
-        medium: Medium::of(row.str("channel")?).ok_or_else(|| broken("channel"))?,
-        facts: row.str("facts")?.to_owned(),
-        attempts: row.i64("attempts")?,
-        at: row.i64("due_at")?,
-        customer,
-    })
+    fn fault() -> Error {
+        Error::Protocol("the connection was lost".into())
+    }
+
+    impl Outbox for Faulty {
+        async fn due(&self) -> Result<Vec<Due>, Error> {
+            self.pool.due().await
+        }
+
+        async fn claim(&self, due: &Due, until: i64) -> Result<bool, Error> {
+            let claimed = self.pool.claim(due, until).await;
+            if self.fails(true) { Err(fault()) } else { claimed }
+        }
+
+        async fn holds(&self, due: &Due, until: i64) -> Result<bool, Error> {
+            if self.fails(true) { Err(fault()) } else { self.pool.holds(due, until).await }
+        }
+
+        async fn settle(&self, due: &Due, until: i64, settled: &Settled) -> Result<bool, Error> {
+            if self.fails(false) {
+                Err(fault())
+            } else {
+                self.pool.settle(due, until, settled).await
+            }
+        }
+    }
+
+    /// A database with an order's letter that is due.
+    async fn given_a_letter(folder: &TempDir) -> Pool {
+        let address = testing::prepare(folder.path(), "integration.db").await.unwrap();
+        let pool = open(&address, &Limits::default()).await.unwrap();
+        let mut tx = pool.begin().await.unwrap();
+        for sql in [
+            "INSERT INTO notification_customers (customer_id, revision, name, email, closed) \
+             VALUES ('ada', 0, 'Ada', 'ada@example.org', FALSE)",
+            "INSERT INTO notification_orders (order_id, customer_id) VALUES ('o', 'ada')",
+        ] {
+            tx.execute(query(sql)).await.unwrap();
+        }
+        let letter = "INSERT INTO notifications (id, event_id, order_id, revision, kind, channel, \
+                      facts, status, attempts, due_at, created_at, updated_at) \
+                      VALUES ($1, $1, 'o', 0, 'OrderConfirmed', 'email', '{}', 'pending', 0, 1, 1, 1)";
+        tx.execute(query(letter).bind(ID)).await.unwrap();
+        tx.commit().await.unwrap();
+        pool
+    }
+
+    /// Status and attempts of the letter.
+    async fn letter(pool: &Pool) -> (String, i64) {
+        let row = "SELECT status, attempts FROM notifications WHERE id = $1";
+        let row = pool.fetch_optional(query(row).bind(ID)).await.unwrap().unwrap();
+        (row.str(0).unwrap().to_owned(), row.i64(1).unwrap())
+    }
+
+    fn options() -> SenderOptions {
+        let interval = Duration::from_millis(1);
+        SenderOptions { interval, metrics: Registry::new(), ..SenderOptions::default() }
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_written_down_once_the_database_is_back() {
+        for of_claims in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let pool = given_a_letter(&folder).await;
+            let outbox = Faulty { pool: pool.clone(), faults: AtomicU32::new(3), of_claims };
+            let sender = Worker::new(outbox, options()).unwrap();
+
+            assert_eq!(sender.round(&CancellationToken::new()).await.unwrap(), 1);
+
+            assert_eq!(sender.outbox.faults.load(Ordering::Relaxed), 0);
+            assert_eq!(letter(&pool).await, ("sent".into(), 1), "of claims: {of_claims}");
+            assert_eq!(sender.attempts.with_label_values(&["email", "sent"]).get(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_somebody_else_has_by_now_writes_nothing_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = given_a_letter(&folder).await;
+        let due = pool.due().await.unwrap().remove(0);
+        assert!(pool.claim(&due, 2).await.unwrap());
+        let later = pool.due().await.unwrap().remove(0);
+        assert!(pool.claim(&later, i64::MAX).await.unwrap());
+
+        assert!(!pool.holds(&due, 2).await.unwrap());
+        assert!(!pool.settle(&due, 2, &Settled::Forgotten).await.unwrap());
+
+        assert_eq!(letter(&pool).await, ("pending".into(), 2));
+        assert!(pool.settle(&later, i64::MAX, &Settled::Forgotten).await.unwrap());
+        assert!(pool.due().await.unwrap().is_empty());
+    }
 }

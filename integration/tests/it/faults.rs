@@ -115,7 +115,7 @@ impl Consumers {
         let all = [orders, orders, orders * 500];
         until("all figures", || async { self.numbers(counted).await == all }).await;
         until("all letters", || async { self.numbers(told).await == [orders] }).await;
-        // What was for media that nobody wants is forgotten; after a crash, when its claim lapses.
+        // What was for media that nobody wants is forgotten.
         let history = "SELECT count(*), count(DISTINCT order_id) FROM notifications";
         let once = [orders, orders];
         until("nothing else", || async { self.numbers(history).await == once }).await;
