@@ -6,7 +6,7 @@ use super::entry::Entry;
 
 /// The meaning of the documents. Raise it when they must be written anew although the fields are
 /// the same.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 /// Where bands of prices begin, in minor units.
 const BANDS: [i64; 7] = [0, 100, 500, 1_000, 2_000, 5_000, 10_000];

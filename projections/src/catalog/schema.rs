@@ -1,6 +1,7 @@
 use tantivy::TantivyDocument;
 use tantivy::schema::{
-    FAST, Field, INDEXED, STORED, STRING, Schema, SchemaBuilder, TextFieldIndexing, TextOptions,
+    FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, SchemaBuilder,
+    TextFieldIndexing, TextOptions,
 };
 
 use super::document::Document;
@@ -23,6 +24,8 @@ pub(crate) struct Fields {
     category_words: Field,
     brand: Field,
     brand_words: Field,
+    /// The words of name, description, category and brand as they are typed.
+    spellings: Field,
     price: Field,
     currency: Field,
     price_band: Field,
@@ -30,11 +33,21 @@ pub(crate) struct Fields {
     listed_at: Field,
 }
 
-/// Words of text, with their places and counts.
-fn words(tokenizer: &str) -> TextOptions {
+/// English words, lowercase and without their endings, with their counts.
+fn english() -> TextOptions {
+    words("en_stem", IndexRecordOption::WithFreqs, true)
+}
+
+/// Words as they are typed, in lowercase: only whether they are there.
+fn typed() -> TextOptions {
+    words("default", IndexRecordOption::Basic, false)
+}
+
+fn words(tokenizer: &str, record: IndexRecordOption, lengths: bool) -> TextOptions {
     let indexing = TextFieldIndexing::default()
         .set_tokenizer(tokenizer)
-        .set_index_option(tantivy::schema::IndexRecordOption::WithFreqsAndPositions);
+        .set_index_option(record)
+        .set_fieldnorms(lengths);
     TextOptions::default().set_indexing_options(indexing)
 }
 
@@ -42,20 +55,19 @@ impl Fields {
     /// The schema of the index, and where its fields are.
     pub(crate) fn with_schema() -> (Schema, Self) {
         let mut schema = SchemaBuilder::default();
-        // English words: lowercase and without their endings.
-        let english = || words("en_stem");
         let whole = STRING | STORED | FAST;
         let fields = Self {
             sku: schema.add_text_field("sku", whole.clone()),
             seller: schema.add_text_field("seller", whole.clone()),
             name: schema.add_text_field("name", english() | STORED),
-            name_words: schema.add_text_field("nameWords", words("default")),
+            name_words: schema.add_text_field("nameWords", typed()),
             name_key: schema.add_text_field("nameKey", STRING | FAST),
             description: schema.add_text_field("description", english() | STORED),
             category: schema.add_text_field("category", whole.clone()),
             category_words: schema.add_text_field("categoryWords", english()),
             brand: schema.add_text_field("brand", whole.clone()),
             brand_words: schema.add_text_field("brandWords", english()),
+            spellings: schema.add_text_field("spellings", typed()),
             price: schema.add_i64_field("price", INDEXED | STORED | FAST),
             currency: schema.add_text_field("currency", whole),
             price_band: schema.add_text_field("priceBand", STRING | FAST),
@@ -79,6 +91,10 @@ impl Fields {
         if let Some(brand) = product.brand {
             document.add_text(self.brand, brand);
             document.add_text(self.brand_words, brand);
+        }
+        let texts = [product.name, product.description, product.category];
+        for text in texts.into_iter().chain(product.brand) {
+            document.add_text(self.spellings, text);
         }
         document.add_i64(self.price, product.price);
         document.add_text(self.currency, product.currency);

@@ -20,6 +20,8 @@ use crate::Money;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The fields with the words of name, category, brand and description.
 const WORDS: [&str; 4] = ["name", "category.words", "brand.words", "description"];
+/// The same words as they are written, endings and all.
+const SPELLINGS: [&str; 4] = ["name.words", "category.typed", "brand.typed", "description.typed"];
 /// The fields that products are narrowed by: category, brand, seller, price and stock.
 const FACETS: [&str; 5] = ["category", "brand", "seller", "priceBand", "inStock"];
 /// Products of one answer when all are read.
@@ -94,9 +96,8 @@ impl ClusterCatalog {
     pub(crate) async fn suggest(
         &self,
         beginning: &Beginning,
-        limit: usize,
     ) -> Result<Vec<Suggestion>, SearchError> {
-        let Beginning { typed, words, last, .. } = beginning;
+        let Beginning { typed, words, last, limit } = beginning;
         let mut filters: Vec<_> =
             words.iter().map(|word| json!({ "term": { "name.words": word } })).collect();
         filters.push(json!({ "prefix": { "name.words": last } }));
@@ -110,6 +111,8 @@ impl ClusterCatalog {
                 "should": { "constant_score": { "filter": whole } },
             } },
             "sort": ["_score", "name.key", "sku"],
+            // Products may share a name.
+            "collapse": { "field": "name.key" },
         });
         let answer = self.ask(self.request().json(&body)).await?;
         let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -224,18 +227,23 @@ fn body(asked: &Asked, similar: bool) -> Value {
 
 fn matching(asked: &Asked, similar: bool) -> Value {
     let Some(text) = &asked.text else { return json!({ "match_all": {} }) };
-    let fields: Vec<_> =
-        WORDS.iter().zip(WEIGHTS).map(|(field, weight)| format!("{field}^{weight}")).collect();
     let word = |word: &String| {
-        let mut query = json!({
-            "query": word, "fields": fields, "type": "best_fields", "tie_breaker": TIE_BREAKER,
-        });
-        if similar {
-            query["fuzziness"] = json!(tolerance(&stem(word)));
-            query["prefix_length"] = json!(1);
-            query["max_expansions"] = json!(MAX_LIKE);
+        if !similar {
+            return in_fields(WORDS, word);
         }
-        json!({ "multi_match": query })
+        // An ending may be what is wrong, so that it is not cut off, or too much is. Where both find
+        // a product, the first decides.
+        let ways =
+            [(WORDS, tolerance(&stem(word)), 1.0), (SPELLINGS, tolerance(word), TIE_BREAKER)];
+        let ways = ways.map(|(fields, wrong, boost)| {
+            let mut query = in_fields(fields, word);
+            query["multi_match"]["fuzziness"] = json!(wrong);
+            query["multi_match"]["prefix_length"] = json!(1);
+            query["multi_match"]["max_expansions"] = json!(MAX_LIKE);
+            query["multi_match"]["boost"] = json!(boost);
+            query
+        });
+        json!({ "dis_max": { "queries": ways } })
     };
     let words: Vec<_> = text.words.iter().map(word).collect();
     let skus = json!({ "terms": { "sku": [text.typed, text.typed.to_ascii_uppercase()] } });
@@ -245,6 +253,17 @@ fn matching(asked: &Asked, similar: bool) -> Value {
             { "constant_score": { "filter": skus, "boost": SKU_SCORE } },
         ],
         "minimum_should_match": 1,
+    } })
+}
+
+/// A word in whatever field; the best of them counts, and the others a little.
+fn in_fields(fields: [&str; 4], word: &str) -> Value {
+    let fields = fields.into_iter().zip(WEIGHTS).map(|(field, weight)| format!("{field}^{weight}"));
+    json!({ "multi_match": {
+        "query": word,
+        "fields": fields.collect::<Vec<_>>(),
+        "type": "best_fields",
+        "tie_breaker": TIE_BREAKER,
     } })
 }
 

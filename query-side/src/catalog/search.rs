@@ -96,14 +96,10 @@ impl Engine {
         }
     }
 
-    async fn suggest(
-        &self,
-        beginning: Beginning,
-        limit: usize,
-    ) -> Result<Vec<Suggestion>, SearchError> {
+    async fn suggest(&self, beginning: Beginning) -> Result<Vec<Suggestion>, SearchError> {
         match self {
-            Self::Embedded(catalog) => catalog.suggest(beginning, limit).await,
-            Self::Cluster(catalog) => catalog.suggest(&beginning, limit).await,
+            Self::Embedded(catalog) => catalog.suggest(beginning).await,
+            Self::Cluster(catalog) => catalog.suggest(&beginning).await,
         }
     }
 
@@ -188,13 +184,7 @@ impl Catalog {
         typed: &str,
         limit: Option<usize>,
     ) -> Result<Vec<Suggestion>, SearchError> {
-        let beginning = Beginning::of(typed, limit)?;
-        let limit = beginning.limit;
-        // Products may share a name.
-        let mut suggestions = self.engine.suggest(beginning, 4 * limit).await?;
-        suggestions.dedup_by_key(|suggestion| suggestion.name.to_lowercase());
-        suggestions.truncate(limit);
-        Ok(suggestions)
+        self.engine.suggest(Beginning::of(typed, limit)?).await
     }
 
     /// How far the index has come.

@@ -1,9 +1,12 @@
 //! Words: how a text falls into them, which are alike, and where they stand in a text.
 
-use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder};
+use std::sync::LazyLock;
+
+use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
 use tantivy::tokenizer::{
     Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer, TokenStream,
 };
+use tantivy_fst::Automaton;
 
 /// Most bytes of a word; longer ones are not in the index.
 const MAX_WORD: usize = 40;
@@ -45,20 +48,28 @@ pub(crate) fn tolerance(word: &str) -> u8 {
     }
 }
 
-/// Words that are like one: the first letter is right, and few others are not.
+/// Words that are like one: the first letter is right, and few others are not. Dictionaries of the
+/// index are searched by it.
 pub(crate) struct Like {
-    pub(crate) first: String,
+    first: String,
     length: usize,
     automaton: DFA,
 }
 
 impl Like {
-    /// Words like one without its ending.
-    pub(crate) fn word(stem: &str) -> Self {
-        // Two letters that changed places are one mistake.
-        let automaton = LevenshteinAutomatonBuilder::new(tolerance(stem), true).build_dfa(stem);
-        let first = stem.chars().take(1).collect();
-        Self { first, length: stem.chars().count().max(1), automaton }
+    /// Words like one.
+    pub(crate) fn word(word: &str) -> Self {
+        // They take milliseconds to make. Two letters that changed places are one mistake.
+        static BUILDERS: LazyLock<[LevenshteinAutomatonBuilder; 3]> =
+            LazyLock::new(|| [0, 1, 2].map(|most| LevenshteinAutomatonBuilder::new(most, true)));
+        let automaton = BUILDERS[usize::from(tolerance(word))].build_dfa(word);
+        let first = word.chars().take(1).collect();
+        Self { first, length: word.chars().count().max(1), automaton }
+    }
+
+    /// The least word of those with the same first letter, and what is after all of them.
+    pub(crate) fn bounds(&self) -> (&str, String) {
+        (&self.first, format!("{}\u{10ffff}", self.first))
     }
 
     /// How many letters are wrong, if they are few enough.
@@ -76,23 +87,63 @@ impl Like {
     }
 }
 
+impl Automaton for Like {
+    type State = u32;
+
+    fn start(&self) -> u32 {
+        self.automaton.initial_state()
+    }
+
+    fn is_match(&self, state: &u32) -> bool {
+        matches!(self.automaton.distance(*state), Distance::Exact(_))
+    }
+
+    fn can_match(&self, state: &u32) -> bool {
+        *state != SINK_STATE
+    }
+
+    fn accept(&self, state: &u32, byte: u8) -> u32 {
+        self.automaton.transition(*state, byte)
+    }
+}
+
+/// A word of a query, and what is like it. Its ending may be what is wrong: then it is not cut off,
+/// or too much is. So the word as it was typed is compared with words as they are written, and what
+/// is left of it with what is left of those.
+pub(crate) struct Likes {
+    pub(crate) typed: Like,
+    pub(crate) stem: Like,
+}
+
+impl Likes {
+    pub(crate) fn word(typed: &str) -> Self {
+        Self { typed: Like::word(typed), stem: Like::word(&stem(typed)) }
+    }
+
+    fn has(&self, written: &str, stem: &str) -> bool {
+        self.stem.distance(stem.as_bytes()).is_some()
+            || self.typed.distance(written.to_lowercase().as_bytes()).is_some()
+    }
+}
+
 /// What a query's words look like in a text.
 pub(crate) struct Marker {
     stems: Vec<String>,
-    similar: Vec<Like>,
+    similar: Vec<Likes>,
 }
 
 impl Marker {
     /// Marks these words, or words like them.
     pub(crate) fn new(words: &[String], similar: bool) -> Self {
-        let stems: Vec<_> = words.iter().map(|word| stem(word)).collect();
-        let similar = if similar { stems.iter().map(|s| Like::word(s)).collect() } else { vec![] };
+        let stems = words.iter().map(|word| stem(word)).collect();
+        let similar =
+            if similar { words.iter().map(|word| Likes::word(word)).collect() } else { vec![] };
         Self { stems, similar }
     }
 
-    fn marks(&self, stem: &str) -> bool {
+    fn marks(&self, written: &str, stem: &str) -> bool {
         self.stems.iter().any(|wanted| wanted == stem)
-            || self.similar.iter().any(|like| like.distance(stem.as_bytes()).is_some())
+            || self.similar.iter().any(|likes| likes.has(written, stem))
     }
 
     /// The text as HTML with the words in `<em>`, from near the first of them and not too long;
@@ -100,7 +151,7 @@ impl Marker {
     pub(crate) fn mark(&self, text: &str) -> Option<String> {
         let mut places = Vec::new();
         english().token_stream(text).process(&mut |token| {
-            if self.marks(&token.text) {
+            if self.marks(&text[token.offset_from..token.offset_to], &token.text) {
                 places.push(token.offset_from..token.offset_to);
             }
         });
@@ -165,6 +216,9 @@ mod tests {
         assert_eq!(mark("lantren", true, "A lantern").unwrap(), "A <em>lantern</em>");
         assert_eq!(mark("lantren", false, "A lantern"), None);
         assert_eq!(mark("cap", true, "A cup"), None);
+        // The mistake is in the ending, which is cut off one of them only.
+        assert_eq!(mark("decoraton", true, "A decoration").unwrap(), "A <em>decoration</em>");
+        assert_eq!(mark("cupps", true, "A cup").unwrap(), "A <em>cup</em>");
     }
 
     #[test]

@@ -192,6 +192,11 @@ async fn a_word_with_a_mistake_finds_what_is_like_it_only_where_nothing_has_it()
         assert_eq!((skus.as_slice(), page.similar), (["71053"].as_slice(), true), "{typed}");
     }
     assert_eq!(shop.finds(words("forsted stars")).await, ["21730"]);
+    // The mistake is in the ending: what is left of the words is not alike.
+    for typed in ["nestng", "nestig boxs", "wooly"] {
+        assert!(shop.search(words(typed)).await.similar, "{typed}");
+    }
+    assert_eq!(shop.finds(words("nestng")).await, ["22752"]);
     let page = shop.search(words("lantern")).await;
     assert!(!page.similar);
     // Another first letter, too short a word, too many mistakes.
@@ -346,6 +351,22 @@ async fn what_is_being_typed_is_completed() {
     assert_eq!(suggest("zzz").await, [""; 0]);
     let one = shop.catalog.suggest("w", Some(1)).await.unwrap();
     assert_eq!(one.len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_is_suggested_once_however_many_products_have_it() {
+    let shop = Shop::empty().await;
+    for n in 0..60 {
+        shop.list(&format!("BOX-{n:02}"), "Blue box", 100, 0).await;
+    }
+    shop.list("BOX-60", "BLUE BOX", 100, 0).await;
+    shop.list("CUP-1", "A blue cup", 100, 0).await;
+    shop.reaches(shop.list("CUP-2", "Cup, bluish", 100, 0).await).await;
+
+    let found = shop.catalog.suggest("blu", Some(3)).await.unwrap();
+
+    let found: Vec<_> = found.iter().map(|found| (&*found.name, &*found.sku)).collect();
+    assert_eq!(found, [("Blue box", "BOX-00"), ("A blue cup", "CUP-1"), ("Cup, bluish", "CUP-2")]);
 }
 
 #[tokio::test]

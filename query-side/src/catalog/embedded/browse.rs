@@ -3,8 +3,9 @@ use std::ops::Bound;
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::{Column, StrColumn};
-use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
+use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
+use super::column::{self, texts, value};
 use crate::catalog::query::{Asked, Place};
 use crate::catalog::{CatalogSort, Facets};
 
@@ -167,7 +168,8 @@ impl Collector for Browse {
         let sku = fast.str("sku")?;
         let after = match (&self.after, &sku) {
             (Some(place), Some(sku)) => {
-                Some((rank(self.sort, place.key), first_after(sku, &place.sku)?))
+                let next = column::from(sku, Bound::Excluded(&place.sku))?;
+                Some((rank(self.sort, place.key), next))
             }
             _ => None,
         };
@@ -235,21 +237,6 @@ impl Collector for Browse {
             .then(|| Facets::of(counts.map(|counts| counts.into_iter().collect()), stock));
         Ok(browsed)
     }
-}
-
-/// The least ordinal of the SKUs after one.
-fn first_after(column: &StrColumn, sku: &str) -> tantivy::Result<u64> {
-    let bounds = column.dictionary().term_bounds_to_ord(Bound::Excluded(sku), Bound::Unbounded)?;
-    Ok(match bounds.0 {
-        Bound::Excluded(ordinal) => ordinal + 1,
-        Bound::Included(ordinal) => ordinal,
-        Bound::Unbounded => 0,
-    })
-}
-
-/// The ordinal of a product's value.
-fn value(column: Option<&StrColumn>, doc: DocId) -> Option<u64> {
-    column?.ords().first(doc)
 }
 
 fn in_stock(column: &Column<bool>, doc: DocId) -> bool {
@@ -349,19 +336,6 @@ impl Counts {
             *named = texts(column.as_ref(), &ordinals)?.into_iter().zip(counts).collect();
         }
         Ok(Counted { by_value, stock: self.stock })
-    }
-}
-
-/// The texts of ascending ordinals; empty ones of a column that is not there. They are read in one
-/// go: unpacking a block of the dictionary for each would take longer than the search.
-fn texts(column: Option<&StrColumn>, ordinals: &[u64]) -> tantivy::Result<Vec<String>> {
-    let Some(column) = column else { return Ok(vec![String::new(); ordinals.len()]) };
-    let mut texts = Vec::with_capacity(ordinals.len());
-    let take = |text: &[u8]| texts.push(String::from_utf8_lossy(text).into_owned());
-    if column.dictionary().sorted_ords_to_term_cb(ordinals, take)? {
-        Ok(texts)
-    } else {
-        Err(TantivyError::InternalError("a column has values that it does not name".into()))
     }
 }
 

@@ -1,22 +1,23 @@
 //! Search in the folder in which the projection keeps its index, in this process or another.
 
 mod browse;
+mod column;
 mod snapshot;
+mod suggest;
 mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tantivy::Order;
-use tantivy::collector::sort_key::{SortBySimilarityScore, SortByString};
-use tantivy::collector::{DocSetCollector, TopDocs};
+use tantivy::collector::DocSetCollector;
 use tantivy::query::AllQuery;
 use tokio::task::spawn_blocking;
 
 use self::browse::Browse;
 pub(crate) use self::snapshot::Committed;
 use self::snapshot::Snapshot;
+use self::suggest::Suggest;
 use super::query::{Asked, Beginning};
 use super::{CatalogItem, CatalogQuery, Found, Progress, SearchError, Suggestion};
 
@@ -52,9 +53,8 @@ impl EmbeddedCatalog {
     pub(crate) async fn suggest(
         &self,
         beginning: Beginning,
-        limit: usize,
     ) -> Result<Vec<Suggestion>, SearchError> {
-        self.blocking(move |snapshot| snapshot.suggest(&beginning, limit)).await
+        self.blocking(move |snapshot| snapshot.suggest(&beginning)).await
     }
 
     pub(crate) async fn progress(&self) -> Result<Progress, SearchError> {
@@ -115,12 +115,9 @@ impl Snapshot {
         })
     }
 
-    fn suggest(&self, beginning: &Beginning, limit: usize) -> Result<Vec<Suggestion>, SearchError> {
-        let by = |field| (SortByString::for_field(field), Order::Asc);
-        let order = (SortBySimilarityScore, by("nameKey"), by("sku"));
-        let top = TopDocs::with_limit(limit).order_by(order);
-        let found = self.searcher.search(&self.beginning(beginning), &top)?;
-        let suggestion = |(_, at)| {
+    fn suggest(&self, beginning: &Beginning) -> Result<Vec<Suggestion>, SearchError> {
+        let found = self.searcher.search(&self.beginning(beginning), &Suggest::new(beginning))?;
+        let suggestion = |at| {
             let CatalogItem { name, category, sku, .. } = self.item(at)?;
             Ok(Suggestion { name, category, sku })
         };

@@ -37,15 +37,16 @@ pub(super) struct Fields {
     seller: Field,
     name: Field,
     pub(super) name_words: Field,
-    pub(super) name_key: Field,
     description: Field,
     category: Field,
     brand: Field,
     price: Field,
     currency: Field,
     in_stock: Field,
-    /// Name, category, brand and description, by words.
+    /// Name, category, brand and description, by words without their endings.
     pub(super) words: [Field; 4],
+    /// The words of all these as they are written, in lower case.
+    pub(super) spellings: Field,
 }
 
 impl Snapshot {
@@ -63,7 +64,6 @@ impl Snapshot {
             seller: field("seller")?,
             name: field("name")?,
             name_words: field("nameWords")?,
-            name_key: field("nameKey")?,
             description: field("description")?,
             category: field("category")?,
             brand: field("brand")?,
@@ -76,6 +76,7 @@ impl Snapshot {
                 field("brandWords")?,
                 field("description")?,
             ],
+            spellings: field("spellings")?,
         };
         let progress = committed.unwrap_or_default().into();
         Ok(Self { searcher: reader.searcher(), fields, progress })

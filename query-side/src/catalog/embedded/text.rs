@@ -1,15 +1,16 @@
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, Query,
-    RangeQuery, TermQuery,
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Query, RangeQuery,
+    TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{Searcher, Term};
+use tantivy::{SegmentReader, Term};
 
 use super::snapshot::Snapshot;
 use crate::catalog::query::{Beginning, Text};
-use crate::catalog::words::{Like, stem};
+use crate::catalog::words::{self, Like, Likes, stem};
 use crate::catalog::{MAX_LIKE, SKU_SCORE, TIE_BREAKER, WEIGHTS};
 
 impl Snapshot {
@@ -20,7 +21,7 @@ impl Snapshot {
         similar: bool,
     ) -> tantivy::Result<Box<dyn Query>> {
         let Some(Text { typed, words }) = text else { return Ok(Box::new(AllQuery)) };
-        let words = words.iter().map(|word| self.matching_word(&stem(word), similar));
+        let words = words.iter().map(|word| self.matching_word(word, similar));
         let words = words.collect::<tantivy::Result<_>>()?;
         let sku = |text: &str| -> Box<dyn Query> {
             Box::new(ConstScoreQuery::new(Box::new(term(self.fields.sku, text)), SKU_SCORE))
@@ -35,60 +36,69 @@ impl Snapshot {
     }
 
     /// One word in whatever field; the best of them counts, and the others a little.
-    fn matching_word(&self, stem: &str, similar: bool) -> tantivy::Result<Box<dyn Query>> {
-        let mut ways = Vec::new();
+    fn matching_word(&self, word: &str, similar: bool) -> tantivy::Result<Box<dyn Query>> {
+        let forms = if similar { self.like(&Likes::word(word))? } else { vec![(stem(word), 1.0)] };
+        let mut ways: Vec<Box<dyn Query>> = Vec::new();
         for (field, weight) in self.fields.words.into_iter().zip(WEIGHTS) {
-            let forms = if similar {
-                like(&self.searcher, field, &Like::word(stem))?
-            } else {
-                vec![(stem.to_owned(), 1.0)]
-            };
-            let forms = forms.into_iter().map(|(form, likeness)| -> Box<dyn Query> {
-                Box::new(BoostQuery::new(Box::new(term(field, &form)), weight * likeness))
-            });
-            ways.extend(forms);
+            for (form, likeness) in &forms {
+                let boosted = BoostQuery::new(Box::new(term(field, form)), weight * likeness);
+                ways.push(Box::new(boosted));
+            }
         }
         Ok(Box::new(DisjunctionMaxQuery::with_tie_breaker(ways, TIE_BREAKER)))
     }
 
-    /// What has the words that were typed and one that begins like the last; first what begins
-    /// with all that was typed.
+    /// What words of the index that are like one are without their endings: the most alike first
+    /// and not too many, and how much.
+    fn like(&self, likes: &Likes) -> tantivy::Result<Vec<(String, f32)>> {
+        let mut found: HashMap<String, f32> = HashMap::new();
+        let mut note = |form: String, likeness: f32| {
+            let most = found.entry(form).or_default();
+            *most = most.max(likeness);
+        };
+        for segment in self.searcher.segment_readers() {
+            let Likes { typed, stem } = likes;
+            each_like(segment, self.fields.spellings, typed, |word, likeness| {
+                note(words::stem(word), likeness);
+            })?;
+            for field in self.fields.words {
+                each_like(segment, field, stem, |form, likeness| note(form.into(), likeness))?;
+            }
+        }
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_unstable_by(|(a, how_a), (b, how_b)| how_b.total_cmp(how_a).then(a.cmp(b)));
+        found.truncate(MAX_LIKE);
+        Ok(found)
+    }
+
+    /// What has the words that were typed and one that begins like the last.
     pub(super) fn beginning(&self, beginning: &Beginning) -> Box<dyn Query> {
-        let Beginning { typed, words, last, .. } = beginning;
-        let fields = &self.fields;
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = words
-            .iter()
-            .map(|word| (Occur::Must, unscored(term(fields.name_words, word))))
-            .collect();
-        clauses.push((Occur::Must, unscored(prefix(fields.name_words, last))));
-        let whole = ConstScoreQuery::new(Box::new(prefix(fields.name_key, typed)), 1.0);
-        clauses.push((Occur::Should, Box::new(whole)));
-        Box::new(BooleanQuery::new(clauses))
+        let Beginning { words, last, .. } = beginning;
+        let field = self.fields.name_words;
+        let mut clauses: Vec<Box<dyn Query>> = vec![Box::new(prefix(field, last))];
+        for word in words {
+            clauses.push(Box::new(term(field, word)));
+        }
+        Box::new(BooleanQuery::intersection(clauses))
     }
 }
 
-/// The words of a field that are like one, the most alike first and not too many, and how much.
-fn like(searcher: &Searcher, field: Field, like: &Like) -> tantivy::Result<Vec<(String, f32)>> {
-    let mut found = Vec::new();
-    for segment in searcher.segment_readers() {
-        let index = segment.inverted_index(field)?;
-        let mut words = index
-            .terms()
-            .range()
-            .ge(&like.first)
-            .lt(format!("{}\u{10ffff}", like.first))
-            .into_stream()?;
-        while words.advance() {
-            let Some(wrong) = like.distance(words.key()) else { continue };
-            if let Ok(word) = std::str::from_utf8(words.key()) {
-                found.push((wrong, word.to_owned()));
-            }
+/// Tells of each word of a field that is like one how much it is.
+fn each_like(
+    segment: &SegmentReader,
+    field: Field,
+    like: &Like,
+    mut tell: impl FnMut(&str, f32),
+) -> tantivy::Result<()> {
+    let index = segment.inverted_index(field)?;
+    let (least, end) = like.bounds();
+    let mut words = index.terms().search(like).ge(least).lt(end).into_stream()?;
+    while words.advance() {
+        if let (Some(wrong), Ok(word)) = (like.distance(words.key()), str::from_utf8(words.key())) {
+            tell(word, like.likeness(wrong));
         }
     }
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(MAX_LIKE);
-    Ok(found.into_iter().map(|(wrong, word)| (word, like.likeness(wrong))).collect())
+    Ok(())
 }
 
 fn term(field: Field, text: &str) -> TermQuery {
@@ -101,8 +111,4 @@ fn prefix(field: Field, text: &str) -> RangeQuery {
         Bound::Included(Term::from_field_text(field, text)),
         Bound::Excluded(Term::from_field_text(field, &end)),
     )
-}
-
-fn unscored(query: impl Query) -> Box<dyn Query> {
-    Box::new(ConstScoreQuery::new(Box::new(query), 0.0))
 }
