@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use eventstore::{Client, ClientSettings, Error};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 
@@ -11,12 +11,15 @@ use super::failure::Failure;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// … up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A server that has to search for what is asked for may take so many times as long to answer.
+const SEARCH: u32 = 10;
 
 /// One connection through the official client. That client is of no more use once it could not
 /// connect, and stays with a node of a cluster that is gone: after a failure, another is made.
 pub(super) struct Connection {
     settings: ClientSettings,
     patience: Duration,
+    answer: Duration,
     current: Mutex<Current>,
 }
 
@@ -28,13 +31,13 @@ struct Current {
 }
 
 impl Connection {
-    pub(super) fn new(settings: ClientSettings, patience: Duration) -> Self {
-        Self { settings, patience, current: Mutex::default() }
+    pub(super) fn new(settings: ClientSettings, patience: Duration, answer: Duration) -> Self {
+        Self { settings, patience, answer, current: Mutex::default() }
     }
 
     /// Another connection to the same store.
     pub(super) fn another(&self) -> Self {
-        Self::new(self.settings.clone(), self.patience)
+        Self::new(self.settings.clone(), self.patience, self.answer)
     }
 
     /// Calls once.
@@ -42,8 +45,21 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        self.within(self.answer, call).await
+    }
+
+    /// Calls once, and takes the call for lost after so long: the client forgets one now and then
+    /// that it had begun when its connection was closed.
+    async fn within<T, F>(
+        &self,
+        most: Duration,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let (client, generation) = self.client()?;
-        call(client).await.map_err(|error| {
+        answer(most, Box::pin(call(client))).await.map_err(|error| {
             let failure = Failure::from(error);
             // After the answer of a follower the client itself goes to the leader.
             if matches!(failure, Failure::Unsent(_) | Failure::Lost(_)) {
@@ -58,9 +74,28 @@ impl Connection {
     where
         F: Future<Output = Result<T, Error>>,
     {
+        self.repeat_within(self.answer, call).await
+    }
+
+    /// The same, for calls that make the server search.
+    pub(super) async fn search<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.repeat_within(self.answer.saturating_mul(SEARCH), call).await
+    }
+
+    async fn repeat_within<T, F>(
+        &self,
+        most: Duration,
+        call: impl Fn(Client) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let mut attempts = self.attempts();
         loop {
-            match self.once(&call).await {
+            match self.within(most, &call).await {
                 Err(failure) if failure.may_pass() => {
                     if !attempts.again(&failure).await {
                         return Err(failure);
@@ -74,6 +109,11 @@ impl Connection {
     /// Attempts at something, of which there are only so many.
     pub(super) fn attempts(&self) -> Attempts {
         Attempts { since: Instant::now(), patience: self.patience, pause: FIRST_PAUSE }
+    }
+
+    /// How long a call may take.
+    pub(super) fn answer(&self) -> Duration {
+        self.answer
     }
 
     fn client(&self) -> Result<(Client, u64), Failure> {
@@ -101,6 +141,14 @@ impl fmt::Display for Connection {
         let hosts = self.settings.hosts().iter().map(|at| format!("{}:{}", at.host, at.port));
         f.write_str(&hosts.collect::<Vec<_>>().join(","))
     }
+}
+
+/// What is answered within a time.
+pub(super) async fn answer<T>(
+    most: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(most, call).await.unwrap_or(Err(Error::DeadlineExceeded))
 }
 
 /// Tries something again, later and later, until patience runs out.

@@ -1,5 +1,7 @@
 //! Tails: a subscription, and where that ends, another from the last position on.
 
+use std::time::Duration;
+
 use async_stream::stream;
 use eventstore::{
     Client, Position as WirePosition, StreamPosition, SubscribeToAllOptions, Subscription,
@@ -8,7 +10,7 @@ use eventstore::{
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 
-use super::connection::Connection;
+use super::connection::{Connection, answer};
 use super::failure::Failure;
 use super::{pages, wire};
 use crate::{Filter, Position, ReadError, Tailed};
@@ -110,7 +112,7 @@ impl Tail {
         let options = self.options();
         let subscribe = |client: Client| async move { Ok(client.subscribe_to_all(&options).await) };
         let subscription = self.connection.once(subscribe).await?;
-        Ok(messages(subscription).ready_chunks(CHUNK).boxed())
+        Ok(messages(subscription, self.connection.answer()).ready_chunks(CHUNK).boxed())
     }
 
     fn options(&self) -> SubscribeToAllOptions {
@@ -151,14 +153,16 @@ impl Tail {
     }
 }
 
-/// The messages of a subscription, up to its first error.
+/// The messages of a subscription, up to its first error. The first one, that it was begun, has to
+/// come in time; the others come when there is something to tell.
 fn messages(
     subscription: Subscription,
+    first: Duration,
 ) -> impl Stream<Item = Result<SubscriptionEvent, Failure>> + Send + 'static {
-    stream::unfold(Some(subscription), |subscription| async move {
-        let mut subscription = subscription?;
-        match subscription.next_subscription_event().await {
-            Ok(message) => Some((Ok(message), Some(subscription))),
+    stream::unfold(Some((subscription, first)), |waiting| async move {
+        let (mut subscription, most) = waiting?;
+        match answer(most, subscription.next_subscription_event()).await {
+            Ok(message) => Some((Ok(message), Some((subscription, Duration::MAX)))),
             Err(error) => Some((Err(Failure::from(error)), None)),
         }
     })

@@ -32,12 +32,16 @@ pub struct EventStoreDbOptions {
     pub limits: Limits,
     /// How long a call is tried again while the store does not answer.
     pub patience: Duration,
+    /// How long one try may take, with a page of what is read; ten times as long where the server
+    /// has to search for it. It is taken for lost then.
+    pub answer: Duration,
 }
 
 impl Default for EventStoreDbOptions {
     fn default() -> Self {
         let limits = Limits { append_bytes: 1 << 20, ..Limits::default() };
-        Self { limits, patience: Duration::from_secs(15) }
+        let (patience, answer) = (Duration::from_secs(15), Duration::from_secs(30));
+        Self { limits, patience, answer }
     }
 }
 
@@ -73,7 +77,7 @@ impl EventStoreDb {
     /// The address cannot be understood.
     pub fn new(address: &str, options: &EventStoreDbOptions) -> Result<Self, InvalidAddress> {
         let settings = address::settings(address)?;
-        let connection = Arc::new(Connection::new(settings, options.patience));
+        let connection = Arc::new(Connection::new(settings, options.patience, options.answer));
         Ok(Self { connection, limits: options.limits, closed: Arc::default() })
     }
 

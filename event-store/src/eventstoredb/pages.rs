@@ -67,6 +67,12 @@ impl Page {
         }
         Ok(page)
     }
+
+    /// The events themselves, and whether these are the last.
+    fn recorded(self) -> Result<(Vec<Recorded>, bool), Failure> {
+        let events = self.events.into_iter().filter_map(|event| event.event);
+        Ok((events.map(wire::recorded).collect::<Result<_, _>>()?, self.ended))
+    }
 }
 
 /// The events of a stream.
@@ -179,11 +185,15 @@ pub(super) fn all(
                 None => StreamPosition::Start,
             });
             let options = options.forwards().max_count(EVENTS);
-            let options = match asked {
-                Some(filter) => options.filter(filter),
-                None => options,
+            let page = match asked {
+                Some(filter) => {
+                    connection
+                        .search(|client| read_all(client, options.clone().filter(filter.clone())))
+                        .await?
+                }
+                None => connection.repeat(|client| read_all(client, options.clone())).await?,
             };
-            let (events, ended) = page_of_all(&connection, options).await?;
+            let (events, ended) = page.recorded()?;
             let next = events.last().map(|event| event.position).filter(|at| !ended && *at < head);
             // A read forward begins with the event of its position itself.
             let wanted = |at: &Position| Some(*at) > after && *at <= head;
@@ -241,14 +251,11 @@ async fn page_of_all(
     connection: &Connection,
     options: ReadAllOptions,
 ) -> Result<(Vec<Recorded>, bool), Failure> {
-    let page = connection
-        .repeat(|client| {
-            let options = options.clone();
-            async move { Page::read(client.read_all(&options).await?).await }
-        })
-        .await?;
-    let events = page.events.into_iter().filter_map(|event| event.event);
-    Ok((events.map(wire::recorded).collect::<Result<_, _>>()?, page.ended))
+    connection.repeat(|client| read_all(client, options.clone())).await?.recorded()
+}
+
+async fn read_all(client: Client, options: ReadAllOptions) -> Result<Page, Error> {
+    Page::read(client.read_all(&options).await?).await
 }
 
 /// What the server can leave out: it knows the beginnings of streams' names or of types, and not

@@ -59,6 +59,6 @@ pub(crate) fn client(address: SocketAddr) -> EventStoreDb {
 
 /// The same, which gives up after a while.
 pub(crate) fn patient(address: SocketAddr, patience: Duration) -> EventStoreDb {
-    let options = EventStoreDbOptions { limits: LIMITS, patience };
+    let options = EventStoreDbOptions { limits: LIMITS, patience, ..Default::default() };
     EventStoreDb::new(&format!("esdb://{address}?tls=false"), &options).unwrap()
 }

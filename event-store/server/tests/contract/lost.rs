@@ -1,14 +1,17 @@
 //! The adapter on connections that break, and with nodes that are not the leader.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
-use daybook_event_store::{AppendError, EventStore, Expected, Filter, Revision, Store};
+use axum::http::{Request, Response, response};
+use daybook_event_store::{
+    AppendError, EventStore, EventStoreDb, EventStoreDbOptions, Expected, Filter, Revision, Store,
+};
 use daybook_event_store_server::ServerOptions;
 use futures::StreamExt;
 use futures::future::join_all;
@@ -19,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::given::{Served, client, patient};
+use crate::suite::LIMITS;
 use crate::suite::given::{
     category, events, history, ids, in_category, next_events, read, read_all, stream, within,
 };
@@ -207,28 +211,30 @@ async fn a_server_that_has_too_much_to_do_is_asked_again() {
     }
 }
 
-/// A node that says of every call that another one is the leader. It does not tell its features.
-async fn follower(leader: SocketAddr) -> SocketAddr {
+/// A node that answers the calls to it, which are counted from 0, as it is told, or never. It does
+/// not tell its features.
+async fn node(
+    answer: impl Fn(usize) -> Option<response::Builder> + Clone + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let answer = move |request: Request<hyper::body::Incoming>| async move {
-        let response = Response::builder().header("content-type", "application/grpc");
-        let response = if request.uri().path().contains("ServerFeatures") {
-            response.header("grpc-status", "12")
+    let (address, calls) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let answer = move |request: Request<hyper::body::Incoming>| {
+        let answered = if request.uri().path().contains("ServerFeatures") {
+            Some(Response::builder().header("grpc-status", "12"))
         } else {
-            response
-                .header("grpc-status", "5")
-                .header("exception", "not-leader")
-                .header("leader-endpoint-host", leader.ip().to_string())
-                .header("leader-endpoint-port", leader.port().to_string())
+            answer(calls.fetch_add(1, Ordering::SeqCst))
         };
-        Ok::<_, Infallible>(response.body(Body::empty()).unwrap())
+        async move {
+            let Some(response) = answered else { return pending().await };
+            let response = response.header("content-type", "application/grpc");
+            Ok::<_, Infallible>(response.body(Body::empty()).unwrap())
+        }
     };
     tokio::spawn(async move {
         loop {
             let (connection, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(tower::service_fn(answer.clone()));
             tokio::spawn(async move {
-                let service = TowerToHyperService::new(tower::service_fn(answer));
                 let builder = Builder::new(TokioExecutor::new());
                 let _ = builder.serve_connection(TokioIo::new(connection), service).await;
             });
@@ -237,10 +243,20 @@ async fn follower(leader: SocketAddr) -> SocketAddr {
     address
 }
 
+/// The answer that another node is the leader.
+fn not_leader(leader: SocketAddr) -> response::Builder {
+    Response::builder()
+        .header("grpc-status", "5")
+        .header("exception", "not-leader")
+        .header("leader-endpoint-host", leader.ip().to_string())
+        .header("leader-endpoint-port", leader.port().to_string())
+}
+
 #[tokio::test]
 async fn who_is_not_the_leader_tells_who_is() {
     let served = Served::start(Store::memory()).await;
-    let store = client(follower(served.address).await);
+    let leader = served.address;
+    let store = client(node(move |_| Some(not_leader(leader))).await);
     let (stream, batch) = (stream(), events(3));
 
     let appended = store.append(&stream, Expected::NoStream, batch.clone()).await.unwrap();
@@ -251,4 +267,39 @@ async fn who_is_not_the_leader_tells_who_is() {
     assert_eq!(stored.len(), batch.len());
     assert_eq!(next_events(&mut tail, batch.len()).await, stored);
     assert_eq!(read(&store, &stream).await, stored);
+}
+
+/// The adapter for a node that brings nothing on its first calls, forgets the one after them, and
+/// then says who is the leader.
+async fn client_of_who_forgets(forgotten: usize, leader: SocketAddr) -> EventStoreDb {
+    let node = node(move |call| match call.cmp(&forgotten) {
+        std::cmp::Ordering::Less => Some(Response::builder().header("grpc-status", "0")),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(not_leader(leader)),
+    });
+    let answer = Duration::from_millis(200);
+    let options = EventStoreDbOptions { limits: LIMITS, answer, ..Default::default() };
+    let address = format!("esdb://{}?tls=false", node.await);
+    EventStoreDb::new(&address, &options).unwrap()
+}
+
+#[tokio::test]
+async fn calls_that_are_never_answered_are_made_again() {
+    let served = Served::start(Store::memory()).await;
+    let (stream, batch) = (stream(), events(2));
+
+    let store = client_of_who_forgets(0, served.address).await;
+    let appended = within(store.append(&stream, Expected::NoStream, batch.clone())).await.unwrap();
+    assert_eq!(appended.revision, Revision(1));
+    let stored = read(&client(served.address), &stream).await;
+    let given: Vec<_> = batch.iter().map(|event| event.id).collect();
+    assert_eq!(ids(&stored), given);
+
+    let store = client_of_who_forgets(0, served.address).await;
+    assert_eq!(within(read(&store, &stream)).await, stored);
+
+    // The head is asked for first.
+    let store = client_of_who_forgets(1, served.address).await;
+    let mut tail = store.tail(None, Filter::all()).boxed();
+    assert_eq!(next_events(&mut tail, 2).await, stored);
 }
