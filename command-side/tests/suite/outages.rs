@@ -27,12 +27,9 @@ async fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// The store at an address, for somebody who soon gives up.
-fn impatient(address: SocketAddr) -> Store {
-    let patience = Duration::from_millis(50);
-    let options = EventStoreDbOptions { patience, ..EventStoreDbOptions::default() };
-    let store = EventStoreDb::new(&format!("esdb://{address}?tls=false"), &options);
-    Store::EventStoreDb(store.unwrap())
+/// The store at an address.
+fn client(address: SocketAddr, options: &EventStoreDbOptions) -> Store {
+    Store::EventStoreDb(EventStoreDb::new(&format!("esdb://{address}?tls=false"), options).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +37,9 @@ async fn process_managers_outlast_outages_of_the_store() {
     let (store, address) = (Store::memory(), unused_address().await);
     let customers = Shop::over(store.clone());
     customers.stock_up(&[("mug", 100)]).await;
-    let mut shop = Shop::over(impatient(address));
+    let (patience, answer) = (Duration::from_millis(50), Duration::from_secs(5));
+    let impatient = EventStoreDbOptions { patience, answer, ..EventStoreDbOptions::default() };
+    let mut shop = Shop::over(client(address, &impatient));
     // Every step has to load its instance.
     shop.options.cached_instances = 0;
     shop.options.longest_backoff = Duration::from_millis(20);
@@ -58,7 +57,8 @@ async fn process_managers_outlast_outages_of_the_store() {
         serving.await.unwrap();
     }
     let _server = serve(&store, address, &CancellationToken::new()).await;
-    program.idle(&customers).await;
+    // As a client sees it: on the wire, positions are not the store's own.
+    program.idle(&Shop::over(client(address, &EventStoreDbOptions::default()))).await;
 
     let observer = Shop::over(store);
     for number in 1..=ORDERS {
