@@ -139,7 +139,9 @@ struct Counted {
 
 /// What a segment found.
 pub(super) struct Part {
-    products: Vec<(u64, String, DocAddress)>,
+    /// With rank and the SKU's ordinal.
+    products: Vec<(u64, u64, DocAddress)>,
+    sku: Option<StrColumn>,
     total: usize,
     matched: usize,
     counts: Option<Counted>,
@@ -211,13 +213,12 @@ impl Collector for Browse {
     }
 
     fn merge_fruits(&self, parts: Vec<tantivy::Result<Part>>) -> tantivy::Result<Browsed> {
-        let mut products = Vec::new();
+        let mut parts = parts.into_iter().collect::<tantivy::Result<Vec<_>>>()?;
+        let mut products = first(&mut parts, self.limit)?;
         let mut browsed = Browsed::default();
         let mut counts: [HashMap<String, usize>; 4] = Default::default();
         let mut stock = [0; 2];
         for part in parts {
-            let part = part?;
-            products.extend(part.products);
             browsed.total += part.total;
             browsed.matched += part.matched;
             let Some(Counted { by_value, stock: of_stock }) = part.counts else { continue };
@@ -301,6 +302,24 @@ impl BrowseSegment {
     }
 }
 
+/// The products of all segments that may be among the first, with rank and SKU. Only their SKUs are
+/// read: a block of the dictionary has to be unpacked for almost each.
+fn first(parts: &mut [Part], limit: usize) -> tantivy::Result<Vec<(u64, String, DocAddress)>> {
+    let ranks = parts.iter().flat_map(|part| part.products.iter().map(|(rank, ..)| *rank));
+    let mut ranks: Vec<_> = ranks.collect();
+    ranks.sort_unstable();
+    let last = limit.checked_sub(1).and_then(|at| ranks.get(at)).copied().unwrap_or(u64::MAX);
+    let mut all = Vec::new();
+    for Part { products, sku, .. } in parts {
+        products.retain(|(rank, ..)| *rank <= last);
+        products.sort_unstable_by_key(|(_, sku, _)| *sku);
+        let skus: Vec<_> = products.iter().map(|(_, sku, _)| *sku).collect();
+        let skus = texts(sku.as_ref(), &skus)?;
+        all.extend(products.iter().zip(skus).map(|((rank, _, at), sku)| (*rank, sku, *at)));
+    }
+    Ok(all)
+}
+
 impl SegmentCollector for BrowseSegment {
     type Fruit = tantivy::Result<Part>;
 
@@ -315,14 +334,10 @@ impl SegmentCollector for BrowseSegment {
     }
 
     fn harvest(self) -> tantivy::Result<Part> {
-        let mut first = self.first.into_vec();
-        first.sort_unstable_by_key(|(_, sku, _)| *sku);
-        let skus: Vec<_> = first.iter().map(|(_, sku, _)| *sku).collect();
-        let skus = texts(self.sku.as_ref(), &skus)?;
-        let product = |((rank, _, doc), sku)| (rank, sku, DocAddress::new(self.segment, doc));
-        let products = first.into_iter().zip(skus).map(product).collect();
+        let product = |(rank, sku, doc)| (rank, sku, DocAddress::new(self.segment, doc));
+        let products = self.first.into_iter().map(product).collect();
         let counts = self.counts.map(|counts| counts.named(&self.columns)).transpose()?;
-        Ok(Part { products, total: self.total, matched: self.matched, counts })
+        Ok(Part { products, sku: self.sku, total: self.total, matched: self.matched, counts })
     }
 }
 
