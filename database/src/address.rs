@@ -9,7 +9,7 @@ use crate::Engine;
 
 /// Where a database is: the path of a `SQLite` file or its `sqlite://` address, or the
 /// `postgres://` address of a `PostgreSQL` database. It is shown without credentials.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Address(String);
 
 impl Address {

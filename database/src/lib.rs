@@ -6,7 +6,8 @@
 //! ([`Engine::declaration`]), and what their errors mean ([`is_refusal`]). So does how rows
 //! keep instants ([`now`]) and errors ([`chain`]).
 //!
-//! It knows no table and no business: whoever uses it brings the SQL.
+//! It knows no table and no business: whoever uses it brings the SQL. Where read models are in several
+//! databases, [`PerModel`] says which is whose.
 
 mod address;
 mod bulk;
@@ -14,6 +15,7 @@ mod dialect;
 mod error;
 mod instant;
 mod migrations;
+mod per_model;
 mod pool;
 mod query;
 mod row;
@@ -27,6 +29,7 @@ pub use dialect::Engine;
 pub use error::{chain, is_refusal};
 pub use instant::{micros, now};
 pub use migrations::{Migrations, Step, StepState};
+pub use per_model::PerModel;
 pub use pool::{Limits, Pool};
 pub use query::{Query, Value, query};
 pub use row::{Raw, Row};

@@ -46,10 +46,13 @@ impl Migrations {
             // Unlike a server's, a file's lock is taken by whoever begins a transaction.
             Pool::Sqlite(pool) => {
                 let mut steps = pool.begin_with(Engine::Sqlite.begin()).await?;
-                self.migrator().run(&mut *steps).await?;
+                self.migrator().run_direct(None, &mut *steps, false).await?;
                 Ok(steps.commit().await?)
             }
-            Pool::Postgres(pool) => self.migrator().run(pool).await,
+            Pool::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                self.migrator().run_direct(None, &mut *connection, false).await
+            }
         }
     }
 

@@ -47,6 +47,14 @@ impl Pool {
         Self::open(address, limits, false).await
     }
 
+    /// The same, once something is asked.
+    ///
+    /// # Errors
+    /// The address makes no sense.
+    pub fn lazy_writer(address: &Address, limits: &Limits) -> Result<Self, Error> {
+        Self::unopened(address, limits, false)
+    }
+
     /// The same for what cannot be written again: a transaction that was committed lasts.
     ///
     /// # Errors
@@ -56,6 +64,15 @@ impl Pool {
     }
 
     async fn open(address: &Address, limits: &Limits, durable: bool) -> Result<Self, Error> {
+        let pool = Self::unopened(address, limits, durable)?;
+        match &pool {
+            Self::Sqlite(pool) => drop(pool.acquire().await?),
+            Self::Postgres(pool) => drop(pool.acquire().await?),
+        }
+        Ok(pool)
+    }
+
+    fn unopened(address: &Address, limits: &Limits, durable: bool) -> Result<Self, Error> {
         match address.engine() {
             Engine::Sqlite => {
                 let options = sqlite(address)?
@@ -75,13 +92,13 @@ impl Pool {
                     .max_connections(1)
                     .acquire_timeout(Duration::from_mins(1))
                     .test_before_acquire(false)
-                    .connect_with(options);
-                pool.await.map(Self::Sqlite)
+                    .connect_lazy_with(options);
+                Ok(Self::Sqlite(pool))
             }
             Engine::Postgres => {
                 let commit = if durable { "on" } else { "off" };
                 let options = postgres(address, limits)?.options([("synchronous_commit", commit)]);
-                postgres_pool(limits).connect_with(options).await.map(Self::Postgres)
+                Ok(Self::Postgres(postgres_pool(limits).connect_lazy_with(options)))
             }
         }
     }

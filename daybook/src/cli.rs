@@ -452,7 +452,7 @@ pub(crate) enum Gaps {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
-    /// Bring the database's tables up to date, as a server does when it starts
+    /// Bring the tables of all databases up to date, as a server does when it starts
     ///
     /// One process at a time takes the steps; others wait for it. The database of a later release
     /// is refused.
@@ -460,8 +460,9 @@ pub(crate) enum Db {
 Example:
   daybook db migrate --database postgres://daybook@db/daybook")]
     Migrate(OutputArg),
-    /// Say which steps the database and that of the consumers have taken, and how far read models are
-    #[command(after_help = "Exit codes: 0 up to date, 3 steps are missing or of a later release.")]
+    /// Say which steps each database has taken, and how far read models are
+    #[command(after_help = "\
+Exit codes: 0 up to date, 1 a database cannot be used, 3 steps are missing or of a later release.")]
     Status(OutputArg),
 }
 

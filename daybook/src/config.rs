@@ -14,6 +14,8 @@ use daybook_search::Address as SearchAddress;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::apart::{self, Apart, ApartError};
+
 /// The file that is read where none is named.
 const DEFAULT_FILE: &str = "daybook.toml";
 
@@ -24,6 +26,8 @@ pub(crate) enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the configuration {path} is not valid", path = path.display())]
     Invalid { path: PathBuf, source: Box<toml::de::Error> },
+    #[error(transparent)]
+    Apart(#[from] ApartError),
 }
 
 /// How log lines look.
@@ -157,6 +161,29 @@ pub(crate) struct Settings {
         hide_env_values = true
     )]
     database_replica: Option<Address>,
+    /// Databases of some read models alone, with spaces between them: `orders,checkouts=URL stock=URL`.
+    /// In daybook.toml a table: `database_of.orders = "URL"`
+    #[arg(
+        long,
+        global = true,
+        env = "DAYBOOK_DATABASE_OF",
+        value_name = "MODELS=URL",
+        value_delimiter = ' ',
+        hide_env_values = true
+    )]
+    #[serde(deserialize_with = "apart::from_table")]
+    database_of: Vec<Apart>,
+    /// Replicas of these databases, or of the usual one, for queries of some read models alone
+    #[arg(
+        long,
+        global = true,
+        env = "DAYBOOK_DATABASE_REPLICA_OF",
+        value_name = "MODELS=URL",
+        value_delimiter = ' ',
+        hide_env_values = true
+    )]
+    #[serde(deserialize_with = "apart::from_table")]
+    database_replica_of: Vec<Apart>,
     /// Most connections to PostgreSQL for queries, and as many for projections [default: 8]
     #[arg(long, global = true, env = "DAYBOOK_DATABASE_CONNECTIONS", value_name = "N")]
     database_connections: Option<NonZeroU32>,
@@ -232,6 +259,10 @@ pub(crate) struct Config {
     pub(crate) database: Option<Address>,
     /// Where queries are put, if not to the database itself.
     pub(crate) database_replica: Option<Address>,
+    /// The databases of read models that have their own.
+    pub(crate) database_of: Vec<(String, Address)>,
+    /// Where queries of some read models are put, if not to their database or the usual replica.
+    pub(crate) database_replica_of: Vec<(String, Address)>,
     pub(crate) database_limits: Limits,
     /// The cluster of the catalog's search, if it is not the index in the data folder.
     pub(crate) search: Option<SearchAddress>,
@@ -278,11 +309,16 @@ impl Settings {
                 usual.statement,
             ),
         };
+        let of = apart::resolve("database_of", either(self.database_of, file.database_of))?;
+        let replica_of = either(self.database_replica_of, file.database_replica_of);
+        let replica_of = apart::resolve("database_replica_of", replica_of)?;
         Ok(Config {
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| "daybook-data".into()),
             store: self.store.or(file.store),
             database: self.database.or(file.database),
             database_replica: self.database_replica.or(file.database_replica),
+            database_of: of,
+            database_replica_of: replica_of,
             database_limits,
             search: self.search.or(file.search),
             listen: self.listen.or(file.listen),
@@ -317,6 +353,11 @@ impl Settings {
         toml::from_str(&text)
             .map_err(|source| ConfigError::Invalid { path: path.into(), source: Box::new(source) })
     }
+}
+
+/// What was given first, if anything was.
+fn either<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    if first.is_empty() { second } else { first }
 }
 
 #[cfg(test)]
@@ -388,6 +429,50 @@ mod tests {
         let (connections, statement) = (3, Duration::from_secs(2));
         let limits = Limits { connections, statement, ..Limits::default() };
         assert_eq!(config.database_limits, limits);
+    }
+
+    #[test]
+    fn read_models_have_databases_of_their_own() {
+        let text = "database_replica = \"postgres://replica/shop\"\n\
+                    [database_of]\n\"orders, checkouts\" = \"postgres://ann:secret@db/orders\"\n\
+                    [database_replica_of]\nstock = \"b.sqlite\"\n";
+        let (_folder, path) = given_file(text);
+
+        let config = Settings::default().resolve(Some(&path)).unwrap();
+
+        let orders = Address::from("postgres://ann:secret@db/orders");
+        let own = ["orders", "checkouts"].map(|name| (name.to_owned(), orders.clone()));
+        assert_eq!(config.database_of, own);
+        assert_eq!(config.database_replica_of, [("stock".to_owned(), Address::from("b.sqlite"))]);
+        assert!(!format!("{config:?}").contains("secret"));
+        // What is given nearer takes the place of the whole table.
+        let database_of = vec!["stock=c.sqlite".parse().unwrap()];
+        let flags = Settings { database_of, ..Settings::default() };
+        let config = flags.resolve(Some(&path)).unwrap();
+        assert_eq!(config.database_of, [("stock".to_owned(), Address::from("c.sqlite"))]);
+    }
+
+    #[test]
+    fn the_guides_example_of_databases_is_as_it_says() {
+        let page = include_str!("../../docs/guide/postgresql.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let (_folder, path) = given_file(example.unwrap());
+
+        let config = Settings::default().resolve(Some(&path)).unwrap();
+
+        let names = |own: &[(String, Address)]| {
+            own.iter().map(|(name, address)| format!("{name} {address}")).collect::<Vec<_>>()
+        };
+        let own = [
+            "orders postgres://db2/orders",
+            "checkouts postgres://db2/orders",
+            "payments postgres://db3/payments",
+            "stock inventory.sqlite",
+        ];
+        assert_eq!(names(&config.database_of), own);
+        let replicas = ["orders postgres://db2-replica/orders"];
+        assert_eq!(names(&config.database_replica_of), replicas);
+        assert_eq!(config.database.unwrap().to_string(), "postgres://db1/daybook");
     }
 
     #[test]

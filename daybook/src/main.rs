@@ -1,6 +1,7 @@
 //! The one binary: reads the command line and the configuration, and hands over.
 
 mod aggregate;
+mod apart;
 mod bench;
 mod cli;
 mod config;

@@ -10,12 +10,14 @@ use daybook_event_store::{EmbeddedOptions, EventStore, Position, Store};
 use daybook_gateway::ReadinessCheck;
 use daybook_projections::catalog::{Catalog, CatalogOptions};
 use daybook_projections::{
-    Address, Database, Operator, Progress, ProjectionOptions, Projections, State,
+    Address, Database, Databases, Operator, PerModel, Progress, ProjectionOptions, Projections,
+    State,
 };
 use daybook_query_side::{Queries, catalog};
 use futures::future;
 use tokio_util::sync::CancellationToken;
 
+use crate::apart;
 use crate::config::Config;
 use crate::housekeeping;
 use crate::processes::Processes;
@@ -38,7 +40,19 @@ impl Layout<'_> {
         self.0.data_dir.join("simulated-provider")
     }
 
-    pub(crate) fn read_models(&self) -> anyhow::Result<Address> {
+    /// Where each read model is.
+    pub(crate) fn read_models(&self) -> anyhow::Result<PerModel<Address>> {
+        Ok(apart::places(self.usual_read_models()?, &self.0.database_of))
+    }
+
+    /// Where each read model is asked: those in a database of their own not at the usual replica.
+    fn replicas(&self) -> anyhow::Result<PerModel<Address>> {
+        let Config { database_replica, database_of, database_replica_of, .. } = self.0;
+        let usual = database_replica.clone().map_or_else(|| self.usual_read_models(), Ok)?;
+        Ok(apart::places(usual, database_of.iter().chain(database_replica_of)))
+    }
+
+    fn usual_read_models(&self) -> anyhow::Result<Address> {
         match &self.0.database {
             Some(address) => Ok(address.clone()),
             None => Ok(Address::from(text(&self.0.data_dir.join("read-models.sqlite"))?)),
@@ -97,23 +111,24 @@ fn open(folder: &Path, config: &Config) -> anyhow::Result<Store> {
         .with_context(|| format!("cannot open the event store in {}", folder.display()))
 }
 
-/// Opens the database of the read models to write.
-pub(crate) async fn open_database(config: &Config) -> anyhow::Result<Database> {
-    Ok(Database::open(&Layout(config).read_models()?, &config.database_limits).await?)
+/// Opens the databases of the read models to write, each once something is asked of it.
+pub(crate) fn open_databases(config: &Config) -> anyhow::Result<Databases> {
+    let open = |address: &Address| Database::connect(address, &config.database_limits);
+    Ok(Layout(config).read_models()?.try_map(open)?)
 }
 
 /// What operates the read models, beside whatever process fills them. `None`: there are none yet,
 /// and none are made.
-pub(crate) async fn find_operator(config: &Config) -> anyhow::Result<Option<Operator>> {
-    if Layout(config).read_models()?.is_missing() {
+pub(crate) fn find_operator(config: &Config) -> anyhow::Result<Option<Operator>> {
+    if Layout(config).read_models()?.iter().all(|(_, address)| address.is_missing()) {
         return Ok(None);
     }
-    Ok(Some(operator(config).await?))
+    Ok(Some(operator(config)?))
 }
 
 /// What operates the read models, which are made if there are none yet.
-pub(crate) async fn operator(config: &Config) -> anyhow::Result<Operator> {
-    let operator = Operator::new(look_at_store(config)?, open_database(config).await?);
+pub(crate) fn operator(config: &Config) -> anyhow::Result<Operator> {
+    let operator = Operator::new(look_at_store(config)?, open_databases(config)?);
     Ok(operator.with_catalog(catalog_options(config).place))
 }
 
@@ -124,14 +139,9 @@ fn catalog_options(config: &Config) -> CatalogOptions {
     }
 }
 
-/// Opens the read models, or their replica, for questions.
+/// Opens the read models, or their replicas, for questions.
 pub(crate) fn open_queries(config: &Config) -> anyhow::Result<Queries> {
-    let address = match &config.database_replica {
-        Some(replica) => replica.clone(),
-        None => Layout(config).read_models()?,
-    };
-    let queries = Queries::open(&address, &config.database_limits);
-    queries.with_context(|| format!("{address} is not the address of a database"))
+    Ok(Queries::open_apart(&Layout(config).replicas()?, &config.database_limits)?)
 }
 
 /// Opens the catalog's index for questions.
@@ -150,7 +160,7 @@ pub(crate) struct Platform {
     processes: Processes,
     projections: Projections,
     catalog: Catalog,
-    database: Database,
+    databases: Databases,
     /// Stops the process managers first, since what they still do is to be projected …
     deciding: CancellationToken,
     /// … and then the projections.
@@ -162,6 +172,8 @@ pub(crate) struct Platform {
 impl Platform {
     /// Starts every role on the data folder.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        // First, so that an address that makes no sense is told before anything is opened.
+        let databases = open_databases(config)?;
         std::fs::create_dir_all(&config.data_dir).with_context(|| {
             format!("cannot make the data folder {}", config.data_dir.display())
         })?;
@@ -169,10 +181,9 @@ impl Platform {
         let provider = provider(config)?;
         let commands = Commands::new(store.clone());
         let (deciding, projecting) = (CancellationToken::new(), CancellationToken::new());
-        let database = open_database(config).await?;
         let projections = Projections::start(
             store.clone(),
-            database.clone(),
+            databases.clone(),
             projection_options(config),
             projecting.clone(),
         )
@@ -188,7 +199,7 @@ impl Platform {
             processes,
             projections,
             catalog,
-            database,
+            databases,
             deciding,
             projecting,
             patience: config.shutdown,
@@ -274,7 +285,9 @@ impl Platform {
         self.projecting.cancel();
         self.projections.join().await;
         self.catalog.join().await?;
-        self.database.close().await;
+        for (_, database) in self.databases.iter() {
+            database.close().await;
+        }
         decided
     }
 }
@@ -285,7 +298,9 @@ impl Platform {
 fn projection_options(config: &Config) -> ProjectionOptions {
     let options = ProjectionOptions::default();
     match (&config.store, &config.database) {
-        (None, None) => ProjectionOptions { owner: "embedded".into(), ..options },
+        (None, None) if config.database_of.is_empty() => {
+            ProjectionOptions { owner: "embedded".into(), ..options }
+        }
         _ => options,
     }
 }

@@ -8,6 +8,7 @@ use daybook_command_side::idempotency::Idempotency;
 use daybook_domain::values::Timestamp;
 use daybook_event_store::Store;
 use daybook_gateway::{Gateway, GatewayOptions};
+use daybook_query_side::Queries;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
         Some(address) => Some(WireServer::listen(&args.wire, address, config.shutdown).await?),
         None => None,
     };
+    let queries = platform::open_queries(config)?;
     let platform = Platform::start(config).await?;
     let wire = match wire {
         Some(wire) => Some(serve_store(wire, &platform.store, &stopping).await?),
@@ -45,7 +47,7 @@ pub(crate) async fn run(args: &Serve, config: &Config) -> anyhow::Result<ExitCod
         tell(&demo::what_to_try(address));
     }
     tell(&format!("daybook serves on http://{address}, data in {}", config.data_dir.display()));
-    gateway(&platform, config)?.serve(listener, limits(config), stopping).await?;
+    gateway(&platform, queries, config)?.serve(listener, limits(config), stopping).await?;
     if let Some(wire) = wire {
         wire.await??;
     }
@@ -71,12 +73,12 @@ pub(crate) fn limits(config: &Config) -> GatewayOptions {
     GatewayOptions { drain_timeout: config.shutdown, ..GatewayOptions::default() }
 }
 
-fn gateway(platform: &Platform, config: &Config) -> anyhow::Result<Gateway> {
+fn gateway(platform: &Platform, queries: Queries, config: &Config) -> anyhow::Result<Gateway> {
     Ok(Gateway {
         commands: platform.commands.clone(),
         idempotency: Idempotency::new(platform.store.clone()),
         provider: platform.provider.clone(),
-        queries: platform::open_queries(config)?,
+        queries,
         catalog: platform::open_catalog(config)?,
         metrics: daybook_observability::render,
         readiness: platform.readiness(),

@@ -77,8 +77,7 @@ pub(crate) struct App {
 
 impl App {
     fn new(gateway: Gateway, options: GatewayOptions) -> Self {
-        let usual =
-            ReadinessCheck::usual(gateway.commands.store().clone(), gateway.queries.clone());
+        let usual = ReadinessCheck::usual(gateway.commands.store().clone(), &gateway.queries);
         Self {
             checks: usual.into_iter().chain(gateway.readiness.iter().cloned()).collect(),
             gateway: Arc::new(gateway),

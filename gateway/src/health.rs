@@ -45,20 +45,30 @@ impl ReadinessCheck {
     }
 
     /// The checks that every gateway makes: the store takes events, and what queries read is
-    /// there and follows.
-    pub(crate) fn usual(store: Store, queries: Queries) -> [Self; 2] {
+    /// there and follows, in each database.
+    pub(crate) fn usual(store: Store, queries: &Queries) -> Vec<Self> {
         let store = Arc::new(store);
-        let followed = Arc::clone(&store);
+        let mut checks = vec![Self::models("read-models".into(), &store, queries, String::new())];
+        for apart in queries.apart() {
+            let (name, one) = (format!("read-models {}", apart.join(", ")), apart.first());
+            checks.extend(one.map(|one| Self::models(name, &store, queries, one.clone())));
+        }
         let events = Self::new("event-store", move || {
             let store = Arc::clone(&store);
             async move { check_store(&store).await.map(drop) }.boxed()
         })
         .required();
-        let models = Self::new("read-models", move || {
-            let (store, queries) = (Arc::clone(&followed), queries.clone());
-            async move { check_models(&store, &queries).await }.boxed()
-        });
-        [events, models]
+        checks.insert(0, events);
+        checks
+    }
+
+    /// Of the read models in the database of one of them.
+    fn models(name: String, store: &Arc<Store>, queries: &Queries, one: String) -> Self {
+        let (store, queries, one) = (Arc::clone(store), queries.clone(), Arc::<str>::from(one));
+        Self::new(name, move || {
+            let (store, queries, one) = (Arc::clone(&store), queries.clone(), Arc::clone(&one));
+            async move { check_models(&store, &queries, &one).await }.boxed()
+        })
     }
 
     async fn run(&self) -> CheckResult {
@@ -84,10 +94,11 @@ async fn check_store(store: &Store) -> Result<Option<Position>, String> {
     }
 }
 
-async fn check_models(store: &Store, queries: &Queries) -> Result<(), String> {
+async fn check_models(store: &Store, queries: &Queries, one: &str) -> Result<(), String> {
     let head = check_store(store).await?.map(|position| position.0);
-    let models = queries.projections().await.map_err(|error| error.to_string())?;
-    if models.is_empty() {
+    let models = queries.projections_beside(one).await.map_err(|error| error.to_string())?;
+    // All of them may be in other databases.
+    if models.is_empty() && (!one.is_empty() || queries.apart().next().is_none()) {
         return Err("no projection has started yet".into());
     }
     let moved = |model: &ProjectionStatus| model.updated_at.0.plus(STALL) >= now();

@@ -110,9 +110,9 @@ impl From<QueryError> for Error {
             QueryError::Cursor(_) | QueryError::Range { .. } => {
                 Self::InvalidParameter { detail: error.to_string() }
             }
-            QueryError::Unavailable(_) | QueryError::UnknownProjection { .. } => {
-                Self::unavailable("the read model", &error)
-            }
+            QueryError::Unavailable(_)
+            | QueryError::Address { .. }
+            | QueryError::UnknownProjection { .. } => Self::unavailable("the read model", &error),
         }
     }
 }

@@ -1,5 +1,10 @@
-use daybook_database::{Address, Engine, Error, Limits, MigrateError, Migrations, Pool, Step, Tx};
+use std::sync::Arc;
+
+use daybook_database::{
+    Address, Engine, Error, Limits, MigrateError, Migrations, PerModel, Pool, Step, Tx,
+};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 /// The runner's own tables, step by step. Read models do not migrate: a new version is built
 /// beside the old one.
@@ -50,7 +55,10 @@ pub enum DatabaseError {
     },
 }
 
-/// The database that holds the read models and their checkpoints.
+/// Where each read model is. Its rows, checkpoints, leases and parked events are in one database.
+pub type Databases = PerModel<Database>;
+
+/// A database that holds read models and their checkpoints.
 ///
 /// A failure of power, or of the server, may undo the last transactions, rows and checkpoint
 /// together, and their events are then projected once more.
@@ -59,6 +67,8 @@ pub struct Database {
     writer: Pool,
     address: Address,
     limits: Limits,
+    /// Whether the runner's tables were brought up to date.
+    ready: Arc<OnceCell<()>>,
 }
 
 impl Database {
@@ -68,24 +78,39 @@ impl Database {
     /// # Errors
     /// The address makes no sense, the database cannot be used, or it is of a later release.
     pub async fn open(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
-        let database = Self::connect(address, limits).await?;
-        database.migrate().await?;
+        let database = Self::connect(address, limits)?;
+        database.ready().await?;
         Ok(database)
     }
 
-    /// Opens the database as it is.
+    /// Opens the database as it is, once something is asked of it.
     ///
     /// # Errors
-    /// The address makes no sense, or the database cannot be used.
-    pub async fn connect(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
+    /// The address makes no sense.
+    pub fn connect(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
         let address = address.clone();
-        match Pool::writer(&address, limits).await {
-            Ok(writer) => Ok(Self { writer, address, limits: *limits }),
-            Err(source @ Error::Configuration(_)) => {
-                Err(DatabaseError::Address { address, source })
-            }
-            Err(source) => Err(DatabaseError::Unusable { address, source }),
+        match Pool::lazy_writer(&address, limits) {
+            Ok(writer) => Ok(Self { writer, address, limits: *limits, ready: Arc::default() }),
+            Err(source) => Err(DatabaseError::Address { address, source }),
         }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Brings the runner's tables up to date, unless that was done.
+    ///
+    /// # Errors
+    /// The database cannot be used, or is of a later release.
+    pub async fn ready(&self) -> Result<(), DatabaseError> {
+        if !self.ready.initialized() {
+            self.migrate().await?;
+            // Whoever was faster has done the same.
+            let _ = self.ready.set(());
+        }
+        Ok(())
     }
 
     /// Brings the runner's tables up to date.

@@ -2,6 +2,7 @@ use daybook_database::Error;
 use daybook_event_store::{Position, ReadError};
 use thiserror::Error;
 
+use crate::DatabaseError;
 use crate::catalog::CatalogError;
 
 /// What came of something that was to be done about a read model.
@@ -127,6 +128,9 @@ pub enum OperateError {
         /// Where it stood.
         position: Position,
     },
+    /// Its database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The database failed.
     #[error("the database of the read models failed")]
     Sql(#[from] Error),

@@ -41,8 +41,8 @@ mod worker;
 
 pub use ceiling::Loaded;
 pub use compare::{Change, Comparison, Difference, Expected, KeyRange, TableComparison, What};
-pub use database::{Database, DatabaseError};
-pub use daybook_database::{Address, Limits, Step, StepState};
+pub use database::{Database, DatabaseError, Databases};
+pub use daybook_database::{Address, Limits, PerModel, Step, StepState};
 pub use error::OperateError;
 pub use operator::{Operator, ParkedDetails, Then};
 pub use options::ProjectionOptions;

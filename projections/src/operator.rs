@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use daybook_database::now;
+use daybook_database::{Error, now};
 use daybook_event_schemas::Wire;
 use daybook_event_store::{Position, Recorded, Store};
 use tokio_util::sync::CancellationToken;
@@ -11,13 +11,13 @@ use crate::model::{MODELS, Model, Rebuilt, model};
 use crate::parked::{self, Discarded, Parked};
 use crate::rebuild::{BATCH, Built, Job, Outcome, Task, Which, owner};
 use crate::replay::{self, Replay, Replayed};
-use crate::{Comparison, Database, Expected, Generation, OperateError, registry};
+use crate::{Comparison, Database, Databases, Expected, Generation, OperateError, registry};
 
 /// What an operator does to the read models, beside whatever process fills them.
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(crate) store: Store,
-    pub(crate) database: Database,
+    databases: Databases,
     pub(crate) catalog: Option<catalog::Rebuilder>,
     owner: Arc<str>,
     batch: usize,
@@ -44,10 +44,10 @@ pub struct ParkedDetails {
 }
 
 impl Operator {
-    /// Operates the read models of a database, which are posted from a store. The store need only
-    /// be readable.
-    pub fn new(store: Store, database: Database) -> Self {
-        Self { store, database, catalog: None, owner: owner(), batch: BATCH }
+    /// Operates the read models of some databases, which are posted from a store. The store need only
+    /// be readable, and only those databases be there of whose read models something is asked.
+    pub fn new(store: Store, databases: impl Into<Databases>) -> Self {
+        Self { store, databases: databases.into(), catalog: None, owner: owner(), batch: BATCH }
     }
 
     /// Operates the search index of the catalog, too, under the name [`catalog::NAME`].
@@ -77,7 +77,7 @@ impl Operator {
         stop: &CancellationToken,
     ) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Next, build: true, verify, cut_over };
-        self.rebuilt(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+        self.run(name, task, report, stop).await
     }
 
     /// Drops what a rebuild has built and nobody reads. The answer is its generation.
@@ -85,7 +85,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, nothing is built, somebody works on it, or the database failed.
     pub async fn discard_build(&self, name: &str) -> Result<u32, OperateError> {
-        self.rebuilt(name)?.discard(self.job(&never())).await
+        self.rebuilt(name)?.discard(self.job(name, &never()).await?).await
     }
 
     /// Compares what a rebuild has built with what queries read, both at the position that the latter
@@ -101,7 +101,7 @@ impl Operator {
     ) -> Result<Comparison, OperateError> {
         let task =
             Task { which: Which::Begun, build: false, verify: Some(expected), cut_over: false };
-        let outcome = self.rebuilt(name)?.run(self.job(&never()), task).await?;
+        let outcome = self.run(name, task, &|_| {}, &never()).await?;
         Ok(outcome.comparison.unwrap_or_default())
     }
 
@@ -113,7 +113,7 @@ impl Operator {
     /// failed.
     pub async fn cut_over(&self, name: &str) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Begun, build: false, verify: None, cut_over: true };
-        self.rebuilt(name)?.run(self.job(&never()), task).await
+        self.run(name, task, &|_| {}, &never()).await
     }
 
     /// Has queries read again what they read before the last cutover, after what has happened since
@@ -129,7 +129,7 @@ impl Operator {
         stop: &CancellationToken,
     ) -> Result<Outcome, OperateError> {
         let task = Task { which: Which::Previous, build: true, verify: None, cut_over: true };
-        self.rebuilt(name)?.run(Job { stop, report, ..self.job(&never()) }, task).await
+        self.run(name, task, report, stop).await
     }
 
     /// Loads the rows of a read model into new tables by the engine's own means, as fast as that can
@@ -138,12 +138,62 @@ impl Operator {
     /// # Errors
     /// There is no such read model, it has no rows, or the database failed.
     pub async fn load_copy(&self, name: &str) -> Result<Loaded, OperateError> {
-        model(name)?.load_copy(self.job(&never())).await
+        model(name)?.load_copy(self.job(name, &never()).await?).await
     }
 
-    fn job<'a>(&'a self, stop: &'a CancellationToken) -> Job<'a> {
-        let &Self { ref store, ref database, ref owner, batch, .. } = self;
-        Job { store, database, owner, batch, stop, report: &|_| {} }
+    async fn run(
+        &self,
+        name: &str,
+        task: Task<'_>,
+        report: &(dyn Fn(Built) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Result<Outcome, OperateError> {
+        let rebuilt = self.rebuilt(name)?;
+        rebuilt.run(Job { report, ..self.job(name, stop).await? }, task).await
+    }
+
+    async fn job<'a>(
+        &'a self,
+        name: &str,
+        stop: &'a CancellationToken,
+    ) -> Result<Job<'a>, OperateError> {
+        let &Self { ref store, ref owner, batch, .. } = self;
+        let database = self.database(name).await?;
+        Ok(Job { store, database, owner, batch, stop, report: &|_| {} })
+    }
+
+    /// The database of a read model, or of what is kept of the search index, ready to be used.
+    pub(crate) async fn database(&self, name: &str) -> Result<&Database, OperateError> {
+        let database = self.databases.of(name);
+        database.ready().await?;
+        Ok(database)
+    }
+
+    /// What all databases that were ever made say of the read models that are in them.
+    async fn gather<T>(
+        &self,
+        ask: impl AsyncFn(&Database) -> Result<Vec<T>, Error>,
+        model: impl Fn(&T) -> &str,
+    ) -> Result<Vec<T>, OperateError> {
+        let mut all = Vec::new();
+        for (_, database) in self.databases.iter() {
+            all.extend(self.ask(database, &ask, &model).await?);
+        }
+        Ok(all)
+    }
+
+    async fn ask<T>(
+        &self,
+        database: &Database,
+        ask: impl AsyncFn(&Database) -> Result<Vec<T>, Error>,
+        model: impl Fn(&T) -> &str,
+    ) -> Result<Vec<T>, OperateError> {
+        if database.address().is_missing() {
+            return Ok(Vec::new());
+        }
+        database.ready().await?;
+        let said = ask(database).await?.into_iter();
+        Ok(said.filter(|one| self.databases.is_of(database, model(one))).collect())
     }
 
     fn rebuilt(&self, name: &str) -> Result<&dyn Rebuilt, OperateError> {
@@ -161,13 +211,31 @@ impl Operator {
     /// Every generation of every read model.
     ///
     /// # Errors
-    /// The database or the search index failed.
+    /// A database or the search index failed.
     pub async fn generations(&self) -> Result<Vec<Generation>, OperateError> {
-        let mut all = registry::generations(self.database.pool()).await?;
-        if let Some(catalog) = &self.catalog {
-            all.extend(catalog.generations(&self.given_up().await?).await?);
+        let all = self.survey(None).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// The same as each database and the search index tell it, by themselves: one that failed keeps
+    /// the others from nothing. With a name, only the one that this read model is in.
+    pub async fn survey(&self, name: Option<&str>) -> Vec<Result<Vec<Generation>, OperateError>> {
+        let mut all = Vec::new();
+        for (_, database) in self.databases.iter() {
+            let is_asked =
+                |name: &str| name != catalog::NAME && self.databases.is_of(database, name);
+            if name.is_none_or(is_asked) {
+                let ask = async |database: &Database| registry::generations(database.pool()).await;
+                all.push(self.ask(database, ask, |generation| &generation.name).await);
+            }
         }
-        Ok(all)
+        if let (Some(catalog), true) = (&self.catalog, name.is_none_or(|it| it == catalog::NAME)) {
+            all.push(match self.given_up().await {
+                Ok(given_up) => catalog.generations(&given_up).await,
+                Err(error) => Err(error),
+            });
+        }
+        all
     }
 
     /// Keeps what queries read of a read model where it is, until it is [resumed](Self::resume): a
@@ -176,7 +244,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, or the database failed.
     pub async fn pause(&self, name: &str) -> Result<bool, OperateError> {
-        self.rebuilt(name)?.pause(self.job(&never()), true).await
+        self.rebuilt(name)?.pause(self.job(name, &never()).await?, true).await
     }
 
     /// Has a paused read model go on, where a worker runs within a second. `false`: it was not paused.
@@ -184,7 +252,7 @@ impl Operator {
     /// # Errors
     /// There is no such read model, or the database failed.
     pub async fn resume(&self, name: &str) -> Result<bool, OperateError> {
-        self.rebuilt(name)?.pause(self.job(&never()), false).await
+        self.rebuilt(name)?.pause(self.job(name, &never()).await?, false).await
     }
 
     /// What the read models that queries read could not read or apply, in the order of the events.
@@ -192,7 +260,10 @@ impl Operator {
     /// # Errors
     /// The database failed.
     pub async fn parked(&self) -> Result<Vec<Parked>, OperateError> {
-        Ok(parked::list(self.database.pool()).await?)
+        let ask = async |database: &Database| parked::list(database.pool()).await;
+        let mut all = self.gather(ask, |parked| &parked.projection).await?;
+        all.sort_by(|a, b| (&a.projection, a.position).cmp(&(&b.projection, b.position)));
+        Ok(all)
     }
 
     /// A parked event with what it says.
@@ -231,8 +302,8 @@ impl Operator {
         upto: Option<Position>,
         dry_run: bool,
     ) -> Result<Vec<Replayed>, OperateError> {
-        let Self { store, database, .. } = self;
-        model(name)?.replay(Replay { store, database, stream, upto, now: now(), dry_run }).await
+        let (model, store, database) = (model(name)?, &self.store, self.database(name).await?);
+        model.replay(Replay { store, database, stream, upto, now: now(), dry_run }).await
     }
 
     /// Gives a parked event up: no generation of the read model will have it, and what was held back
@@ -248,7 +319,7 @@ impl Operator {
         by: &str,
     ) -> Result<Vec<Replayed>, OperateError> {
         let (model, parked) = self.find(name, position).await?;
-        let mut tx = self.database.begin().await?;
+        let mut tx = self.database(name).await?.begin().await?;
         registry::fence(&mut tx, name).await?;
         parked::give_up(&mut tx, &parked, (reason, by), now()).await?;
         parked::forget(&mut tx, &parked).await?;
@@ -262,7 +333,10 @@ impl Operator {
     /// # Errors
     /// The database failed.
     pub async fn discarded(&self) -> Result<Vec<Discarded>, OperateError> {
-        Ok(parked::discarded(self.database.pool()).await?)
+        let ask = async |database: &Database| parked::discarded(database.pool()).await;
+        let mut all = self.gather(ask, |discarded| &discarded.projection).await?;
+        all.sort_by_key(|discarded| discarded.at);
+        Ok(all)
     }
 
     async fn find(
@@ -271,7 +345,7 @@ impl Operator {
         position: Position,
     ) -> Result<(&'static dyn Model, Parked), OperateError> {
         let model = model(name)?;
-        let parked = self.parked().await?.into_iter();
+        let parked = parked::list(self.database(name).await?.pool()).await?.into_iter();
         let mut found = parked.filter(|p| p.projection == name && p.position == position);
         let not_parked = OperateError::NotParked { name: model.name(), position };
         Ok((model, found.next().ok_or(not_parked)?))

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,14 @@ use crate::metrics::Metrics;
 use crate::model::MODELS;
 use crate::projection::Projection;
 use crate::worker::Worker;
-use crate::{Database, ProjectionOptions, registry};
+use crate::{Address, Database, DatabaseError, Databases, ProjectionOptions, registry};
 
 /// Why the projections could not be started.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// A database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The read models' tables could not be made.
     #[error("the tables of the read models could not be made")]
     Tables(#[from] daybook_database::Error),
@@ -79,19 +82,21 @@ pub struct Projections {
 
 impl Projections {
     /// Makes the read models' tables where they are missing and starts a worker for each model.
-    /// They stop on `shutdown`, after the transaction they are in.
+    /// They stop on `shutdown`, after the transaction they are in. A database of some models alone
+    /// need not be there yet: their workers wait for it.
     ///
     /// # Errors
-    /// The database refuses the tables, or has others.
+    /// A database cannot be used, refuses the tables, or has others.
     pub async fn start(
         store: Store,
-        database: Database,
+        databases: impl Into<Databases>,
         options: ProjectionOptions,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new(&options.metrics)?;
         let running = Self { progress: BTreeMap::new(), workers: JoinSet::new() };
-        let mut start = Start { running, store, database, options, shutdown, metrics };
+        let (databases, away) = (databases.into(), HashSet::new());
+        let mut start = Start { running, store, databases, away, options, shutdown, metrics };
         for model in MODELS {
             model.start(&mut start).await?;
         }
@@ -117,7 +122,9 @@ impl Projections {
 pub(crate) struct Start {
     running: Projections,
     store: Store,
-    database: Database,
+    databases: Databases,
+    /// Databases that were not there when they were first asked.
+    away: HashSet<Address>,
     options: ProjectionOptions,
     shutdown: CancellationToken,
     metrics: Metrics,
@@ -125,14 +132,13 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) async fn worker<P: Projection>(&mut self) -> Result<(), StartError> {
-        if !registry::install::<P>(&self.database).await? {
-            return Err(StartError::Changed { name: P::NAME, version: P::VERSION });
-        }
+        let installed = self.install::<P>().await?;
         let progress = Arc::new(watch::Sender::new(Progress::default()));
         self.running.progress.insert(P::NAME, progress.subscribe());
         let worker = Worker::<P> {
             store: self.store.clone(),
-            database: self.database.clone(),
+            database: self.databases.of(P::NAME).clone(),
+            installed,
             options: self.options.clone(),
             progress,
             metrics: self.metrics.clone(),
@@ -143,5 +149,35 @@ impl Start {
         };
         self.running.workers.spawn(worker.run());
         Ok(())
+    }
+
+    /// Makes the tables, unless they are to be in a database of some models alone that is away.
+    async fn install<P: Projection>(&mut self) -> Result<bool, StartError> {
+        let database = self.databases.of(P::NAME);
+        if self.away.contains(database.address()) {
+            return Ok(false);
+        }
+        match install::<P>(database).await {
+            Ok(()) => Ok(true),
+            Err(StartError::Database(error @ DatabaseError::Unusable { .. }))
+                if !std::ptr::eq(database, self.databases.usual()) =>
+            {
+                let (error, address) = (&error as &dyn std::error::Error, database.address());
+                tracing::warn!(error, %address, "a database is away, and its read models wait");
+                self.away.insert(address.clone());
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Makes the tables of a read model where they are missing.
+pub(crate) async fn install<P: Projection>(database: &Database) -> Result<(), StartError> {
+    database.ready().await?;
+    if registry::install::<P>(database).await? {
+        Ok(())
+    } else {
+        Err(StartError::Changed { name: P::NAME, version: P::VERSION })
     }
 }

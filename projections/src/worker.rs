@@ -16,6 +16,7 @@ use crate::batch::{BatchError, Times, project, read};
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::registry::{self, Lease, Published, Taken};
+use crate::runner::{StartError, install};
 use crate::{Database, Progress, ProjectionOptions, State};
 
 /// Most events taken from the store in one go.
@@ -35,6 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 enum Interrupted {
     #[error(transparent)]
     Batch(#[from] BatchError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("the database failed")]
     Sql(#[from] daybook_database::Error),
     #[error("the event store could not be read")]
@@ -46,6 +49,8 @@ enum Interrupted {
 pub(crate) struct Worker<P> {
     pub(crate) store: Store,
     pub(crate) database: Database,
+    /// Whether its tables are there.
+    pub(crate) installed: bool,
     pub(crate) options: ProjectionOptions,
     pub(crate) progress: Arc<watch::Sender<Progress>>,
     pub(crate) metrics: Metrics,
@@ -112,6 +117,10 @@ impl<P: Projection> Worker<P> {
 
     /// Holds the lease and follows the store, until shut down or interrupted.
     async fn session(&mut self) -> Result<(), Interrupted> {
+        if !self.installed {
+            install::<P>(&self.database).await?;
+            self.installed = true;
+        }
         let Some(mut lease) = self.lease().await? else { return Ok(()) };
         self.progress.send_modify(|progress| {
             progress.position = lease.position;

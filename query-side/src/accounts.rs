@@ -150,7 +150,7 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn payment(&self, id: Uuid) -> Result<Option<Payment>, QueryError> {
         let query = query("SELECT * FROM payments WHERE id = $1").bind(id);
-        one(&self.pool, query).await
+        one(self.of("payments"), query).await
     }
 
     /// A customer's account.
@@ -159,7 +159,7 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn customer(&self, id: Uuid) -> Result<Option<Customer>, QueryError> {
         let query = query("SELECT * FROM customers WHERE id = $1").bind(id);
-        one(&self.pool, query).await
+        one(self.of("customers"), query).await
     }
 
     /// A product, for sale or not.
@@ -167,6 +167,6 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn product(&self, sku: &str) -> Result<Option<Product>, QueryError> {
-        one(&self.pool, query("SELECT * FROM products WHERE sku = $1").bind(sku)).await
+        one(self.of("products"), query("SELECT * FROM products WHERE sku = $1").bind(sku)).await
     }
 }

@@ -53,7 +53,7 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn checkout(&self, order: Uuid) -> Result<Option<Checkout>, QueryError> {
         let checkout = "SELECT * FROM checkouts WHERE order_id = $1";
-        one(&self.pool, query(checkout).bind(order)).await
+        one(self.of("checkouts"), query(checkout).bind(order)).await
     }
 
     /// Checkouts that still have something to do, the longest silent first.
@@ -63,6 +63,6 @@ impl Queries {
     pub async fn open_checkouts(&self, limit: Limit) -> Result<Vec<Checkout>, QueryError> {
         let open = "SELECT * FROM checkouts WHERE stage NOT IN ('settled', 'shipped', 'calledOff') \
                     ORDER BY updated_at LIMIT $1";
-        many(&self.pool, query(open).bind(limit.get())).await
+        many(self.of("checkouts"), query(open).bind(limit.get())).await
     }
 }

@@ -1,3 +1,4 @@
+use daybook_database::Address;
 use thiserror::Error;
 
 use crate::InvalidCursor;
@@ -8,6 +9,14 @@ pub enum QueryError {
     /// The database cannot be read now and may be later.
     #[error("the read models cannot be read now")]
     Unavailable(#[from] daybook_database::Error),
+    /// No database can be at such an address.
+    #[error("{address} is not the address of a database")]
+    Address {
+        /// As given.
+        address: Address,
+        /// What is wrong with it.
+        source: daybook_database::Error,
+    },
     /// The cursor is not one of this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),

@@ -187,7 +187,7 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn order(&self, id: Uuid) -> Result<Option<OrderDetails>, QueryError> {
-        let mut tx = self.pool.snapshot().await?;
+        let mut tx = self.of("orders").snapshot().await?;
         let Some(order) =
             one(&mut tx, query("SELECT * FROM orders WHERE id = $1").bind(id)).await?
         else {
@@ -222,7 +222,7 @@ impl Queries {
         let page = "SELECT * FROM orders WHERE customer_id = $1 AND (placed_at, id) < ($2, $3) \
                     ORDER BY placed_at DESC, id DESC LIMIT $4";
         let page = query(page).bind(customer).bind(placed_at).bind(id).bind(limit.and_one());
-        let orders = many(&self.pool, page).await?;
+        let orders = many(self.of("orders"), page).await?;
         Ok(Page::new(orders, limit, |order: &Order| {
             Cursor::new(&list, &(order.placed_at.0.as_micros(), order.id))
         }))

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use daybook_database::{Address, AssertSqlSafe, Error, Limits, Pool, Row, query};
 use serde::Serialize;
 
+use crate::queries::reader;
 use crate::row::{Columns, FromRow, many};
 use crate::{Instant, Money, QueryError};
 
@@ -182,7 +183,7 @@ impl Outcomes {
     /// # Errors
     /// The address makes no sense.
     pub fn open(address: &Address, limits: &Limits) -> Result<Self, QueryError> {
-        Ok(Self { pool: Pool::reader(address, limits)? })
+        Ok(Self { pool: reader(address, limits)? })
     }
 
     /// The last notifications, newest first: of an order and with a status, where these are given.

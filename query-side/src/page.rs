@@ -100,6 +100,12 @@ impl TryFrom<i64> for Limit {
     }
 }
 
+impl From<Limit> for usize {
+    fn from(limit: Limit) -> Self {
+        limit.0.into()
+    }
+}
+
 impl Limit {
     /// The number itself.
     pub(crate) fn get(self) -> i64 {
@@ -126,7 +132,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// Makes a page of entries that were fetched with [`Limit::and_one`].
     pub(crate) fn new(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> Cursor) -> Self {
-        let limit = usize::from(limit.0);
+        let limit = usize::from(limit);
         let has_next = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| has_next).map(cursor);

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use daybook_database::{Error, Executor, Row, query};
@@ -7,11 +8,17 @@ use tokio::time::{Instant as Moment, sleep, timeout_at};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::row::{Columns, FromRow, many};
+use crate::row::{Columns, FromRow, each};
 use crate::{Instant, Limit, Queries, QueryError};
 
 /// The first and the longest pause between two looks at a checkpoint.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
+
+/// Every generation of every projection.
+const STATUS: &str = "SELECT p.*, (SELECT count(*) FROM parked_events e \
+                      WHERE e.projection = p.name AND e.generation = p.generation) AS parked, \
+                      p.live AND EXISTS (SELECT 1 FROM paused_projections s WHERE s.name = p.name) \
+                      AS paused FROM projections p ORDER BY p.name, p.generation";
 
 /// How far a projection has come, as its database knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -106,7 +113,11 @@ impl Queries {
     pub async fn parked_events(&self, limit: Limit) -> Result<Vec<ParkedEvent>, QueryError> {
         let parked = "SELECT * FROM parked_events \
                       ORDER BY position DESC, projection, generation LIMIT $1";
-        many(&self.pool, query(parked).bind(limit.get())).await
+        let rows = self.of_all(|| query(parked).bind(limit.get()), "projection").await?;
+        let mut parked: Vec<ParkedEvent> = each(&rows)?;
+        parked.sort_by_key(|parked| Reverse(parked.position));
+        parked.truncate(limit.into());
+        Ok(parked)
     }
 
     /// Every generation of every projection.
@@ -114,11 +125,22 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
-        let status = "SELECT p.*, (SELECT count(*) FROM parked_events e \
-                      WHERE e.projection = p.name AND e.generation = p.generation) AS parked, \
-                      p.live AND EXISTS (SELECT 1 FROM paused_projections s WHERE s.name = p.name) \
-                      AS paused FROM projections p ORDER BY p.name, p.generation";
-        many(&self.pool, query(status)).await
+        let rows = self.of_all(|| query(STATUS), "name").await?;
+        let mut all: Vec<ProjectionStatus> = each(&rows)?;
+        all.sort_by(|a, b| (&a.name, a.generation).cmp(&(&b.name, b.generation)));
+        Ok(all)
+    }
+
+    /// The same of those alone that are in the database of one of them; with an empty name, of those
+    /// that have none of their own.
+    ///
+    /// # Errors
+    /// That database cannot be read.
+    pub async fn projections_beside(
+        &self,
+        model: &str,
+    ) -> Result<Vec<ProjectionStatus>, QueryError> {
+        each(&self.of_one(self.of(model), query(STATUS), "name").await?)
     }
 
     /// Waits until what queries read of a projection holds every event up to `position`, which
@@ -144,7 +166,7 @@ impl Queries {
     }
 
     async fn reached(&self, projection: &str) -> Result<Option<Position>, QueryError> {
-        position_of(&self.pool, projection).await
+        position_of(self.of(projection), projection).await
     }
 }
 

@@ -83,6 +83,10 @@ pub(crate) async fn many<T: FromRow>(
     database: impl Executor,
     query: Query,
 ) -> Result<Vec<T>, QueryError> {
-    let rows = database.fetch_all(query).await?;
+    each(&database.fetch_all(query).await?)
+}
+
+/// The answers that rows make.
+pub(crate) fn each<T: FromRow>(rows: &[Row]) -> Result<Vec<T>, QueryError> {
     Ok(rows.iter().map(T::from_row).collect::<Result<_, _>>()?)
 }

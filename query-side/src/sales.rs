@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
-use daybook_database::{Error, Row, query};
+use daybook_database::{AssertSqlSafe, Error, Executor, Row, query};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -65,8 +67,7 @@ impl FromRow for DaySales {
 
 impl FromRow for ProductSales {
     fn from_row(row: &Row) -> Result<Self, Error> {
-        let (sku, name) = (row.text("sku")?, row.maybe_text("name")?);
-        Ok(Self { sku, name, sales: Sales::from_row(row)? })
+        Ok(Self { sku: row.text("sku")?, name: None, sales: Sales::from_row(row)? })
     }
 }
 
@@ -88,10 +89,11 @@ impl Queries {
         let sales = "SELECT * FROM sales_by_day WHERE day BETWEEN $1 AND $2 AND orders > 0 \
                      ORDER BY day, currency";
         let sales = query(sales).bind(from.to_string()).bind(to.to_string());
-        many(&self.pool, sales).await
+        many(self.of("sales"), sales).await
     }
 
-    /// What was sold in a currency by product, the highest amount first.
+    /// What was sold in a currency by product, the highest amount first. What products are called is
+    /// looked up a moment later, in a database that may be another.
     ///
     /// # Errors
     /// The cursor is not one of this list, or the read models cannot be read.
@@ -104,13 +106,33 @@ impl Queries {
         let list = format!("sales-{currency}");
         let first = || Ok((i64::MAX, String::new()));
         let (amount, sku): (i64, String) = cursor.map_or_else(first, |c| c.key(&list))?;
-        let page = "SELECT s.*, p.name FROM sales_by_product s LEFT JOIN products p ON p.sku = s.sku \
-                    WHERE s.currency = $1 AND (s.amount, s.sku) < ($2, $3) AND s.orders > 0 \
-                    ORDER BY s.amount DESC, s.sku DESC LIMIT $4";
+        let page = "SELECT * FROM sales_by_product \
+                    WHERE currency = $1 AND (amount, sku) < ($2, $3) AND orders > 0 \
+                    ORDER BY amount DESC, sku DESC LIMIT $4";
         let page = query(page).bind(currency).bind(amount).bind(sku).bind(limit.and_one());
-        let sales = many(&self.pool, page).await?;
-        Ok(Page::new(sales, limit, |sales: &ProductSales| {
+        let sales = many(self.of("sales"), page).await?;
+        let mut page = Page::new(sales, limit, |sales: &ProductSales| {
             Cursor::new(&list, &(sales.sales.amount.amount, &sales.sku))
-        }))
+        });
+        self.put_names(&mut page.items).await?;
+        Ok(page)
+    }
+
+    /// Puts in what products are called.
+    async fn put_names(&self, sales: &mut [ProductSales]) -> Result<(), QueryError> {
+        if sales.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<_> = (1..=sales.len()).map(|place| format!("${place}")).collect();
+        let names = format!("SELECT sku, name FROM products WHERE sku IN ({})", places.join(", "));
+        let names = query(AssertSqlSafe(names));
+        let names = sales.iter().fold(names, |names, sales| names.bind(&*sales.sku));
+        let rows = self.of("products").fetch_all(names).await?;
+        let name = |row: &Row| Ok::<_, Error>((row.text("sku")?, row.text("name")?));
+        let mut names = rows.iter().map(name).collect::<Result<HashMap<_, _>, _>>()?;
+        for sales in sales {
+            sales.name = names.remove(&sales.sku);
+        }
+        Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl Queries {
     /// # Errors
     /// The read models cannot be read.
     pub async fn stock(&self, sku: &str) -> Result<Option<Stock>, QueryError> {
-        one(&self.pool, query("SELECT * FROM stock WHERE sku = $1").bind(sku)).await
+        one(self.of("stock"), query("SELECT * FROM stock WHERE sku = $1").bind(sku)).await
     }
 
     /// What is held of a SKU, by order.
@@ -97,7 +97,7 @@ impl Queries {
         let page = "SELECT * FROM reservations WHERE sku = $1 AND status = 'held' \
                     AND order_id > $2 ORDER BY order_id LIMIT $3";
         let page = query(page).bind(sku).bind(after).bind(limit.and_one());
-        let held = many(&self.pool, page).await?;
+        let held = many(self.of("stock"), page).await?;
         Ok(Page::new(held, limit, |held: &Reservation| Cursor::new(&list, &held.order)))
     }
 
@@ -107,6 +107,6 @@ impl Queries {
     /// The read models cannot be read.
     pub async fn reservations_of(&self, order: Uuid) -> Result<Vec<Reservation>, QueryError> {
         let held = "SELECT * FROM reservations WHERE order_id = $1 ORDER BY sku";
-        many(&self.pool, query(held).bind(order)).await
+        many(self.of("stock"), query(held).bind(order)).await
     }
 }

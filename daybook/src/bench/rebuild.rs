@@ -89,7 +89,7 @@ async fn postgresql(
     quiet: bool,
 ) -> anyhow::Result<Figures> {
     let schema = format!("daybook_bench_{}", uuid::Uuid::now_v7().simple());
-    let server = Database::connect(address, &config.database_limits).await?;
+    let server = Database::connect(address, &config.database_limits)?;
     let inside = server.make_schema(&schema).await?;
     let measured = async {
         let database = Database::open(&inside, &config.database_limits).await?;

@@ -39,12 +39,12 @@ impl<'c> ReadModels<'c> {
     }
 
     /// What operates them, unless there are none yet.
-    async fn find(&self) -> anyhow::Result<Option<Operator>> {
-        platform::find_operator(self.config).await
+    fn find(&self) -> anyhow::Result<Option<Operator>> {
+        platform::find_operator(self.config)
     }
 
-    async fn operator(&self) -> anyhow::Result<Operator> {
-        self.find().await?.context("there are no read models")
+    fn operator(&self) -> anyhow::Result<Operator> {
+        self.find()?.context("there are no read models")
     }
 
     fn id(&self, owner: String, position: Position) -> LetterId {
@@ -94,7 +94,7 @@ impl Source for ReadModels<'_> {
 
     fn list(&self) -> Answer<'_, Vec<Letter>> {
         async {
-            let Some(operator) = self.find().await? else { return Ok(Vec::new()) };
+            let Some(operator) = self.find()? else { return Ok(Vec::new()) };
             let parked = match self.which {
                 Which::Tables => operator.parked().await?,
                 Which::SearchIndex => operator.left_out().await?,
@@ -106,7 +106,7 @@ impl Source for ReadModels<'_> {
 
     fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents> {
         async {
-            let (operator, at) = (self.operator().await?, position(&letter.id)?);
+            let (operator, at) = (self.operator()?, position(&letter.id)?);
             Ok(contents(match self.which {
                 Which::Tables => operator.details(&letter.id.owner, at).await?,
                 Which::SearchIndex => operator.left_out_details(at).await?,
@@ -117,7 +117,7 @@ impl Source for ReadModels<'_> {
 
     fn replay<'a>(&'a self, letters: &'a [Letter], dry_run: bool) -> Answer<'a, Vec<Outcome>> {
         async move {
-            let operator = self.operator().await?;
+            let operator = self.operator()?;
             let replayed = match self.which {
                 Which::Tables => by_stream(&operator, letters, dry_run).await?,
                 Which::SearchIndex => {
@@ -132,7 +132,7 @@ impl Source for ReadModels<'_> {
 
     fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
         async move {
-            let (operator, at) = (self.operator().await?, position(&letter.id)?);
+            let (operator, at) = (self.operator()?, position(&letter.id)?);
             let Verdict { reason, by } = why;
             let replayed = match self.which {
                 Which::Tables => operator.discard(&letter.id.owner, at, reason, by).await?,
@@ -148,7 +148,7 @@ impl Source for ReadModels<'_> {
 
     fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
         async {
-            let Some(operator) = self.find().await? else { return Ok(Vec::new()) };
+            let Some(operator) = self.find()? else { return Ok(Vec::new()) };
             let of_index = self.which == Which::SearchIndex;
             let mut all = operator.discarded().await?;
             all.retain(|one| (one.projection == catalog::NAME) == of_index);

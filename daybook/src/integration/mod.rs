@@ -273,7 +273,5 @@ async fn consume<C: Consumer>(
 }
 
 fn open_outcomes(config: &Config) -> anyhow::Result<Outcomes> {
-    let address = Layout(config).integration()?;
-    let outcomes = Outcomes::open(&address, &config.database_limits);
-    outcomes.with_context(|| format!("{address} is not the address of a database"))
+    Ok(Outcomes::open(&Layout(config).integration()?, &config.database_limits)?)
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use daybook_event_store::EventStore;
 use daybook_projections::{
-    Comparison, Expected, Generation, OperateError, Operator, Outcome, Role, Then,
+    Comparison, Expected, Generation, OperateError, Operator, Outcome, Role, Then, catalog,
 };
 use futures::StreamExt;
 use serde::Deserialize;
@@ -20,6 +20,8 @@ use crate::platform::operator;
 use crate::{cli, platform, serve, shutdown};
 use report::{Reporter, Status};
 
+/// Exit code for what is not known.
+const FAILURE: u8 = 1;
 /// Exit code for differences that nobody expected, and for what cannot catch up.
 const UNHEALTHY: u8 = 3;
 /// Exit code for what somebody else works on.
@@ -50,11 +52,11 @@ pub(crate) async fn run(command: Projection, config: &Config) -> anyhow::Result<
     let done = match command {
         Projection::List(output) => {
             let is_live = |g: &Generation| g.role == Role::Live;
-            return status(config, is_live, output.output).await;
+            return status(config, None, is_live, output.output).await;
         }
         Projection::Status { name, output } => {
             let is_asked = |g: &Generation| name.as_ref().is_none_or(|name| *name == g.name);
-            return status(config, is_asked, output.output).await;
+            return status(config, name.as_deref(), is_asked, output.output).await;
         }
         Projection::Rebuild(args) => rebuild(&args, config).await,
         Projection::Verify { of, allow } => verify(&of, allow.as_deref(), config).await,
@@ -83,23 +85,30 @@ fn refuse(error: &anyhow::Error, code: u8) -> ExitCode {
 
 async fn status(
     config: &Config,
+    name: Option<&str>,
     is_asked: impl Fn(&Generation) -> bool,
     output: cli::Output,
 ) -> anyhow::Result<ExitCode> {
     let mut generations = Vec::new();
-    let mut head = None;
-    if let Some(operator) = platform::find_operator(config).await? {
-        generations = operator.generations().await?;
+    let (mut head, mut code) = (None, ExitCode::SUCCESS);
+    if let Some(operator) = platform::find_operator(config)? {
+        for told in operator.survey(name).await {
+            match told {
+                Ok(told) => generations.extend(told),
+                Err(error) => code = refuse(&error.into(), FAILURE),
+            }
+        }
         head = platform::look_at_store(config)?.head().await?;
     }
     generations.retain(is_asked);
+    generations.sort_by_key(|g| (g.name == catalog::NAME, g.name.clone(), g.generation));
     let all: Vec<_> = generations.iter().map(|generation| Status::new(generation, head)).collect();
     report::write(&all, output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 async fn rebuild(args: &Rebuild, config: &Config) -> anyhow::Result<ExitCode> {
-    let (operator, stop) = (operator(config).await?, shutdown::on_signal());
+    let (operator, stop) = (operator(config)?, shutdown::on_signal());
     let all: Vec<_> = cli::all_names().map(str::to_owned).collect();
     let names = if args.all { &all } else { &args.names };
     if args.discard {
@@ -152,19 +161,19 @@ fn expected(file: Option<&Path>) -> anyhow::Result<Vec<Expected>> {
 
 async fn verify(of: &Named, allow: Option<&Path>, config: &Config) -> anyhow::Result<ExitCode> {
     let expected = expected(allow)?;
-    let comparison = operator(config).await?.verify(&of.name, &expected).await?;
+    let comparison = operator(config)?.verify(&of.name, &expected).await?;
     report::comparison(&of.name, &comparison, of.output.output)?;
     Ok(verdict(std::iter::once(&comparison)))
 }
 
 async fn cut_over(of: &Named, config: &Config) -> anyhow::Result<ExitCode> {
-    let outcome = operator(config).await?.cut_over(&of.name).await?;
+    let outcome = operator(config)?.cut_over(&of.name).await?;
     report::outcomes(&[outcome], of.output.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn roll_back(of: &Named, config: &Config) -> anyhow::Result<ExitCode> {
-    let (operator, stop) = (operator(config).await?, shutdown::on_signal());
+    let (operator, stop) = (operator(config)?, shutdown::on_signal());
     let reporter = Reporter::new(1, of.output.output);
     let outcome = operator.roll_back(&of.name, &|built| reporter.tell(built), &stop).await;
     reporter.finish();
@@ -173,7 +182,7 @@ async fn roll_back(of: &Named, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn pause(of: &Named, config: &Config, paused: bool) -> anyhow::Result<ExitCode> {
-    let (operator, name) = (operator(config).await?, &of.name);
+    let (operator, name) = (operator(config)?, &of.name);
     let turned = if paused { operator.pause(name).await? } else { operator.resume(name).await? };
     report::paused(name, paused, turned, of.output.output)?;
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod apart;
 mod architecture;
 mod bench;
 mod cli;

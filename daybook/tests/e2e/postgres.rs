@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use daybook_database::testing;
+use serde_json::Value;
 
 use crate::support::{
     MadeUp, Server, daybook, get, last_json, list_product, run, run_and_kill, run_json, status,
@@ -98,6 +99,68 @@ fn operate(statement: &str) {
     let address = address.expect("see scripts/with-postgres");
     let psql = Command::new("psql").args(["-qAt", &address, "-c", statement]).output().unwrap();
     assert!(psql.status.success(), "{}", told(&psql));
+}
+
+/// Orders and payments in another database of the server, sales in a file. Answers that database.
+fn given_read_models_apart(folder: &Path) -> String {
+    let name = folder.file_name().unwrap().to_string_lossy().to_lowercase();
+    let other: String = "apart".chars().chain(name.chars().skip_while(|c| *c == '.')).collect();
+    operate(&format!("CREATE DATABASE {other} OWNER daybook"));
+    let (usual, server) = (database(folder), testing::server().unwrap());
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let orders = format!("{}/{other}", server.replace("daybook@", "daybook:secret@"));
+    let settings = format!(
+        "database = \"{usual}\"\ndatabase_connect_seconds = 1\nshutdown_seconds = 1\n\
+         [database_of]\n\"orders,payments\" = \"{orders}\"\nsales = \"data/sales.sqlite\"\n"
+    );
+    std::fs::write(folder.join("daybook.toml"), settings).unwrap();
+    std::fs::create_dir(folder.join("data")).unwrap();
+    other
+}
+
+#[test]
+#[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
+fn read_models_in_two_databases_and_a_file_fail_and_are_built_by_themselves() {
+    let made = MadeUp::new(9);
+    let other = given_read_models_apart(made.path());
+    let migrated = run_json(made.path(), &["db", "migrate", "-o", "json"]);
+    assert!(!migrated.to_string().contains("secret"), "{migrated}");
+    assert!(migrated["apart"][0]["database"].as_str().unwrap().ends_with(&other), "{migrated}");
+    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
+    made.then_all_imported(&run_json(made.path(), &import));
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+
+    operate(&format!("ALTER DATABASE {other} ALLOW_CONNECTIONS false"));
+    let server = Server::start(made.path(), &["serve"]);
+    let page = |page: &str| format!("{}{page}", server.url);
+    let (customers, health) = (page(&customer_page(made.path())), page("/health/ready"));
+    assert_eq!(status(&customers), "503");
+    for others in ["/v1/products/SKU%201", "/v1/sales/products?currency=GBP"] {
+        assert_eq!(status(&page(others)), "200", "{others}");
+    }
+    let failing = |health: &Value| -> Vec<Value> {
+        let checks = health["checks"].as_array().unwrap().iter();
+        checks.filter(|check| check["ok"] == false).map(|check| check["name"].clone()).collect()
+    };
+    let away = ["read-models orders, payments", "projection orders", "projection payments"];
+    until(&health, |health| failing(health) == away);
+    operate(&format!("ALTER DATABASE {other} ALLOW_CONNECTIONS true"));
+    then_it_becomes(&customers, "200");
+    until(&health, |health| health["status"] == "ready");
+
+    let rebuild = ["projection", "rebuild", "orders", "sales", "stock", "--verify", "--cutover"];
+    let done = run(made.path(), &rebuild);
+    assert!(done.status.success(), "{}", told(&done));
+    assert!(server.stop());
+    assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
+    operate(&format!("DROP DATABASE {other}"));
+}
+
+/// The orders of some customer.
+fn customer_page(folder: &Path) -> String {
+    let placed = ["events", "tail", "--kind", "OrderPlaced", "-n", "1", "-o", "jsonl"];
+    let customer = run_json(folder, &placed)["data"]["customer"].clone();
+    format!("/v1/customers/{}/orders", customer.as_str().unwrap())
 }
 
 #[test]

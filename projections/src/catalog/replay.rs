@@ -85,14 +85,14 @@ impl Operator {
         by: &str,
     ) -> Result<(), OperateError> {
         let parked = self.left_out_details(position).await?.parked;
-        let mut tx = self.database.begin().await?;
+        let mut tx = self.database(NAME).await?.begin().await?;
         parked::give_up(&mut tx, &parked, (reason, by), now()).await?;
         Ok(tx.commit().await?)
     }
 
     /// Events that the index lacks and that an operator gave up.
     pub(crate) async fn given_up(&self) -> Result<HashSet<Position>, OperateError> {
-        Ok(parked::given_up(self.database.pool(), NAME).await?)
+        Ok(parked::given_up(self.database(NAME).await?.pool(), NAME).await?)
     }
 
     /// The events of some positions that the index that is read lacks, in their order, with what

@@ -73,7 +73,7 @@ async fn processes_that_open_a_new_database_at_the_same_time_make_its_tables_onc
 async fn a_database_tells_which_steps_it_lacks() {
     let world = World::new();
     let limits = Limits::default();
-    let database = Database::connect(&world.address("read.db").await, &limits).await.unwrap();
+    let database = Database::connect(&world.address("read.db").await, &limits).unwrap();
 
     let states = async || {
         let steps = database.migrations().await.unwrap();

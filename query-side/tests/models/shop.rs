@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_database::testing;
+use daybook_database::{PerModel, testing};
 use daybook_domain::customer::CustomerEvent;
 use daybook_domain::order::{OrderEvent, OrderLine};
 use daybook_domain::payment::PaymentEvent;
@@ -24,7 +24,7 @@ pub(crate) struct Shop {
     pub(crate) address: Address,
     store: Store,
     _running: Projections,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Shop {
@@ -34,19 +34,28 @@ impl Shop {
 
     /// Opens with limits for the queries.
     pub(crate) async fn open_with(limits: &Limits) -> Self {
+        Self::open_apart(limits, &[]).await
+    }
+
+    /// Opens with databases of some read models alone, which are called like files.
+    pub(crate) async fn open_apart(limits: &Limits, own: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = testing::prepare(folder.path(), "read.db").await.unwrap();
+        let mut addresses = PerModel::from(address.clone());
+        for (model, file) in own {
+            addresses.give(model, testing::prepare(folder.path(), file).await.unwrap());
+        }
         let store = Store::memory();
-        let database = Database::open(&address, &Limits::default()).await.unwrap();
+        let connect = |address: &Address| Database::connect(address, &Limits::default());
         let running = Projections::start(
             store.clone(),
-            database,
+            addresses.try_map(connect).unwrap(),
             ProjectionOptions::default(),
             CancellationToken::new(),
         );
         let running = running.await.unwrap();
-        let queries = Queries::open(&address, limits).unwrap();
-        Self { queries, address, store, _running: running, _folder: folder }
+        let queries = Queries::open_apart(&addresses, limits).unwrap();
+        Self { queries, address, store, _running: running, folder }
     }
 
     /// Appends events, and waits until the projection of the category has them.

@@ -124,7 +124,7 @@ async fn open(
     queries: Queries,
     projection: &'static str,
 ) -> Result<(Tx, Option<Position>), QueryError> {
-    let mut tx = queries.pool.snapshot().await?;
+    let mut tx = queries.of(projection).snapshot().await?;
     let position = position_of(&mut tx, projection).await?;
     Ok((tx, position))
 }
@@ -150,7 +150,7 @@ async fn parked(models: &ReadModels) -> Result<(Findings, String), String> {
                   JOIN projections p ON p.name = e.projection \
                   AND p.generation = e.generation AND p.live \
                   ORDER BY e.position, e.projection";
-    let rows = models.queries.pool.fetch_all(query(select)).await;
+    let rows = models.queries.of_all(|| query(select), "projection").await;
     for row in rows.map_err(|error| told(&error))? {
         let text = |n: usize| row.str(n).map_err(|error| told(&error));
         let revision = row.i64(2).map_err(|error| told(&error))?;
@@ -158,7 +158,7 @@ async fn parked(models: &ReadModels) -> Result<(Findings, String), String> {
         findings.add(|| format!("{stream} at {revision}, by {projection}: {error}"));
     }
     let given_up = "SELECT position FROM discarded_events WHERE projection = 'catalog'";
-    let given_up = models.queries.pool.fetch_all(query(given_up)).await;
+    let given_up = models.queries.of("catalog").fetch_all(query(given_up)).await;
     let given_up = given_up.and_then(|rows| rows.iter().map(|row| row.i64(0)).collect());
     let given_up: HashSet<_> = given_up.map_err(|error| told(&error))?;
     let parked = models.catalog.progress().await.map_err(|error| told(&error))?.parked;
