@@ -13,7 +13,7 @@ use crate::stats::Sample;
 use crate::{Embedded, Raw, Redb, Sqlite};
 
 /// Enough for all that is read to stay in memory.
-const CACHE_BYTES: u64 = 1 << 30;
+pub(crate) const CACHE_BYTES: u64 = 1 << 30;
 /// Segments of the store that has many.
 const SEGMENTS: u64 = 100;
 

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::echo::Echoes;
 use self::umadb::UmaDb;
-use crate::contender::Reading;
+use crate::contender::{CACHE_BYTES, Reading};
 use crate::engine::{Appends, Engine};
 use crate::live;
 use crate::load::{Payloads, Seeds};
@@ -117,7 +117,8 @@ struct Served {
 
 impl Served {
     async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let store = Store::embedded(folder, &EmbeddedOptions::default())?;
+        let options = EmbeddedOptions { cache_bytes: CACHE_BYTES, ..EmbeddedOptions::default() };
+        let store = Store::embedded(folder, &options)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
