@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +11,15 @@ use crate::program::{Said, Task};
 
 /// Longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Held to write while a program is started. Until the program is there, what is to become it has a
+/// copy of each file that this process has open, and with it the locks of stores.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// As long as this is held no program is started: a store that is closed can be opened again.
+pub(crate) fn none_starts() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A program that runs.
 pub(crate) struct Running {
@@ -23,6 +33,7 @@ impl Running {
         let this = std::env::current_exe().unwrap();
         let mut words = behind.iter().cloned().chain([this.to_str().unwrap().to_owned()]);
         let (name, value) = task.environment();
+        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(words.next().unwrap())
             .args(words)
             .args(["program::run", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
@@ -33,6 +44,7 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start the program behind {behind:?}: {error}"));
+        drop(starting);
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {

@@ -18,6 +18,7 @@ use futures::executor::block_on;
 use uuid::Uuid;
 
 use crate::bits::{Files, Flipped};
+use crate::child::none_starts;
 use crate::kills::number;
 
 const SEGMENT: usize = 64 << 10;
@@ -87,6 +88,7 @@ fn append(store: &EmbeddedStore, rng: &mut Rng, events: Vec<NewEvent>) {
 impl Given {
     fn new(end: End) -> Self {
         let (dir, mut rng) = (tempfile::tempdir().unwrap(), Rng::with_seed(7));
+        let _none_starts = none_starts();
         let store = EmbeddedStore::open(dir.path(), &options(false)).unwrap();
         let segment = dir.path().join("00000000000000000000.log");
         let length = || frames(&std::fs::read(&segment).unwrap()).last().map_or(0, Frame::end);

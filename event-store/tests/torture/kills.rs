@@ -12,7 +12,7 @@ use std::time::Duration;
 use daybook_event_store::{EmbeddedOptions, EmbeddedStore};
 use fastrand::Rng;
 
-use crate::child::Running;
+use crate::child::{Running, none_starts};
 use crate::ledger::{Broken, Ledger};
 use crate::planted::Fault;
 use crate::program::{Said, Task};
@@ -108,6 +108,7 @@ fn check(folder: &Path, ledger: &mut Ledger) -> Result<(), Broken> {
 /// Opens a folder and checks what it holds.
 pub(crate) fn check_folder(folder: &Path, ledger: &mut Ledger) -> Result<(), Broken> {
     let options = EmbeddedOptions { segment_bytes: 16 << 10, ..Default::default() };
+    let _none_starts = none_starts();
     let store = EmbeddedStore::open(folder, &options)
         .map_err(|error| format!("cannot be opened: {error}"))?;
     futures::executor::block_on(ledger.check(&store))
