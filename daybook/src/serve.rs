@@ -85,7 +85,8 @@ fn gateway(platform: &Platform, queries: Queries, config: &Config) -> anyhow::Re
     })
 }
 
-#[expect(clippy::print_stderr, reason = "a message to whoever started the server")]
+/// Says something to whoever called the program, beside its data.
+#[expect(clippy::print_stderr, reason = "data goes to standard output, and this is none")]
 pub(crate) fn tell(message: &str) {
     eprintln!("{message}");
 }

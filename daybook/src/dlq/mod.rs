@@ -19,6 +19,7 @@ use serde_json::Value;
 use self::read_models::ReadModels;
 use crate::cli::{Dlq, DlqChoice, Output};
 use crate::config::Config;
+use crate::serve;
 
 /// Exit code where something stays parked, or a source could not say what it put aside.
 const UNHEALTHY: u8 = 3;
@@ -261,11 +262,10 @@ async fn ask<'s, 'c, T>(
 
 impl<T: Serialize> Asked<T> {
     /// Writes what was found, and says on standard error what is missing.
-    #[expect(clippy::print_stderr, reason = "data goes to standard output, and this is none")]
     fn write(&self, output: Output, line: impl Fn(&T) -> String) -> anyhow::Result<ExitCode> {
         write(&self.found, output, line)?;
         for error in &self.away {
-            eprintln!("error: {error:#}");
+            serve::tell(&format!("error: {error:#}"));
         }
         Ok(if self.away.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) })
     }
