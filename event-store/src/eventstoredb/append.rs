@@ -9,8 +9,8 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::{pages, wire};
 use crate::{
-    AppendError, Appended, Direction, Expected, Position, Revision, StreamId, StreamMetadata,
-    StreamWrite, admission,
+    AppendError, Appended, Direction, Expected, Listed, Position, Revision, StreamId,
+    StreamMetadata, StreamWrite, admission,
 };
 
 /// Appends. What became of an attempt that got no answer is found out by the events' ids before
@@ -122,17 +122,16 @@ async fn look_up(
         pages::numbered(Arc::clone(connection), name, Revision::END, Direction::Backward, false);
     pin_mut!(events);
     let mut seen = Vec::new();
-    while let Some(event) = events.try_next().await? {
-        let event = event.get_original_event();
-        if event.revision < floor.0 || seen.len() == ids.len() {
+    while let Some(Listed { ordinal, event }) = events.try_next().await? {
+        if ordinal < floor || seen.len() == ids.len() {
             break;
         }
         if let Some(&index) = ids.get(&event.id) {
-            seen.push((index, event.revision, event.position.commit));
+            seen.push((index, ordinal.0, event.position));
         }
     }
     let Some(&(_, revision, position)) = seen.first() else { return Ok(None) };
-    let (revision, position) = (Revision(revision), Position(position));
+    let revision = Revision(revision);
     seen.reverse();
     let in_a_row = seen
         .iter()

@@ -12,8 +12,9 @@ use futures::{Stream, StreamExt};
 
 use super::connection::{Connection, answer};
 use super::failure::Failure;
+use super::wire::Names;
 use super::{pages, wire};
-use crate::{Filter, Position, ReadError, Tailed};
+use crate::{Filter, Position, ReadError, Recorded, Tailed};
 
 /// How many events a server passes over before it tells how far it is, while there are many …
 const FAR: u32 = 256;
@@ -66,12 +67,14 @@ struct Tail {
     messages: Option<BoxStream<'static, Vec<Result<SubscriptionEvent, Failure>>>>,
     /// What ended the last subscription, after what that delivered.
     failure: Option<Failure>,
+    names: Names,
 }
 
 impl Tail {
     fn new(connection: Connection, after: Option<Position>, filter: Filter) -> Self {
         let (told, head, live, messages, failure) = (None, None, false, None, None);
-        Self { connection, filter, at: after, told, head, live, messages, failure }
+        let names = Names::default();
+        Self { connection, filter, at: after, told, head, live, messages, failure, names }
     }
 
     /// What comes next, which may be nothing yet. After a failure it subscribes anew.
@@ -134,7 +137,7 @@ impl Tail {
         match message {
             SubscriptionEvent::EventAppeared(appeared) => {
                 let Some(event) = appeared.event else { return Ok(None) };
-                let event = wire::recorded(event)?;
+                let event = Recorded::from(wire::recorded(event, &mut self.names)?);
                 let is_new = Some(event.position) > self.at;
                 self.at = self.at.max(Some(event.position));
                 let wanted = is_new && self.filter.matches(event.stream.as_str(), &event.kind);

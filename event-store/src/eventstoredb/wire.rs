@@ -1,12 +1,17 @@
 //! The client's types, and what they say in the store's own.
 
 use std::str;
+use std::sync::Arc;
 
-use eventstore::{EventData, Position as WirePosition, RecordedEvent, StreamPosition, StreamState};
+use eventstore::{
+    EventData, Position as WirePosition, RecordedEvent as WireEvent, StreamPosition, StreamState,
+};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::failure::Failure;
-use crate::{Direction, Expected, NewEvent, Position, Recorded, Revision};
+use crate::{
+    Direction, Expected, InvalidStreamId, NewEvent, Position, RecordedEvent, Revision, StreamId,
+};
 
 /// The greatest number that the protocol has for a revision or position.
 const MOST: u64 = i64::MAX.cast_unsigned();
@@ -41,26 +46,48 @@ impl Serialize for Verbatim<'_> {
     }
 }
 
+/// The names of the event before: those of the next are often the same.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    stream: Option<StreamId>,
+    kind: Option<Arc<str>>,
+}
+
+impl Names {
+    fn stream(&mut self, name: &str) -> Result<StreamId, InvalidStreamId> {
+        match &self.stream {
+            Some(last) if last.as_str() == name => Ok(last.clone()),
+            _ => Ok(self.stream.insert(name.parse()?).clone()),
+        }
+    }
+
+    fn kind(&mut self, name: &str) -> Arc<str> {
+        match &self.kind {
+            Some(last) if **last == *name => Arc::clone(last),
+            _ => Arc::clone(self.kind.insert(name.into())),
+        }
+    }
+}
+
 /// An event as the server has it.
-pub(super) fn recorded(event: RecordedEvent) -> Result<Recorded, Failure> {
+pub(super) fn recorded(event: WireEvent, names: &mut Names) -> Result<RecordedEvent, Failure> {
     let place = event.position.commit;
     let odd = |error: String| Failure::Damaged(format!("the event at {place}: {error}"));
-    let stream = event.stream_id().parse().map_err(|error| odd(format!("{error}")))?;
+    let stream = names.stream(event.stream_id()).map_err(|error| odd(format!("{error}")))?;
     // The client's own time has whole seconds only. Ticks are of 100 ns.
     let created = event.metadata.get("created").and_then(|ticks| ticks.parse::<i64>().ok());
     let created = created.ok_or_else(|| odd("it has no time".into()))?;
-    let event = crate::RecordedEvent {
+    Ok(RecordedEvent {
         stream,
         revision: Revision(event.revision),
         position: Position(place),
         recorded_at: created / 10,
         id: event.id,
-        kind: event.event_type.into(),
+        kind: names.kind(&event.event_type),
         data: event.data,
         metadata: event.custom_metadata,
         is_json: event.is_json,
-    };
-    Ok(event.into())
+    })
 }
 
 /// Where a read of a stream begins.
