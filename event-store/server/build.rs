@@ -8,6 +8,10 @@ use std::{env, fs};
 use prost_types::DescriptorProto;
 use prost_types::field_descriptor_proto::{Label, Type};
 
+/// The message that is written from the store's events, and by what.
+const RECORDED_EVENT: &str = ".ReadResp.ReadEvent.RecordedEvent";
+const WIRE_EVENT: &str = "crate::streams::WireEvent";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new("proto");
     println!("cargo::rerun-if-changed={}", folder.display());
@@ -35,6 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .type_name_domain(["."], "type.googleapis.com")
         .bytes(["."])
         .include_file("protocol.rs")
+        .extern_path(format!(".event_store.client.streams{RECORDED_EVENT}"), WIRE_EVENT)
+        .extern_path(
+            format!(".event_store.client.persistent_subscriptions{RECORDED_EVENT}"),
+            WIRE_EVENT,
+        )
         .type_attribute(
             "event_store.client.InvalidTransaction",
             "#[expect(dead_code, reason = \"no append is refused for this\")]",

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::machine::{Message, Place};
 use crate::protocol::persistent::ReadResp;
-use crate::protocol::persistent::read_resp::read_event::{Count, Position, RecordedEvent};
+use crate::protocol::persistent::read_resp::read_event::{Count, Position};
 use crate::protocol::persistent::read_resp::{Content, ReadEvent, SubscriptionConfirmation};
-use crate::protocol::{IdForm, streams, wire_position};
-use crate::streams::{Item, LINK, Resolved};
+use crate::protocol::{IdForm, wire_position};
+use crate::streams::{Item, LINK, Resolved, WireEvent};
 
 /// The memory that a message takes beside its payload and metadata.
 const ENVELOPE: usize = 512;
@@ -49,16 +49,16 @@ fn correlation_id(metadata: &[u8]) -> Option<String> {
 fn stream_of(item: &Item) -> &str {
     let target = || std::str::from_utf8(&item.event.data).ok()?.split_once('@');
     if &*item.event.kind != LINK {
-        return &item.stream;
+        return item.stream();
     }
-    target().map_or(&*item.stream, |(_, stream)| stream)
+    target().map_or(item.stream(), |(_, stream)| stream)
 }
 
 /// What a parked message's link holds: `<revision>@<stream>`.
 pub(crate) fn target(resolved: &Resolved) -> Option<Vec<u8>> {
     let event = resolved.event.as_ref()?;
     // The links of index streams are not stored.
-    if event.stream.parse::<IndexStream>().is_ok() {
+    if event.stream().parse::<IndexStream>().is_ok() {
         return Some(event.event.data.to_vec());
     }
     Some(place_of(event).into_bytes())
@@ -70,14 +70,14 @@ pub(crate) fn origin(resolved: &Resolved) -> String {
 }
 
 fn place_of(item: &Item) -> String {
-    format!("{}@{}", item.revision, item.stream)
+    format!("{}@{}", item.revision(), item.stream())
 }
 
 /// An event for a consumer, with how often it was sent before.
 pub(crate) fn encode(resolved: &Resolved, retries: u32, ids: IdForm) -> ReadResp {
     let at = resolved.position().map(wire_position);
     let Resolved { event, link } = resolved.clone();
-    let encode = |item: Item| recorded(item.encode(ids));
+    let encode = |item: Item| WireEvent::new(item, ids);
     let retries = i32::try_from(retries).unwrap_or(i32::MAX);
     response(Content::Event(ReadEvent {
         event: event.map(encode),
@@ -94,18 +94,4 @@ pub(crate) fn confirmation(subscription_id: String) -> ReadResp {
 
 fn response(content: Content) -> ReadResp {
     ReadResp { content: Some(content) }
-}
-
-/// The same message of the service for streams has another type.
-fn recorded(event: streams::read_resp::read_event::RecordedEvent) -> RecordedEvent {
-    RecordedEvent {
-        id: event.id,
-        stream_identifier: event.stream_identifier,
-        stream_revision: event.stream_revision,
-        prepare_position: event.prepare_position,
-        commit_position: event.commit_position,
-        metadata: event.metadata,
-        custom_metadata: event.custom_metadata,
-        data: event.data,
-    }
 }

@@ -1,14 +1,15 @@
 //! Links: events that stand for others, as the index streams are made of.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use daybook_event_store::{
-    Direction, EventStore, IndexStream, Listed, Position, ReadError, Recorded, RecordedEvent,
-    Revision, Store, StreamId,
+    Direction, EventStore, Listed, Position, ReadError, Recorded, RecordedEvent, Revision, Store,
+    StreamId,
 };
 use futures::{TryStreamExt, pin_mut};
 use uuid::Uuid;
 
-use super::respond::Item;
 use crate::protocol::wire_revision;
 
 /// The type of links. Their payload is `<revision>@<stream>`.
@@ -25,7 +26,7 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// The event itself, whatever it is.
     pub(crate) fn plain(event: Recorded) -> Self {
-        Self { event: Some(item(event)), link: None }
+        Self { event: Some(Item::own(event)), link: None }
     }
 
     /// The event, or what it links to.
@@ -37,14 +38,14 @@ impl Resolved {
             Err(ReadError::Deleted { .. }) => None,
             linked => linked?.filter(|linked| linked.revision == revision),
         };
-        Ok(Self { event: linked.map(item), link: Some(item(event)) })
+        Ok(Self { event: linked.map(Item::own), link: Some(Item::own(event)) })
     }
 
     /// An event of an index stream, whose links are not stored but follow from it.
-    pub(crate) fn listed(index: &IndexStream, listed: Listed, resolve: bool) -> Self {
+    pub(crate) fn listed(index: &Arc<str>, listed: Listed, resolve: bool) -> Self {
         let link = link_to(index, &listed);
         if resolve {
-            return Self { event: Some(item(listed.event)), link: Some(link) };
+            return Self { event: Some(Item::own(listed.event)), link: Some(link) };
         }
         Self { event: Some(link), link: None }
     }
@@ -60,9 +61,26 @@ impl Resolved {
     }
 }
 
-fn item(event: Recorded) -> Item {
-    let (stream, revision) = (event.stream.to_string(), wire_revision(&event));
-    Item { event, stream, revision }
+/// An event, and its place in the stream that it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) event: Recorded,
+    /// Its place in an index stream; none in its own stream.
+    listed: Option<(Arc<str>, Revision)>,
+}
+
+impl Item {
+    fn own(event: Recorded) -> Self {
+        Self { event, listed: None }
+    }
+
+    pub(crate) fn stream(&self) -> &str {
+        self.listed.as_ref().map_or(self.event.stream.as_str(), |(stream, _)| stream)
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.listed.as_ref().map_or_else(|| wire_revision(&self.event), |(_, ordinal)| ordinal.0)
+    }
 }
 
 /// What a link names.
@@ -76,9 +94,8 @@ fn target(event: &Recorded) -> Option<(Revision, StreamId)> {
 
 /// The link of an index stream to an event that it lists. Its id follows from its place, so that it
 /// is the same in every read.
-fn link_to(index: &IndexStream, listed: &Listed) -> Item {
-    let (event, stream) = (&listed.event, index.to_string());
-    let place = format!("{}@{stream}", listed.ordinal);
+fn link_to(index: &Arc<str>, Listed { ordinal, event }: &Listed) -> Item {
+    let place = format!("{ordinal}@{index}");
     let revision = wire_revision(event);
     let link = RecordedEvent {
         id: Uuid::new_v5(&Uuid::NAMESPACE_OID, place.as_bytes()),
@@ -88,5 +105,5 @@ fn link_to(index: &IndexStream, listed: &Listed) -> Item {
         is_json: false,
         ..(**event).clone()
     };
-    Item { event: link.into(), stream, revision: listed.ordinal.0 }
+    Item { event: link.into(), listed: Some((Arc::clone(index), *ordinal)) }
 }

@@ -11,13 +11,14 @@ mod read;
 mod request;
 mod respond;
 mod sessions;
+mod wire_event;
 
 pub(crate) use self::filter::EventFilter;
 pub(crate) use self::follow::{Followed, stream_from};
-pub(crate) use self::links::{LINK, Resolved};
+pub(crate) use self::links::{Item, LINK, Resolved};
 pub(crate) use self::read::{items, last, resolved};
 pub(crate) use self::request::{From, Streamed};
-pub(crate) use self::respond::Item;
+pub(crate) use self::wire_event::WireEvent;
 
 use axum::http::Extensions;
 use daybook_event_store::Store;

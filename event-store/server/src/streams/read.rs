@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use daybook_event_store::{
-    Direction, EventStore, Filter, Position, ReadError, Recorded, Revision, Store,
+    Direction, EventStore, Filter, Listed, Position, ReadError, Recorded, Revision, Store,
 };
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -136,22 +138,23 @@ pub(crate) fn items(
     match stream {
         Streamed::Ordinary(stream) => {
             let events = store.read(stream, from, direction);
+            let events = events.map_err(|error| errors::unread(&error));
+            if !resolve {
+                return events.map_ok(|event| (event.revision, Resolved::plain(event))).boxed();
+            }
             let store = store.clone();
-            let resolved = move |event: Result<Recorded, ReadError>| {
+            let resolved = move |event: Recorded| {
                 let store = store.clone();
-                async move {
-                    let event = event.map_err(|error| errors::unread(&error))?;
-                    Ok((event.revision, resolved(&store, event, resolve).await?))
-                }
+                async move { Ok((event.revision, resolved(&store, event, true).await?)) }
             };
-            events.then(resolved).boxed()
+            events.and_then(resolved).boxed()
         }
         Streamed::Index(index) => {
-            let (events, index) = (store.read_index(index, from, direction), index.clone());
-            let events = events.map_err(|error| errors::unread(&error));
-            events
-                .map_ok(move |listed| (listed.ordinal, Resolved::listed(&index, listed, resolve)))
-                .boxed()
+            let name = Arc::from(index.to_string());
+            let events = store.read_index(index, from, direction);
+            let resolved =
+                move |listed: Listed| (listed.ordinal, Resolved::listed(&name, listed, resolve));
+            events.map_err(|error| errors::unread(&error)).map_ok(resolved).boxed()
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Events of the store as the protocol's messages.
 
-use daybook_event_store::{Position, Recorded, Revision};
+use daybook_event_store::{Position, Revision};
 
 use super::links::Resolved;
+use super::wire_event::WireEvent;
 use crate::protocol::streams::ReadResp;
-use crate::protocol::streams::read_resp::read_event::{self, RecordedEvent};
 use crate::protocol::streams::read_resp::{
     self, CaughtUp, Checkpoint, Content, ReadEvent, StreamNotFound, SubscriptionConfirmation,
+    read_event,
 };
-use crate::protocol::{self, IdForm, identifier, ticks, wire_position};
+use crate::protocol::{self, IdForm, identifier, wire_position};
 
 pub(crate) fn message(content: Content) -> ReadResp {
     ReadResp { content: Some(content) }
@@ -19,40 +20,10 @@ pub(crate) fn event(resolved: Resolved, ids: IdForm) -> ReadResp {
     let at = resolved.position().map(wire_position);
     let Resolved { event, link } = resolved;
     message(Content::Event(ReadEvent {
-        event: event.map(|event| event.encode(ids)),
-        link: link.map(|link| link.encode(ids)),
+        event: event.map(|event| WireEvent::new(event, ids)),
+        link: link.map(|link| WireEvent::new(link, ids)),
         position: at.map(read_event::Position::CommitPosition),
     }))
-}
-
-/// An event, and its place in the stream that it was read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Item {
-    pub(crate) event: Recorded,
-    pub(crate) stream: String,
-    pub(crate) revision: u64,
-}
-
-impl Item {
-    pub(crate) fn encode(self, ids: IdForm) -> RecordedEvent {
-        let Self { event, stream, revision } = self;
-        let position = wire_position(event.position);
-        let content_type = ["application/octet-stream", "application/json"];
-        let content_type = content_type[usize::from(event.is_json)];
-        let created = ticks(event.recorded_at);
-        let metadata =
-            [("type", &*event.kind), ("created", created.as_str()), ("content-type", content_type)];
-        RecordedEvent {
-            id: Some(ids.encode(event.id)),
-            stream_identifier: Some(identifier(&stream)),
-            stream_revision: revision,
-            prepare_position: position,
-            commit_position: position,
-            metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            custom_metadata: event.metadata.clone(),
-            data: event.data.clone(),
-        }
-    }
 }
 
 pub(crate) fn not_found(stream: &str) -> ReadResp {
