@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Extensions, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -125,14 +124,10 @@ impl From<User> for Caller {
     }
 }
 
-/// Notes for each call who makes it, and refuses those that they may not make. Without users,
-/// whoever calls is trusted.
-pub(crate) async fn check(
-    State(users): State<Option<Users>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let caller = match &users {
+/// Notes for a call who makes it, and refuses one that they may not make. Without users, whoever
+/// calls is trusted.
+pub(crate) async fn check(users: Option<&Users>, request: &mut Request) -> Result<(), Response> {
+    let caller = match users {
         Some(users) => caller(users, request.headers().get(AUTHORIZATION)).await,
         None => Ok(Caller::Trusted),
     };
@@ -140,10 +135,10 @@ pub(crate) async fn check(
     match allowed {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            Ok(())
         }
-        Err(status) if is_grpc(&request) => status.into_http::<axum::body::Body>(),
-        Err(status) => refusal(&status),
+        Err(status) if is_grpc(request) => Err(status.into_http()),
+        Err(status) => Err(refusal(&status)),
     }
 }
 

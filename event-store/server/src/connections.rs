@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::calls::Guarded;
 use crate::options::ServerOptions;
 use crate::prompt::Prompt;
 use crate::tls::Tls;
@@ -38,7 +39,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 /// taken too long.
 pub(crate) async fn serve(
     listener: TcpListener,
-    routes: Router,
+    routes: Guarded,
     options: &ServerOptions,
     stop: &CancellationToken,
 ) {
@@ -112,7 +113,7 @@ fn http(options: &ServerOptions) -> Builder<TokioExecutor> {
 
 /// How to serve a connection.
 struct ConnectionServer {
-    routes: Router,
+    routes: Guarded,
     http: Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
@@ -178,7 +179,7 @@ impl ConnectionServer {
         let http = if http2 { http.http2_only() } else { http.http1_only() };
         let from_here = move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(from);
-            request
+            request.map(Body::new)
         };
         let service = TowerToHyperService::new(self.routes.clone().map_request(from_here));
         let served = http.serve_connection(TokioIo::new(connection), service).into_owned();

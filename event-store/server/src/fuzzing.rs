@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::pin;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use daybook_event_store::{EventStore, Expected, NewEvent, Store};
@@ -14,6 +13,7 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::calls::Guarded;
 use crate::errors;
 use crate::node::Node;
 use crate::options::ServerOptions;
@@ -86,7 +86,7 @@ fn framed(mut messages: &[u8]) -> Vec<u8> {
     body
 }
 
-async fn given() -> Router {
+async fn given() -> Guarded {
     let store = Store::memory();
     let event = |n| NewEvent {
         id: Uuid::from_u128(n),
@@ -103,7 +103,7 @@ async fn given() -> Router {
     routes(&Node::new(store, address, &options, stop), &options)
 }
 
-async fn ask(server: &Router, path: &str, body: Vec<u8>) -> i32 {
+async fn ask(server: &Guarded, path: &str, body: Vec<u8>) -> i32 {
     let request = Request::post(path).header("content-type", "application/grpc");
     let request = request.body(Body::from(body)).expect("it is a request");
     let mut ended = pin!(async { ended(server.clone().oneshot(request).await).await });

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::time::SystemTime;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::uri::{Authority, Scheme};
-use axum::middleware::Next;
-use axum::response::Response;
 use daybook_event_store::Store;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -72,15 +70,10 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Notes for each request where it was sent to.
-    pub(crate) async fn note(
-        State(node): State<Arc<Node>>,
-        mut request: Request,
-        next: Next,
-    ) -> Response {
-        let endpoint = Self::of(&request).unwrap_or_else(|| node.address.into());
+    /// Notes for a request where it was sent to.
+    pub(crate) fn note(node: &Node, request: &mut Request) {
+        let endpoint = Self::of(request).unwrap_or_else(|| node.address.into());
         request.extensions_mut().insert(endpoint);
-        next.run(request).await
     }
 
     fn of(request: &Request) -> Option<Self> {

@@ -1,27 +1,22 @@
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::http::Response;
-use axum::{Router, middleware};
 use daybook_event_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::calls::Calls;
+use crate::calls::Guarded;
 use crate::features::FeaturesService;
 use crate::gossip::GossipService;
 use crate::monitoring::MonitoringService;
-use crate::node::{Endpoint, Node};
+use crate::node::Node;
 use crate::operations::OperationsService;
 use crate::options::ServerOptions;
 use crate::persistent::PersistentSubscriptionsService;
 use crate::streams::StreamsService;
 use crate::users::{Users, UsersService};
-use crate::{access, connections, errors, http};
+use crate::{connections, http};
 
 /// A store that is served.
 #[derive(Debug, Clone)]
@@ -51,7 +46,7 @@ impl Server {
     }
 }
 
-pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
+pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Guarded {
     let users = Users::new(node.store.clone());
     let asked = options.authentication.then(|| users.clone());
     let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
@@ -68,28 +63,17 @@ pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Router {
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))
         .fallback(http::unknown);
-    around(services, node, asked)
-}
-
-/// What happens around each call: it is counted, its panics are caught, and its caller is asked.
-fn around(services: Router, node: &Arc<Node>, asked: Option<Users>) -> Router {
-    services
-        .layer(middleware::from_fn_with_state(asked, access::check))
-        .layer(middleware::from_fn_with_state(Arc::clone(node), Endpoint::note))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(Arc::clone(&node.calls), Calls::guard))
-}
-
-fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
-    errors::panicked().into_http()
+    Guarded::new(services, Arc::clone(node), asked)
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
+    use axum::Router;
+    use axum::body::Body;
     use axum::extract::Request;
-    use axum::http::HeaderMap;
+    use axum::http::{HeaderMap, Response};
     use axum::routing::get;
     use futures::stream;
     use http_body_util::BodyExt;
@@ -110,18 +94,18 @@ mod tests {
         Response::new(Body::from_stream(stream::iter(messages)))
     }
 
-    fn given() -> Router {
+    fn given() -> Guarded {
         let (options, stop) = (ServerOptions::default(), CancellationToken::new());
         let node = Node::new(Store::memory(), ([127, 0, 0, 1], 1).into(), &options, stop);
         let services = Router::new()
             .route("/fails", get(fails))
             .route("/breaks-off", get(breaks_off))
             .merge(http::routes(Arc::clone(&node)));
-        around(services, &node, None)
+        Guarded::new(services, node, None)
     }
 
     /// The bytes of an answer, and the headers or trailers that say how it ended.
-    async fn ask(server: &Router, path: &str) -> (Vec<u8>, HeaderMap) {
+    async fn ask(server: &Guarded, path: &str) -> (Vec<u8>, HeaderMap) {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = server.clone().oneshot(request).await.unwrap();
         let (head, mut body) = response.into_parts();

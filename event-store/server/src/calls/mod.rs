@@ -3,26 +3,35 @@
 mod incoming;
 mod outgoing;
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::response::Parts;
-use axum::middleware::Next;
 use axum::response::Response;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
+use tower::Service;
 use tracing::{Instrument, Span};
 
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 use crate::budget::Budget;
 use crate::codec::Decoded;
+use crate::node::{Endpoint, Node};
 use crate::options::ServerOptions;
+use crate::users::Users;
+use crate::{access, errors};
 
 /// The most of a path that is told.
 const MOST_PATH: usize = 100;
@@ -83,13 +92,26 @@ impl Calls {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
 
-    /// Serves a call, where there is a place for it, and sees to what it holds.
-    pub(crate) async fn guard(
-        State(calls): State<Arc<Self>>,
-        request: Request,
-        next: Next,
-    ) -> Response {
+/// Services with what happens around each call: it is counted, bounded in what it holds, and asked
+/// who makes it; if it panics, it alone fails.
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded {
+    services: Router,
+    node: Arc<Node>,
+    /// Who may call; none where nobody is asked.
+    users: Option<Users>,
+}
+
+impl Guarded {
+    pub(crate) fn new(services: Router, node: Arc<Node>, users: Option<Users>) -> Self {
+        Self { services, node, users }
+    }
+
+    /// Serves a call, where there is a place for it.
+    async fn serve(self, request: Request) -> Response {
+        let calls = Arc::clone(&self.node.calls);
         let Ok(place) = Arc::clone(&calls.places).try_acquire_owned() else {
             calls.count(Code::ResourceExhausted);
             let most = format!("there are {} calls under way: try again later", calls.most);
@@ -101,12 +123,36 @@ impl Calls {
         let share = requests.clone();
         let mut request = request.map(|body| Body::new(Incoming::new(body, &requests, timeout)));
         request.extensions_mut().insert(share.clone());
-        let answer = Decoded::new(share).count(next.run(request));
-        let response = answer.instrument(call.span.clone()).await;
+        let answer = AssertUnwindSafe(self.answer(request)).catch_unwind();
+        let answer = Decoded::new(share).count(answer).instrument(call.span.clone());
+        let response = answer.await.unwrap_or_else(|_| errors::panicked().into_http());
         let (head, body) = response.into_parts();
         let call = call.answered(&head, body.is_end_stream());
         let body = Outgoing::new(body, responses, call);
         Response::from_parts(head, Body::new(body))
+    }
+
+    async fn answer(mut self, mut request: Request) -> Response {
+        Endpoint::note(&self.node, &mut request);
+        if let Err(refusal) = access::check(self.users.as_ref(), &mut request).await {
+            return refusal;
+        }
+        let Ok(response) = self.services.call(request).await;
+        response
+    }
+}
+
+impl Service<Request> for Guarded {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.clone().serve(request).map(Ok).boxed()
     }
 }
 
