@@ -28,7 +28,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in &descriptors.file {
         note_growing(file.package(), &file.message_type, &mut growing);
     }
-    let growing = growing.iter().map(|(message, fields)| format!("({message:?}, &{fields:?}), "));
+    let place = |inner: &String| growing.keys().position(|message| message == inner);
+    let growing = growing.iter().map(|(message, fields)| {
+        let fields = fields.iter().map(|(tag, inner)| (tag, place(inner)));
+        format!("({message:?}, &{:?}), ", fields.collect::<Vec<_>>())
+    });
     let growing = format!("&[{}]", growing.collect::<String>());
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("growing.rs"), growing)?;
     let mut config = prost_build::Config::new();

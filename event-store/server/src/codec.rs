@@ -4,12 +4,12 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prost::bytes::Buf;
+use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{Message, Name};
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
-use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic_prost::{ProstCodec, ProstDecoder};
 
 use crate::budget::{Held, Share};
 
@@ -18,9 +18,11 @@ const EACH: usize = 256;
 /// How deep messages may be within each other; prost reads none that are deeper.
 const DEPTH: usize = 100;
 
-/// Of each message, by name, the fields with which it grows in memory: those of messages, with the
-/// name of what they are, and lists.
-static GROWING: &[(&str, &[(u32, &str)])] = include!(concat!(env!("OUT_DIR"), "/growing.rs"));
+/// A field with which a message grows in memory: a message, with its place in the table of all of
+/// them, or a list.
+type Field = (u32, Option<usize>);
+/// The fields of each message, by name.
+static GROWING: &[(&str, &[Field])] = include!(concat!(env!("OUT_DIR"), "/growing.rs"));
 
 tokio::task_local! {
     static CALL: Decoded;
@@ -72,16 +74,52 @@ where
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = ProstEncoder<T>;
+    type Encoder = RoomyEncoder<T>;
     type Decoder = CountingDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::raw_encoder(BufferSettings::default())
+        RoomyEncoder(PhantomData)
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        let prost = ProstCodec::<T, U>::raw_decoder(BufferSettings::default());
-        CountingDecoder { prost, name: U::full_name(), call: CALL.try_with(Decoded::clone).ok() }
+        let prost = ProstCodec::<T, U>::raw_decoder(buffers());
+        CountingDecoder { prost, message: place::<U>(), call: CALL.try_with(Decoded::clone).ok() }
+    }
+}
+
+/// What each call begins with, there and back. Most have no more to say, and the allocator has
+/// pieces of up to 1,032 bytes at hand.
+const BUFFER: usize = 1_000;
+/// The bytes of messages that are sent together, if they are there.
+const TOGETHER: usize = 32 << 10;
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER, TOGETHER)
+}
+
+/// The room that is made for messages, where there is too little: about as much as is sent at once.
+const ROOM: usize = 40 << 10;
+
+/// Writes a call's messages. Room for one is made before it is written, and for many of them at
+/// once: what is written so far is copied then.
+#[derive(Debug)]
+pub(crate) struct RoomyEncoder<T>(PhantomData<T>);
+
+impl<T: Message> Encoder for RoomyEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, message: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        let length = message.encoded_len();
+        if buffer.chunk_mut().len() < length {
+            buffer.reserve(length.max(ROOM));
+        }
+        message.encode_raw(buffer);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
     }
 }
 
@@ -89,7 +127,8 @@ where
 #[derive(Debug)]
 pub(crate) struct CountingDecoder<U> {
     prost: ProstDecoder<U>,
-    name: String,
+    /// Its place among [`GROWING`].
+    message: Option<usize>,
     call: Option<Decoded>,
 }
 
@@ -98,19 +137,24 @@ impl<U: Message + Default> Decoder for CountingDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        if let Some(call) = &self.call {
-            call.hold(EACH * parts(buffer.chunk(), &self.name, DEPTH))?;
+        if let (Some(call), Some(message)) = (&self.call, self.message) {
+            call.hold(EACH * parts(buffer.chunk(), message, DEPTH))?;
         }
         self.prost.decode(buffer)
     }
 }
 
+/// The place of a message among [`GROWING`]; none if it is not of this protocol.
+fn place<M: Name>() -> Option<usize> {
+    GROWING.binary_search_by_key(&&*M::full_name(), |(name, _)| name).ok()
+}
+
 /// How many messages and values of lists are in a message, at any depth. What is malformed ends
 /// the count: it will not be read either.
-fn parts(mut bytes: &[u8], message: &str, depth: usize) -> usize {
-    let known = GROWING.binary_search_by_key(&message, |(name, _)| name);
-    let (growing, mut parts) = (known.map_or(&[][..], |at| GROWING[at].1), 0);
-    while let Ok((tag, wire)) = decode_key(&mut bytes) {
+fn parts(mut bytes: &[u8], message: usize, depth: usize) -> usize {
+    let (growing, mut parts) = (GROWING[message].1, 0);
+    while !bytes.is_empty() {
+        let Ok((tag, wire)) = decode_key(&mut bytes) else { break };
         let field = growing.iter().find(|(known, _)| *known == tag);
         parts += usize::from(field.is_some());
         match field {
@@ -119,9 +163,7 @@ fn parts(mut bytes: &[u8], message: &str, depth: usize) -> usize {
                 let Some((within, rest)) = length.and_then(|n| bytes.split_at_checked(n)) else {
                     break;
                 };
-                if !inner.is_empty() {
-                    parts += self::parts(within, inner, depth - 1);
-                }
+                parts += inner.map_or(0, |inner| self::parts(within, inner, depth - 1));
                 bytes = rest;
             }
             _ => {
@@ -149,7 +191,7 @@ mod tests {
     use crate::protocol::streams::read_req::options::{FilterOption, FilterOptions};
 
     fn parts_of<M: Message + Name>(message: &M) -> usize {
-        parts(&message.encode_to_vec(), &M::full_name(), DEPTH)
+        parts(&message.encode_to_vec(), place::<M>().unwrap(), DEPTH)
     }
 
     #[test]
@@ -197,8 +239,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_counted_to_their_end(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let name = AppendRecordsRequest::full_name();
-            prop_assert!(parts(&bytes, &name, DEPTH) <= bytes.len());
+            let message = place::<AppendRecordsRequest>().unwrap();
+            prop_assert!(parts(&bytes, message, DEPTH) <= bytes.len());
         }
     }
 }
