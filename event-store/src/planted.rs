@@ -49,6 +49,7 @@ bugs! {
     StaleIndex "an index is taken for its segment's without a look at salt and length",
     MergeLosesEntries "merging runs loses entries",
     StaleCache "blocks of a segment that was written anew are read from the cache of the old one",
+    StaleGroups "a list's events are read as they were copied before a segment was written anew",
     ScavengedLive "the scavenger drops one event that is live",
     ScavengedRevision "the scavenger gives the events of a segment other revisions",
     HuskWithoutId "the scavenger forgets the ids of the events that it drops",

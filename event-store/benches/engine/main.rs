@@ -62,6 +62,10 @@ fn events(count: usize) -> Vec<NewEvent> {
 }
 
 fn open(dir: &Path, cache_bytes: u64) -> EmbeddedStore {
-    let options = EmbeddedOptions { cache_bytes, ..EmbeddedOptions::default() };
+    open_with(dir, cache_bytes, EmbeddedOptions::default().segment_bytes)
+}
+
+fn open_with(dir: &Path, cache_bytes: u64, segment_bytes: u64) -> EmbeddedStore {
+    let options = EmbeddedOptions { cache_bytes, segment_bytes, ..EmbeddedOptions::default() };
     EmbeddedStore::open(dir, &options).unwrap()
 }

@@ -3,18 +3,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daybook_event_store::{
-    Direction, EmbeddedStore, EventStore, Expected, Filter, IndexStream, Revision, StreamId,
+    Direction, EmbeddedStore, EventStore, Expected, Filter, IndexStream, ReadError, Recorded,
+    Revision, StreamId,
 };
 use futures::StreamExt;
 
 use super::measured::Measured;
-use super::{events, open};
+use super::{events, open_with};
 
 const STREAMS: usize = 4_000;
 const LENGTH: usize = 50;
 
-/// How streams are written: all of them side by side, or so many at a time.
-const ABREAST: [usize; 2] = [STREAMS, 200];
+/// How streams are written: so many of them side by side, in segments of so many bytes.
+const WRITTEN: [(usize, u64); 3] = [(STREAMS, SEGMENT), (200, SEGMENT), (200, 2 << 20)];
+/// The usual segments.
+const SEGMENT: u64 = 64 << 20;
 /// Categories that the streams are spread over.
 const CATEGORIES: usize = 16;
 /// Caches that hold everything, also twice, and a tenth of it.
@@ -23,9 +26,9 @@ const CACHES: [(&str, u64); 2] = [("all of it", 1 << 30), ("a tenth of it", 20 <
 /// Reads of everything, and of one category in 16.
 pub(crate) async fn scans(dir: &Path) {
     let dir = dir.join("scans");
-    fill(&dir, 200).await;
+    fill(&dir, 200, SEGMENT).await;
     for (what, cache_bytes) in CACHES {
-        let store = opened(&dir, what, cache_bytes);
+        let store = opened(&dir, what, (cache_bytes, SEGMENT));
         read_all(&store, "first time", 1).await;
         read_all(&store, "again", 10).await;
         for (what, times) in [("first time", 1), ("again", 1), ("and again", 20)] {
@@ -37,12 +40,12 @@ pub(crate) async fn scans(dir: &Path) {
 
 /// Reads of streams.
 pub(crate) async fn streams(dir: &Path) {
-    for abreast in ABREAST {
-        let dir = dir.join(format!("streams-{abreast}"));
-        fill(&dir, abreast).await;
+    for (abreast, segment_bytes) in WRITTEN {
+        let dir = dir.join(format!("streams-{abreast}-{segment_bytes}"));
+        fill(&dir, abreast, segment_bytes).await;
         for (what, cache_bytes) in CACHES {
             println!("written {abreast} side by side");
-            let store = opened(&dir, what, cache_bytes);
+            let store = opened(&dir, what, (cache_bytes, segment_bytes));
             read_streams(&store, "first time", STREAMS, STREAMS).await;
             for what in ["again", "and again"] {
                 read_streams(&store, what, STREAMS, 40_000).await;
@@ -53,9 +56,9 @@ pub(crate) async fn streams(dir: &Path) {
     }
 }
 
-fn opened(dir: &Path, what: &str, cache_bytes: u64) -> EmbeddedStore {
+fn opened(dir: &Path, what: &str, (cache, segment): (u64, u64)) -> EmbeddedStore {
     let start = Instant::now();
-    let store = open(dir, cache_bytes);
+    let store = open_with(dir, cache, segment);
     println!("opened in {:?}: {:?}; {what} fits the cache", start.elapsed(), store.stats());
     store
 }
@@ -64,9 +67,15 @@ fn name(n: usize) -> StreamId {
     StreamId::new(&format!("bench{}", n % CATEGORIES), n).unwrap()
 }
 
+/// Looks at an event, as whoever reads it does.
+fn look(event: Result<Recorded, ReadError>) {
+    let event = event.unwrap();
+    std::hint::black_box((event.revision, event.id, event.kind.len(), event.data.len()));
+}
+
 /// 200,000 events in 4,000 streams of 50.
-async fn fill(dir: &Path, abreast: usize) {
-    let store = open(dir, 1 << 20);
+async fn fill(dir: &Path, abreast: usize, segment_bytes: u64) {
+    let store = open_with(dir, 1 << 20, segment_bytes);
     for first in (0..STREAMS).step_by(abreast) {
         for _ in 0..LENGTH {
             let appends = (first..first + abreast).map(|n| {
@@ -109,7 +118,7 @@ async fn read_streams(store: &EmbeddedStore, what: &str, streams: usize, reads: 
             for n in 0..reads / tasks {
                 let stream = (n * tasks + task) * 1_877 % streams;
                 let events = store.read(&names[stream], Revision::START, Direction::Forward);
-                assert_eq!(events.count().await, LENGTH);
+                assert_eq!(events.map(look).count().await, LENGTH);
             }
         })
     };

@@ -109,7 +109,7 @@ impl BlockBuilder {
 
     /// For copies of a list's events, from a number on: with bytes of their own, so that they lie
     /// together and keep nothing else.
-    pub(crate) fn of_copies(first: u64, events: &[(Recorded, bool)]) -> Arc<Block> {
+    pub(crate) fn of_copies(first: u64, events: &[(Recorded, bool)]) -> Block {
         let parts = || events.iter().flat_map(|(event, _)| [&event.metadata, &event.data]);
         let mut bytes = Vec::with_capacity(parts().map(Bytes::len).sum());
         parts().for_each(|part| bytes.extend_from_slice(part));
@@ -127,7 +127,7 @@ impl BlockBuilder {
             };
             builder.take(copy, *dropped);
         }
-        builder.finish()
+        builder.build()
     }
 
     /// Takes the next record, which was decoded from these bytes.
@@ -160,8 +160,12 @@ impl BlockBuilder {
     }
 
     pub(crate) fn finish(self) -> Arc<Block> {
+        Arc::new(self.build())
+    }
+
+    fn build(self) -> Block {
         let Self { first, events, dropped, weight, .. } = self;
-        Arc::new(Block { first, events: events.into(), dropped, weight })
+        Block { first, events: events.into(), dropped, weight }
     }
 
     fn stream(&mut self, name: &str) -> StreamId {

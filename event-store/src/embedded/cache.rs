@@ -9,6 +9,7 @@ use quick_cache::Weighter;
 use super::block::Block;
 use super::bytes::size;
 use super::error::Fault;
+use super::groups::Group;
 
 /// What an entry takes beside its bytes, roughly.
 const ENTRY: u64 = 100;
@@ -35,6 +36,7 @@ struct Inner {
 enum Cached {
     Bytes(Bytes),
     Block(Arc<Block>),
+    Group(Arc<Group>),
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,7 @@ impl Weighter<Key, Cached> for ByMemory {
         let bytes = match cached {
             Cached::Bytes(bytes) => bytes.len(),
             Cached::Block(block) => block.weight(),
+            Cached::Group(group) => group.events.weight(),
         };
         bytes as u64 + ENTRY
     }
@@ -52,7 +55,8 @@ impl Weighter<Key, Cached> for ByMemory {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// The opened file, by a [number of its own](Cache::file): one that takes its name is another.
+    /// The opened file, by a [number of its own](Cache::file): one that takes its name is another. Of
+    /// a group, the [era](super::groups::Groups) that it was made in.
     pub(crate) file: u64,
     pub(crate) part: Part,
 }
@@ -65,8 +69,8 @@ pub(crate) enum Part {
     Index(u64),
     /// A larger piece of an index file.
     Piece(u64),
-    /// A group of a list's events: the list's place in the index file, and which group.
-    Group(u32, u32),
+    /// A group of a list's events: the hash of the list's name, and which group.
+    Group(u64, u64),
 }
 
 /// Whether a reader may wait for the disk.
@@ -121,6 +125,14 @@ impl Cache {
         }
     }
 
+    /// The group that is cached.
+    pub(crate) fn group(&self, key: &Key) -> Option<Arc<Group>> {
+        match self.0.entries.get(key) {
+            Some(Cached::Group(group)) => Some(group),
+            _ => None,
+        }
+    }
+
     /// Whether what is not cached was missed before, about as lately as what was cached last. Of
     /// what is read once, only a part need be read then.
     pub(crate) fn misses_again(&self, key: &Key) -> bool {
@@ -153,6 +165,10 @@ impl Cache {
 
     pub(crate) fn insert_block(&self, key: Key, block: Arc<Block>) {
         self.0.entries.insert(key, Cached::Block(block));
+    }
+
+    pub(crate) fn insert_group(&self, key: Key, group: Arc<Group>) {
+        self.0.entries.insert(key, Cached::Group(group));
     }
 
     /// Whether more can be cached without others leaving. Its parts do not fill evenly: where some

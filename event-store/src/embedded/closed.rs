@@ -9,6 +9,7 @@ use super::cache::Io;
 use super::compressed::{self, Opened};
 use super::error::{Fault, OpenError};
 use super::format::SegmentHeader;
+use super::groups::Groups;
 use super::index::{self, Lists, MemoryIndex, SealedIndex};
 use super::layout::{self, Draft};
 use super::open::{self, Folder, Segments};
@@ -268,7 +269,8 @@ impl Opening<'_> {
         let (index, entries) = if let Some(known) = known {
             known
         } else {
-            let before = Snapshot::new(closed.in_order.clone(), closed.runs.clone());
+            let groups = Groups::new(folder.cache.clone());
+            let before = Snapshot::new(groups, closed.in_order.clone(), closed.runs.clone());
             let lists = Lists::of(memory, |list| before.before(list, first, Io::Allowed));
             let lists = match lists {
                 Ok(lists) if covered.is_none_or(|digest| digest == lists.digest) => lists,

@@ -8,6 +8,7 @@ use futures::Stream;
 use tokio::task::coop;
 
 use super::block::Block;
+use super::groups::Group;
 use crate::{Direction, Filter, Listed, Position, ReadError, Recorded, Revision, Tailed};
 
 /// The events of some blocks, one after another, that are in a window and that a filter lets
@@ -64,7 +65,7 @@ pub(crate) enum Picked {
     /// They were looked up one by one.
     Found(vec::IntoIter<Listed>),
     /// Some of a group.
-    Group { group: Arc<Block>, within: Range<u64>, direction: Direction },
+    Group { group: Arc<Group>, within: Range<u64>, direction: Direction },
 }
 
 impl Picked {
@@ -86,7 +87,7 @@ impl Iterator for Picked {
                 Direction::Forward => within.next(),
                 Direction::Backward => within.next_back(),
             }?;
-            if let Some(event) = group.get(ordinal) {
+            if let Some(event) = group.events.get(ordinal) {
                 return Some(Listed { ordinal: Revision(ordinal), event });
             }
         }

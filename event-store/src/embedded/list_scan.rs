@@ -1,10 +1,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::Block;
 use super::bytes::{narrow, size};
 use super::cache::Io;
 use super::error::Fault;
+use super::groups::Group;
 use super::index::{List, Wanted};
 use super::segment::{Found, Segment};
 use super::snapshot::{Part, Snapshot, Wish};
@@ -19,6 +19,8 @@ const MOST_EVENTS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct ListScan {
     list: List,
+    /// The hash of its name.
+    hash: u64,
     /// The next revision or ordinal, in the direction of the read.
     pub(crate) from: u64,
     pub(crate) direction: Direction,
@@ -32,13 +34,16 @@ pub(crate) struct ListScan {
     missed: Range<u64>,
 }
 
-/// The next events of a list, at least one, all of one segment.
+/// Events that were found in a segment.
+pub(crate) type FoundIn = (Arc<Segment>, Vec<Found>);
+
+/// The next events of a list, at least one.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Where each of them is, in the direction of the read.
     Found(Arc<Segment>, Vec<Found>),
     /// Those of some revisions or ordinals, all of them in a group.
-    Group(Arc<Block>, Range<u64>),
+    Group(Arc<Group>, Range<u64>),
 }
 
 impl ListScan {
@@ -48,13 +53,18 @@ impl ListScan {
         direction: Direction,
         window: Range<u64>,
     ) -> Self {
-        let (most, part, missed) = (FIRST_CHUNK, None, 0..0);
-        Self { list, from: from.0, direction, window, most, part, missed }
+        let (hash, most, part, missed) = (list.hash(), FIRST_CHUNK, None, 0..0);
+        Self { list, hash, from: from.0, direction, window, most, part, missed }
     }
 
     /// Reads as many events at once as it ever does.
     pub(crate) fn allow_more(&mut self) {
         self.most = MOST_EVENTS;
+    }
+
+    /// Reads so many events at once where they are looked up.
+    pub(crate) fn read_at_once(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// Reads at most so many events at once, for now.
@@ -66,29 +76,77 @@ impl ListScan {
     /// until the scan [goes on](Self::go_on).
     pub(crate) fn next(&mut self, snapshot: &Snapshot, io: Io) -> Result<Option<Next>, Fault> {
         while !self.window.is_empty() {
-            if self.part.is_none() {
-                self.part = self.next_part(snapshot, io)?;
-            }
-            let Some(part) = &self.part else {
-                self.window.end = self.window.start;
-                break;
-            };
-            if let Some(group) = self.group(part, io)? {
+            let ordinal = self.ordinal();
+            if let Some(ordinal) = ordinal
+                && let Some(group) = self.group(ordinal, snapshot, io)?
+            {
                 return Ok(Some(group));
             }
-            let found = self.find(part, io)?;
-            if !found.is_empty() {
-                return Ok(Some(Next::Found(Arc::clone(&part.segment), found)));
+            if !self.is_at_part(snapshot, io)? || self.ordinal() != ordinal {
+                continue;
             }
-            self.pass_part();
+            if let Some((segment, found)) = self.found(io)? {
+                return Ok(Some(Next::Found(segment, found)));
+            }
         }
         Ok(None)
+    }
+
+    /// The same, past the groups.
+    pub(crate) fn next_found(
+        &mut self,
+        snapshot: &Snapshot,
+        io: Io,
+    ) -> Result<Option<FoundIn>, Fault> {
+        while !self.window.is_empty() {
+            if self.is_at_part(snapshot, io)?
+                && let Some(found) = self.found(io)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next revision or ordinal in a group, as far as that is known.
+    fn ordinal(&self) -> Option<u64> {
+        let Some(Part { span, entry, .. }) = &self.part else {
+            return (self.direction == Direction::Forward).then_some(self.from);
+        };
+        let next = match self.direction {
+            Direction::Forward => self.from.max(span.first),
+            Direction::Backward => self.from.min(span.last()),
+        };
+        (entry.is_some() && (span.first..=span.last()).contains(&next)).then_some(next)
+    }
+
+    /// Finds out where the next events are; whether there are any.
+    fn is_at_part(&mut self, snapshot: &Snapshot, io: Io) -> Result<bool, Fault> {
+        if self.part.is_none() {
+            self.part = self.next_part(snapshot, io)?;
+        }
+        if self.part.is_none() {
+            self.window.end = self.window.start;
+        }
+        Ok(self.part.is_some())
+    }
+
+    /// The next events of the part that the scan is at; `None` where it goes past it.
+    fn found(&mut self, io: Io) -> Result<Option<FoundIn>, Fault> {
+        let Some(part) = &self.part else { return Ok(None) };
+        let found = self.find(part, io)?;
+        if found.is_empty() {
+            self.pass_part();
+            return Ok(None);
+        }
+        Ok(Some((Arc::clone(&part.segment), found)))
     }
 
     /// Where to read on.
     fn next_part(&self, snapshot: &Snapshot, io: Io) -> Result<Option<Part>, Fault> {
         let wish = Wish {
             list: &self.list,
+            hash: self.hash,
             window: self.window.clone(),
             from: self.from,
             direction: self.direction,
@@ -96,29 +154,16 @@ impl ListScan {
         snapshot.next(&wish, io)
     }
 
-    /// The next events where they are cached as a group.
-    fn group(&self, part: &Part, io: Io) -> Result<Option<Next>, Fault> {
-        let Part { segment, span, entry: Some(entry) } = part else { return Ok(None) };
-        let next = match self.direction {
-            Direction::Forward => self.from.max(span.first),
-            Direction::Backward => self.from.min(span.last()),
-        };
-        if !(span.first..=span.last()).contains(&next) {
-            return Ok(None);
-        }
-        let first_look = self.missed.contains(&next);
-        let Some(group) = segment.group((&self.list, entry), next, first_look, io)? else {
-            return Ok(None);
-        };
+    /// The next events, from a revision or ordinal on, where they are cached as a group.
+    fn group(&self, ordinal: u64, snapshot: &Snapshot, io: Io) -> Result<Option<Next>, Fault> {
+        let first_look = self.missed.contains(&ordinal);
+        let group = snapshot.group((&self.list, self.hash), ordinal, first_look, io)?;
+        let Some(group) = group else { return Ok(None) };
         let wanted = match self.direction {
-            Direction::Forward => next..group.end(),
-            Direction::Backward => group.first()..next + 1,
+            Direction::Forward => ordinal..group.events.end(),
+            Direction::Backward => group.events.first()..ordinal + 1,
         };
-        let before = |position| {
-            let before = group.events().partition_point(|event| event.position.0 < position);
-            group.first() + before as u64
-        };
-        let (start, end) = (before(self.window.start), before(self.window.end));
+        let Range { start, end } = group.within(&self.window);
         let wanted = wanted.start.max(start)..wanted.end.min(end);
         Ok((!wanted.is_empty()).then_some(Next::Group(group, wanted)))
     }
@@ -134,23 +179,47 @@ impl ListScan {
     }
 
     /// Goes past what was the next.
-    pub(crate) fn go_on(&mut self, next: &Next) {
-        let last = match (next, self.direction) {
-            (Next::Group(group, within), Direction::Forward) => last(group, within.end - 1),
-            (Next::Group(group, within), Direction::Backward) => last(group, within.start),
-            (Next::Found(_, found), _) => {
-                self.miss(found);
+    pub(crate) fn go_on(&mut self, next: &Next, snapshot: &Snapshot) {
+        match next {
+            Next::Found(_, found) => {
+                self.miss(found, snapshot);
                 self.most = (self.most * 4).min(MOST_EVENTS);
-                found.last().map(|found| (found.ordinal, found.position))
+                self.pass_found(found);
             }
+            Next::Group(group, within) => self.pass_group(group, within),
+        }
+        if !matches!(next, Next::Group(group, _) if group.is_full()) {
+            self.look_ahead(snapshot);
+        }
+    }
+
+    /// Goes past events that were looked up.
+    pub(crate) fn pass_found(&mut self, found: &[Found]) {
+        if let Some(Found { ordinal, position, .. }) = found.last() {
+            self.pass_event(*ordinal, *position);
+        }
+    }
+
+    fn pass_group(&mut self, group: &Group, within: &Range<u64>) {
+        let last = match self.direction {
+            Direction::Forward => within.end - 1,
+            Direction::Backward => within.start,
         };
-        let Some((ordinal, position)) = last else { return };
+        if let Some(event) = group.events.record(last) {
+            self.pass_event(last, event.position.0);
+        }
+        if self.direction == Direction::Forward && within.end == group.events.end() {
+            self.pass(group.until, group.until);
+        }
+    }
+
+    fn pass_event(&mut self, ordinal: u64, position: u64) {
         self.pass(position, position + 1);
-        let end = self.part.as_ref().map(|part| match self.direction {
-            Direction::Forward => part.span.last(),
-            Direction::Backward => part.span.first,
+        let at_end = self.part.as_ref().is_some_and(|Part { span, .. }| match self.direction {
+            Direction::Forward => ordinal >= span.last(),
+            Direction::Backward => ordinal <= span.first,
         });
-        if end == Some(ordinal) {
+        if at_end {
             self.pass_part();
         }
         match self.direction {
@@ -160,13 +229,27 @@ impl ListScan {
         }
     }
 
+    /// Most often nothing comes after a list's last events that are not in memory: to find that now
+    /// spares the read another look.
+    fn look_ahead(&mut self, snapshot: &Snapshot) {
+        if self.part.is_none()
+            && !self.window.is_empty()
+            && let Ok(part) = self.next_part(snapshot, Io::Never)
+        {
+            self.part = part;
+            if self.part.is_none() {
+                self.window.end = self.window.start;
+            }
+        }
+    }
+
     /// Takes note that these events were not in groups.
-    fn miss(&mut self, found: &[Found]) {
-        if let Some(Part { segment, entry: Some(entry), .. }) = &self.part
+    fn miss(&mut self, found: &[Found], snapshot: &Snapshot) {
+        if let Some(Part { entry: Some(_), .. }) = &self.part
             && let [first, .., last] | [first @ last] = found
         {
             let (low, high) = (first.ordinal.min(last.ordinal), first.ordinal.max(last.ordinal));
-            self.missed = segment.miss_groups(entry, low..high + 1);
+            self.missed = snapshot.groups.miss(self.hash, low..high + 1);
         }
     }
 
@@ -185,9 +268,4 @@ impl ListScan {
             Direction::Backward => self.window.end = first.clamp(start.min(stop), stop),
         }
     }
-}
-
-/// An event of a group, as it is passed.
-fn last(group: &Block, ordinal: u64) -> Option<(u64, u64)> {
-    group.record(ordinal).map(|event| (ordinal, event.position.0))
 }

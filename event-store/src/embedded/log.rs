@@ -10,10 +10,11 @@ use super::cache::{Io, Key};
 use super::error::Fault;
 use super::events::{Events, Picked};
 use super::filtered::{self, Plan};
+use super::groups::Groups;
 use super::index::List;
 use super::list_scan::{ListScan, Next};
 use super::maintenance::Bell;
-use super::open::Segments;
+use super::open::{Folder, Segments};
 use super::recent::Recent;
 use super::segment::{Found, Segment};
 use super::snapshot::Snapshot;
@@ -58,10 +59,12 @@ pub(crate) struct StreamScan {
 }
 
 impl Log {
-    pub(crate) fn new(segments: Segments, vfs: Arc<dyn Vfs>, bell: Arc<Bell>) -> Self {
+    pub(crate) fn new(segments: Segments, folder: &Folder, bell: Arc<Bell>) -> Self {
         let Segments { in_order, runs, lifetimes } = segments;
-        let snapshot = RwLock::new(Arc::new(Snapshot::new(in_order, runs)));
+        let groups = Groups::new(folder.cache.clone());
+        let snapshot = RwLock::new(Arc::new(Snapshot::new(groups, in_order, runs)));
         let (recent, lifetimes) = (RwLock::default(), RwLock::new(lifetimes));
+        let vfs = Arc::clone(&folder.vfs);
         Self { snapshot, recent, lifetimes, vfs, bell }
     }
 
@@ -87,7 +90,7 @@ impl Log {
     pub(crate) fn add(&self, segment: Arc<Segment>) {
         self.change(|snapshot| {
             let segments = snapshot.segments.iter().cloned().chain([segment]).collect();
-            Snapshot::new(segments, snapshot.runs.clone())
+            snapshot.with(segments, snapshot.runs.clone())
         });
     }
 
@@ -110,6 +113,11 @@ impl Log {
     /// Puts a segment in the place of the one that begins where it does.
     pub(crate) fn replace(&self, segment: &Arc<Segment>) {
         self.change(|snapshot| snapshot.with_segment(segment, snapshot.runs.clone()));
+    }
+
+    /// The same with one that has fewer events, or fewer of their contents.
+    pub(crate) fn replace_rewritten(&self, segment: &Arc<Segment>) {
+        self.change(|snapshot| snapshot.with_rewritten(segment));
     }
 
     /// Keeps the events of the last frame in memory.
@@ -291,16 +299,17 @@ impl Log {
                 (Picked::Found(events.into_iter()), backward)
             }
             Next::Group(group, within) => {
-                let lives = |revision: &u64| group.record(*revision).is_some_and(is_live);
+                let events = &group.events;
+                let lives = |revision: &u64| events.record(*revision).is_some_and(is_live);
                 let live = within.clone().find(lives).unwrap_or(within.end)..within.end;
-                if group.has_dropped(live.clone()) && began.is_some() {
+                if events.has_dropped(live.clone()) && began.is_some() {
                     return Ok(None);
                 }
-                let backward = group.record(within.start).is_none_or(goes_on);
+                let backward = events.record(within.start).is_none_or(goes_on);
                 (Picked::Group { group: Arc::clone(group), within: live, direction }, backward)
             }
         };
-        at.go_on(&next);
+        at.go_on(&next, snapshot);
         if direction == Direction::Backward && !backward {
             at.window.end = at.window.start;
         }
@@ -313,7 +322,8 @@ impl Log {
         if io == Io::Allowed {
             scan.allow_more();
         }
-        let Some(next) = scan.next(&self.snapshot(), io)? else { return Ok(Picked::none()) };
+        let snapshot = self.snapshot();
+        let Some(next) = scan.next(&snapshot, io)? else { return Ok(Picked::none()) };
         let picked = match &next {
             Next::Found(segment, found) => {
                 Picked::Found(self.listed(segment, found, io)?.into_iter())
@@ -323,7 +333,7 @@ impl Log {
                 Picked::Group { group, within, direction: scan.direction }
             }
         };
-        scan.go_on(&next);
+        scan.go_on(&next, &snapshot);
         Ok(picked)
     }
 
@@ -339,7 +349,7 @@ impl Log {
         scan.at_most(1);
         let event = match scan.next(&self.snapshot(), io)? {
             None => return Ok(None),
-            Some(Next::Group(group, within)) => group.share(within.end - 1),
+            Some(Next::Group(group, within)) => group.events.share(within.end - 1),
             Some(Next::Found(segment, found)) => {
                 let Some(Found { position, .. }) = found.first() else { return Ok(None) };
                 let recent = self.recent.read().from(*position).next().cloned();

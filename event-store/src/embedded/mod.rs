@@ -10,9 +10,10 @@
 //! Readers see what is durable. The indexes tell them where: a few runs, which cover many segments
 //! each, and an index of each segment. They list events by stream, by category and by type; all three
 //! are read alike, and no segment is looked at that has none of a list. Readers then read blocks:
-//! the records that begin within 16 KiB of a segment, checked and decoded when they are loaded, and
+//! the records that begin within 64 KiB of a segment, checked and decoded when they are loaded, and
 //! cached like that at the second look, so that reading them again neither copies nor checks; at
-//! the first look a record is read by itself. What is in memory (the last events, cached blocks of
+//! the first look a record is read by itself. A list that is read again is copied in groups of its
+//! own events, which are found without the indexes. What is in memory (the last events, cached blocks of
 //! segments and of indexes) is read on the async runtime, in microseconds; what needs the disk goes
 //! to the runtime's threads for blocking work, as a chunk of many events, so that the hop costs
 //! little per event. A scan over everything reads half a megabyte at a time, and caches it only as
@@ -65,6 +66,7 @@ mod filter;
 mod filtered;
 mod folder;
 mod format;
+mod groups;
 mod heads;
 mod index;
 mod inspect;

@@ -1,5 +1,6 @@
-mod groups;
 mod records;
+
+pub(crate) use records::LARGE;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,6 +54,13 @@ pub(crate) struct Found {
     pub(crate) ordinal: u64,
     pub(crate) position: u64,
     pub(crate) extent: Extent,
+}
+
+impl Found {
+    /// How long its record is, at most.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.extent.end - self.extent.start
+    }
 }
 
 /// Where a record is: it begins at the start and ends before the end.

@@ -8,20 +8,25 @@ use uuid::Uuid;
 use super::bytes::{hash_event, hash_name, size};
 use super::cache::Io;
 use super::error::Fault;
-use super::index::{Entry, List, Span};
+use super::groups::Groups;
+use super::index::{Entry, List, Span, key};
 use super::runs::Run;
 use super::segment::Segment;
 use crate::planted::{self, Bug};
 use crate::{Direction, StreamId};
 
 /// Segments and the runs over them. It does not change; the last segment may grow meanwhile.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Snapshot {
+    /// What is cached of lists' events.
+    pub(crate) groups: Groups,
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
     /// In order; together with the segments that are not sealed they cover everything.
     pub(crate) runs: Vec<Arc<Run>>,
     /// What to ask, oldest first.
     units: Vec<Unit>,
+    /// All segments up to this position are sealed.
+    pub(crate) sealed_end: u64,
 }
 
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(crate) struct Part {
 #[derive(Debug, Clone)]
 pub(crate) struct Wish<'a> {
     pub(crate) list: &'a List,
+    /// The hash of its name.
+    pub(crate) hash: u64,
     pub(crate) window: Range<u64>,
     pub(crate) from: u64,
     pub(crate) direction: Direction,
@@ -61,9 +68,12 @@ impl Wish<'_> {
 }
 
 impl Snapshot {
-    pub(crate) fn new(segments: Vec<Arc<Segment>>, runs: Vec<Arc<Run>>) -> Self {
+    pub(crate) fn new(groups: Groups, segments: Vec<Arc<Segment>>, runs: Vec<Arc<Run>>) -> Self {
         let units = runs.iter().map(|run| Unit::Run(Arc::clone(run))).collect();
-        let mut snapshot = Self { segments: Arc::new(segments), runs, units };
+        let sealed = segments.iter().take_while(|segment| segment.sealed_index().is_some());
+        let sealed_end = sealed.last().map_or(0, |segment| segment.end());
+        let segments = Arc::new(segments);
+        let mut snapshot = Self { groups, segments, runs, units, sealed_end };
         let alone = |segment: &&Arc<Segment>| snapshot.run_of(segment.first()).is_none();
         let alone: Vec<_> = snapshot.segments.iter().filter(alone).cloned().collect();
         snapshot.units.extend(alone.into_iter().map(Unit::Segment));
@@ -75,7 +85,19 @@ impl Snapshot {
     pub(crate) fn with_segment(&self, segment: &Arc<Segment>, runs: Vec<Arc<Run>>) -> Self {
         let same = |old: &Arc<Segment>| old.first() == segment.first();
         let instead = |old: &Arc<Segment>| Arc::clone(if same(old) { segment } else { old });
-        Self::new(self.segments.iter().map(instead).collect(), runs)
+        self.with(self.segments.iter().map(instead).collect(), runs)
+    }
+
+    /// The same store's, with these segments and runs.
+    pub(crate) fn with(&self, segments: Vec<Arc<Segment>>, runs: Vec<Arc<Run>>) -> Self {
+        Self::new(self.groups.clone(), segments, runs)
+    }
+
+    /// The same, with a segment that was written anew in the place of the one that begins where it
+    /// does.
+    pub(crate) fn with_rewritten(&self, segment: &Arc<Segment>) -> Self {
+        let groups = self.groups.renewed();
+        Self { groups, ..self.with_segment(segment, self.runs.clone()) }
     }
 
     /// The run over a segment.
@@ -114,7 +136,6 @@ impl Snapshot {
 
     /// The next segment, in the direction of the read, with events that are wished for.
     pub(crate) fn next(&self, wish: &Wish<'_>, io: Io) -> Result<Option<Part>, Fault> {
-        let key = wish.list.key();
         let Range { start, end } = wish.window;
         let from = self.units.partition_point(|unit| unit.end() <= start);
         let to = self.units.partition_point(|unit| unit.first() < end).max(from);
@@ -122,7 +143,7 @@ impl Snapshot {
         for n in 0..units.len() {
             let at = if wish.direction == Direction::Forward { n } else { units.len() - 1 - n };
             let part = match &units[at] {
-                Unit::Run(run) => self.next_of(run, key, wish, io)?,
+                Unit::Run(run) => self.next_of(run, wish, io)?,
                 Unit::Segment(segment) => self.in_memory(segment, wish, io)?,
             };
             if part.is_some() {
@@ -133,9 +154,9 @@ impl Snapshot {
     }
 
     /// The next segment of a run.
-    fn next_of(&self, run: &Run, key: u64, wish: &Wish<'_>, io: Io) -> Result<Option<Part>, Fault> {
+    fn next_of(&self, run: &Run, wish: &Wish<'_>, io: Io) -> Result<Option<Part>, Fault> {
         let segments = self.segment_at(wish.window.start).first()..wish.window.end;
-        let candidates = run.candidates(key, &segments, io)?;
+        let candidates = run.candidates(key(wish.hash), &segments, io)?;
         let count = candidates.end - candidates.start;
         let nth = |n: usize| match wish.direction {
             Direction::Forward => candidates.start + n as u64,
@@ -186,16 +207,18 @@ impl Snapshot {
         if matches!(list, List::Stream(_)) || planted::is(Bug::OrdinalsForgotten) {
             return Ok(0);
         }
-        let (direction, window) = (Direction::Backward, 0..position);
-        let newest = self.next(&Wish { list, window, from: u64::MAX, direction }, io)?;
-        Ok(newest.map_or(0, |part| part.span.last() + 1))
+        Ok(self.newest(list, 0..position, io)?.map_or(0, |part| part.span.last() + 1))
     }
 
     /// The last revision or ordinal of a list.
     pub(crate) fn last(&self, list: &List, io: Io) -> Result<Option<u64>, Fault> {
-        let (direction, window) = (Direction::Backward, 0..u64::MAX);
-        let newest = self.next(&Wish { list, window, from: u64::MAX, direction }, io)?;
-        Ok(newest.map(|part| part.span.last()))
+        Ok(self.newest(list, 0..u64::MAX, io)?.map(|part| part.span.last()))
+    }
+
+    /// The last events of a list that are in one segment, in a window.
+    fn newest(&self, list: &List, window: Range<u64>, io: Io) -> Result<Option<Part>, Fault> {
+        let (from, direction) = (u64::MAX, Direction::Backward);
+        self.next(&Wish { list, hash: list.hash(), window, from, direction }, io)
     }
 
     /// The events of a list in one segment; where its index is in memory, those of an index stream

@@ -143,7 +143,7 @@ impl EmbeddedStore {
         let announcer = Announcer::new(active.end());
         let tails = announcer.tails();
         let (queue, bell) = (Arc::<Queue>::default(), Arc::new(bell));
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::clone(&bell)));
+        let log = Arc::new(Log::new(segments, &folder, Arc::clone(&bell)));
         let background =
             Maintenance::new(folder.clone(), Arc::clone(&log), Arc::clone(&queue), &bell, options);
         let maintenance = background.map_err(OpenError::io("read the scavenge of", dir))?;

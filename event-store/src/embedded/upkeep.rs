@@ -188,7 +188,7 @@ impl Upkeep {
             let kept = snapshot.runs.iter().filter(|run| !is_old(run)).cloned();
             let mut runs: Vec<_> = kept.chain(new).collect();
             runs.sort_by_key(|run| run.positions.start);
-            Snapshot::new(snapshot.segments.to_vec(), runs)
+            snapshot.with(snapshot.segments.to_vec(), runs)
         });
         let unused = old.iter().filter(|run| !reused.contains(&run.positions));
         unused.for_each(|run| self.folder.remove_run(&run.positions));

@@ -43,7 +43,7 @@ impl View {
     /// Looks at a folder: its events as they are now, and how many these are.
     pub(crate) fn open(folder: Folder) -> Result<(Arc<Log>, Self, Arc<Tails>), OpenError> {
         let (segments, last) = folder.look()?;
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::new(Bell::new())));
+        let log = Arc::new(Log::new(segments, &folder, Arc::new(Bell::new())));
         let announcer = Announcer::new(end(&log));
         let tails = announcer.tails();
         let view = Self { folder, log: Arc::clone(&log), announcer, last: Mutex::new(last) };

@@ -418,7 +418,7 @@ mod tests {
         let bell = Arc::new(Bell::new());
         let segments = folder.open().unwrap();
         let active = Arc::clone(&segments.in_order[0]);
-        let log = Arc::new(Log::new(segments, Arc::clone(&folder.vfs), Arc::clone(&bell)));
+        let log = Arc::new(Log::new(segments, &folder, Arc::clone(&bell)));
         (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
     }
 

@@ -37,14 +37,19 @@ async fn filled() -> Disk {
         });
         futures::future::join_all(appends).await;
     }
-    for n in 0..5 {
-        let large = NewEvent { data: vec![1; 1_000_000].into(), ..event(n) };
-        let large = NewEvent { id: id(1_000_000 + n), ..large };
-        store.append(&"filler-1".parse().unwrap(), Expected::Any, vec![large]).await.unwrap();
-    }
+    begin_segment(&store, 0).await;
     store.close();
     assert!(sim.files("log").len() > 2);
     sim
+}
+
+/// Writes so much that what was written before is in closed segments.
+async fn begin_segment(store: &EmbeddedStore, turn: usize) {
+    for n in 0..5 {
+        let id = id(1_000_000 + turn * 5 + n);
+        let large = NewEvent { id, data: vec![1; 1_000_000].into(), ..event(n) };
+        store.append(&"filler-1".parse().unwrap(), Expected::Any, vec![large]).await.unwrap();
+    }
 }
 
 async fn from(store: &EmbeddedStore, first: u64, direction: Direction) -> Vec<Recorded> {
@@ -78,6 +83,31 @@ async fn a_stream_that_is_read_again_is_read_from_memory() {
         let mut until = first_time[..=at].to_vec();
         until.reverse();
         assert_eq!(from(&store, first, Direction::Backward).await, until);
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_group_is_found_whatever_becomes_of_it() {
+    let sim = filled().await;
+    let store = open(&sim);
+    let mut known = of_stream(&store, &stream(3)).await;
+    for turn in 1..4 {
+        assert_eq!(of_stream(&store, &stream(3)).await, known);
+        let sealed = sim.files("idx").len();
+
+        store.append(&stream(3), Expected::Any, vec![event(3_000_000 + turn)]).await.unwrap();
+
+        let longer = of_stream(&store, &stream(3)).await;
+        assert_eq!((&longer[..known.len()], longer.len()), (&*known, LENGTH + turn));
+        begin_segment(&store, turn).await;
+        until(|| sim.files("idx").len() > sealed);
+        for _ in 0..3 {
+            assert_eq!(of_stream(&store, &stream(3)).await, longer);
+            let mut backward = from(&store, u64::MAX, Direction::Backward).await;
+            backward.reverse();
+            assert_eq!(backward, longer);
+        }
+        known = longer;
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::embedded::bytes::hash_name;
-use crate::{IndexStream, StreamId};
+use crate::{IndexStream, RecordedEvent, StreamId};
 
 /// What events are listed under, each with a number of its own that counts from 0: their stream,
 /// their category, their type.
@@ -32,9 +32,22 @@ impl List {
         name.strip_prefix('\u{2}')
     }
 
+    /// Whether an event is one of its own.
+    pub(crate) fn lists(&self, event: &RecordedEvent) -> bool {
+        match self {
+            Self::Stream(stream) => event.stream == *stream,
+            Self::Index(index, _) => index.lists(&event.stream, &event.kind),
+        }
+    }
+
+    /// The hash of its name.
+    pub(crate) fn hash(&self) -> u64 {
+        hash_name(self.name())
+    }
+
     /// The bits of its name's hash that index files know.
     pub(crate) fn key(&self) -> u64 {
-        key(hash_name(self.name()))
+        key(self.hash())
     }
 }
 

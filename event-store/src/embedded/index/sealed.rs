@@ -319,7 +319,7 @@ impl SealedIndex {
         let span = Span::new(u64_at(&fixed, 2), count.into());
         let span = span.ok_or_else(|| self.blocks.flaw(start, "a list has no such events"))?;
         let numbers = Numbers { bytes: name.end..name.end + bytes, count: count as usize };
-        Ok(Some(Entry { at, span, numbers }))
+        Ok(Some(Entry { span, numbers }))
     }
 
     /// The wanted events of a list.
@@ -381,8 +381,6 @@ impl<'a> Raw<'a> {
 /// A list's place in an index file.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Where it is among the lists.
-    pub(crate) at: u32,
     pub(crate) span: Span,
     numbers: Numbers,
 }

@@ -212,7 +212,7 @@ impl Scavenger {
         run.saved.next = new.end();
         run.saved.dropped += dropped.len() as u64;
         run.saved.reclaimed += segment.bytes().saturating_sub(new.bytes());
-        self.log.replace(&Arc::new(new));
+        self.log.replace_rewritten(&Arc::new(new));
         self.log.forget(run.saved.next);
         run.saved.store(&self.folder)?;
         Ok(Work::Find)

@@ -13,13 +13,14 @@ use crate::embedded::bytes::{narrow, size};
 use crate::embedded::cache::{Io, Key, Part};
 use crate::embedded::error::Fault;
 use crate::embedded::format::{RECORD_HEADER, Record};
+use crate::embedded::groups;
 
 /// The bytes of a stretch.
 const STRETCH: u32 = 64 << 10;
 /// Most records that begin within one.
 const MOST: u64 = STRETCH as u64 / RECORD_HEADER as u64 + 1;
 /// A larger record is read by itself, each time.
-pub(super) const LARGE: u32 = 256 << 10;
+pub(crate) const LARGE: u32 = 256 << 10;
 /// So many events of a stretch are worth all of it.
 const MANY: usize = 8;
 /// Read at a time by a scan.
@@ -41,6 +42,13 @@ impl Segment {
     /// Whether a stretch that is not cached was missed before. That it is missed now is taken note of.
     pub(crate) fn misses_stretch_again(&self, key: &Key) -> bool {
         self.cache.misses_again(key)
+    }
+
+    /// Whether a record's block was missed before, and is to be loaded: it will not come to be in a
+    /// group. That it is missed now is taken note of.
+    pub(crate) fn misses_again(&self, found: &Found, key: &Key) -> bool {
+        let alone = found.bytes() > u64::from(LARGE) / groups::EVENTS;
+        (alone || self.sealed_index().is_none()) && self.misses_stretch_again(key)
     }
 
     /// A block that has the record at a position, which is in a known place. It is that record
