@@ -23,6 +23,11 @@ pub(crate) trait History {
     /// The stream's last revision.
     fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError>;
 
+    /// Whether the stream surely has none of these events, by their ids. `false` says nothing.
+    fn lacks(&mut self, _stream: &StreamId, _events: &[NewEvent]) -> bool {
+        false
+    }
+
     /// Where the stream's event of this id is.
     fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError>;
 
@@ -253,6 +258,9 @@ fn repeated(
     history: &mut impl History,
     write: &StreamWrite,
 ) -> Result<Option<Appended>, AppendError> {
+    if history.lacks(&write.stream, &write.events) {
+        return Ok(None);
+    }
     let mut places = Vec::with_capacity(write.events.len());
     for event in &write.events {
         places.push(history.find(&write.stream, event.id)?);

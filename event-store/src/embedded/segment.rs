@@ -18,9 +18,9 @@ use super::format::SegmentHeader;
 use super::index::{Entry, List, Located, MemoryIndex, SealedIndex, Span, StreamNumbers, Wanted};
 use super::layout;
 use super::vfs::VfsFile;
-use crate::StreamId;
 use crate::lifetimes::Changes;
 use crate::planted::{self, Bug};
+use crate::{NewEvent, StreamId};
 
 /// A stretch of the log: its file, and the index of what is durable in it.
 #[derive(Debug)]
@@ -225,6 +225,14 @@ impl Segment {
         match &*self.index.read() {
             Index::Memory(index) => index.span(list),
             Index::Sealed(_) => None,
+        }
+    }
+
+    /// Whether an index in memory has none of these events of a stream, by their ids.
+    pub(crate) fn lacks(&self, stream: &StreamId, events: &[NewEvent]) -> bool {
+        match &*self.index.read() {
+            Index::Memory(index) => index.lacks(stream, events),
+            Index::Sealed(_) => true,
         }
     }
 

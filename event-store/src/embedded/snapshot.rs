@@ -13,7 +13,7 @@ use super::index::{Entry, List, Span, key};
 use super::runs::Run;
 use super::segment::Segment;
 use crate::planted::{self, Bug};
-use crate::{Direction, StreamId};
+use crate::{Direction, NewEvent, StreamId};
 
 /// Segments and the runs over them. It does not change; the last segment may grow meanwhile.
 #[derive(Debug)]
@@ -111,6 +111,18 @@ impl Snapshot {
     pub(crate) fn segment_at(&self, position: u64) -> &Arc<Segment> {
         let after = self.segments.partition_point(|segment| segment.first() <= position);
         &self.segments[after.max(1) - 1]
+    }
+
+    /// Whether a stream surely has none of these events, by their ids: not where a run only may have
+    /// one. All of them are looked for together, so that the processor waits for the runs' filters once
+    /// and not once for each.
+    pub(crate) fn lacks(&self, stream: &StreamId, events: &[NewEvent]) -> bool {
+        let name = hash_name(stream.as_str());
+        let hashes: Vec<_> = events.iter().map(|event| hash_event(name, event.id)).collect();
+        self.units.iter().rev().all(|unit| match unit {
+            Unit::Run(run) => !hashes.iter().any(|hash| run.may_have(*hash)),
+            Unit::Segment(segment) => segment.lacks(stream, events),
+        })
     }
 
     /// The events of a stream that may have an id, newest first: their positions.

@@ -375,6 +375,11 @@ impl History for Writer {
         self.log.last_revision(stream, Io::Allowed).map_err(|fault| self.unreadable(fault))
     }
 
+    fn lacks(&mut self, stream: &StreamId, events: &[NewEvent]) -> bool {
+        let staged = self.staged.heads.contains_key(stream) || planted::is(Bug::IdsOverStreams);
+        !staged && self.log.snapshot().lacks(stream, events)
+    }
+
     fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError> {
         match self.staged.ids.get(&(stream.clone(), id)) {
             Some(_) if planted::is(Bug::IdsOfCommitUnseen) => Ok(None),

@@ -9,7 +9,7 @@ use super::{List, Located, Span, StreamNumbers, Wanted};
 use crate::embedded::bytes::{hash_event, hash_name, narrow};
 use crate::lifetimes::{self, Changes, Lifetime};
 use crate::planted::{self, Bug};
-use crate::{IndexStream, Revision, StreamId};
+use crate::{IndexStream, NewEvent, Revision, StreamId};
 
 /// The index of a segment that is being written, or not sealed yet.
 #[derive(Debug, Clone, Default)]
@@ -117,6 +117,12 @@ impl MemoryIndex {
             numbers: of.numbers.clone(),
         };
         self.streams.iter().map(numbers).collect()
+    }
+
+    /// Whether a stream has none of these events, by their ids.
+    pub(crate) fn lacks(&self, stream: &StreamId, events: &[NewEvent]) -> bool {
+        let Some(Numbers { numbers, .. }) = self.streams.get(stream) else { return true };
+        !events.iter().any(|event| self.ids.contains_key(&(numbers[0], event.id)))
     }
 
     /// A stream's event of an id.

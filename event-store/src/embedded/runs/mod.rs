@@ -114,6 +114,11 @@ impl Run {
         Ok(Self { blocks, positions, parts, tables })
     }
 
+    /// Whether there may be events that have a [hash](super::bytes::hash_event).
+    pub(crate) fn may_have(&self, hash: u64) -> bool {
+        self.tables[IDS].may_contain(key(hash))
+    }
+
     /// The positions of events that may have a [hash](super::bytes::hash_event).
     pub(crate) fn id_candidates(&self, hash: u64, io: Io) -> Result<Vec<u64>, Fault> {
         let (table, key) = (&self.tables[IDS], key(hash));
