@@ -1,9 +1,10 @@
 //! Rows of a table, many at a time.
 
 use std::borrow::Cow;
+use std::num::TryFromIntError;
 
 use sqlx::postgres::PgArguments;
-use sqlx::{Arguments, AssertSqlSafe};
+use sqlx::{Arguments, AssertSqlSafe, Postgres, Transaction};
 
 use crate::query::{Query, Value};
 use crate::tx::Inner;
@@ -13,8 +14,18 @@ use crate::{Engine, Error, Row, Tx};
 /// of two, so that few different statements have to be prepared.
 const ROWS: usize = 256;
 
-/// Rows that are sent at a time to be copied.
-const COPIED: usize = 4_096;
+/// Rows that are worth a COPY. The driver leaves Nagle's algorithm on and ends a COPY by a packet of
+/// its own, for which the server may be waited for 40 ms.
+const WORTH_A_COPY: usize = 4_096;
+
+/// Bytes that are sent at a time to be copied, or little more.
+const COPIED: usize = 1 << 20;
+
+/// What binary data of COPY begins with: the signature, no flags, no extension.
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What it ends with, in place of a row's number of fields.
+const COPY_TRAILER: i16 = -1;
 
 /// A column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,25 +92,33 @@ impl Tx {
     }
 
     /// Writes whole rows into a table that has none of their keys, given column after column, as fast
-    /// as the engine can: by COPY into `PostgreSQL`, by statements of many rows into `SQLite`.
+    /// as the engine can: by COPY into `PostgreSQL`, unless they are few, and by statements of many rows
+    /// into `SQLite`. Dropped meanwhile, or with an error, the transaction is rolled back.
     ///
     /// # Errors
-    /// The database refuses the rows, or fails.
-    pub async fn load(&mut self, table: &Table, values: Vec<Value>) -> Result<(), Error> {
+    /// The database refuses the rows, or fails. A key that is there is refused, unless the rows are few.
+    pub async fn load(mut self, table: &Table, values: Vec<Value>) -> Result<Self, Error> {
         let width = table.columns.len();
-        let Inner::Postgres(tx) = &mut self.0 else {
-            for (rows, values) in portions(Engine::Sqlite, width, values) {
-                let sql = AssertSqlSafe(Engine::insert(table, rows));
-                self.execute(Query::with(sql, values)).await?;
+        match self.0 {
+            Inner::Postgres(_) if values.len() / width < WORTH_A_COPY => {
+                self.upsert(table, values).await?;
+                Ok(self)
             }
-            return Ok(());
-        };
-        let mut copy = tx.copy_in_raw(&Engine::copy(table)).await?;
-        for rows in values.chunks(width * COPIED) {
-            copy.send(rows.chunks(width).map(copied).collect::<String>().into_bytes()).await?;
+            Inner::Postgres(tx) => {
+                // A COPY that the driver breaks off leaves a connection whose answers are taken for
+                // those to later questions. So each is gone through, whoever waits for it or not.
+                let copying = tokio::spawn(copy(tx, Engine::copy(table), width, values));
+                Ok(Self(Inner::Postgres(copying.await.map_err(|_| Error::WorkerCrashed)??)))
+            }
+            Inner::Sqlite(tx) => {
+                let mut tx = Self(Inner::Sqlite(tx));
+                for (rows, values) in portions(Engine::Sqlite, width, values) {
+                    let sql = AssertSqlSafe(Engine::insert(table, rows));
+                    tx.execute(Query::with(sql, values)).await?;
+                }
+                Ok(tx)
+            }
         }
-        copy.finish().await?;
-        Ok(())
     }
 
     /// Reads the rows of these keys, given key column after key column. Missing ones are left
@@ -137,31 +156,59 @@ fn bulk(
     }
 }
 
-/// A row as COPY takes it.
-fn copied(row: &[Value]) -> String {
-    let mut line = String::new();
-    for (at, value) in row.iter().enumerate() {
-        if at > 0 {
-            line.push('\t');
+/// Copies rows of so many columns.
+async fn copy(
+    mut tx: Transaction<'static, Postgres>,
+    statement: String,
+    width: usize,
+    values: Vec<Value>,
+) -> Result<Transaction<'static, Postgres>, Error> {
+    let mut copy = tx.copy_in_raw(&statement).await?;
+    let mut data = COPY_HEADER.to_vec();
+    for row in values.chunks(width) {
+        if let Err(error) = copied(row, &mut data) {
+            copy.abort("a value is too long").await?;
+            return Err(error);
         }
-        match (value.int(), value.text()) {
-            (Some(int), _) => line.extend([int.to_string()]),
-            (None, Some(text)) => line.extend(text.chars().map(escaped)),
-            (None, None) => line.push_str("\\N"),
+        if data.len() >= COPIED {
+            copy.send(std::mem::take(&mut data)).await?;
         }
     }
-    line.push('\n');
-    line
+    data.extend(COPY_TRAILER.to_be_bytes());
+    copy.send(data).await?;
+    copy.finish().await?;
+    Ok(tx)
 }
 
-fn escaped(char: char) -> Cow<'static, str> {
-    match char {
-        '\\' => "\\\\".into(),
-        '\t' => "\\t".into(),
-        '\n' => "\\n".into(),
-        '\r' => "\\r".into(),
-        other => String::from(other).into(),
+/// Adds a row as COPY takes it in binary: the number of fields, then each field.
+fn copied(row: &[Value], data: &mut Vec<u8>) -> Result<(), Error> {
+    let width = i16::try_from(row.len()).map_err(too_long)?;
+    data.extend(width.to_be_bytes());
+    for value in row {
+        match value {
+            Value::Null => data.extend((-1_i32).to_be_bytes()),
+            Value::Int(int) => field(&int.to_be_bytes(), data)?,
+            Value::Bool(is) => field(&[u8::from(*is)], data)?,
+            Value::Text(text) => field(text.as_bytes(), data)?,
+            Value::Word(word) => field(word.as_bytes(), data)?,
+            Value::Id(id) => {
+                field(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes(), data)?;
+            }
+        }
     }
+    Ok(())
+}
+
+/// Adds a field: its length, then its bytes.
+fn field(bytes: &[u8], data: &mut Vec<u8>) -> Result<(), Error> {
+    let length = i32::try_from(bytes.len()).map_err(too_long)?;
+    data.extend(length.to_be_bytes());
+    data.extend_from_slice(bytes);
+    Ok(())
+}
+
+fn too_long(error: TryFromIntError) -> Error {
+    Error::Encode(error.into())
 }
 
 /// Splits values into those of each statement, with the number of its rows.
@@ -223,9 +270,79 @@ mod tests {
     }
 
     #[test]
-    fn what_would_end_a_field_is_escaped() {
-        let row = [Value::Null, Value::Int(-7), Value::from("a\tb\\c\r\n"), Value::Word("é")];
-        assert_eq!(copied(&row), "\\N\t-7\ta\\tb\\\\c\\r\\n\té\n");
+    fn a_row_is_copied_with_the_lengths_of_its_fields() {
+        let mut data = Vec::new();
+        copied(&[Value::Null, Value::Int(-7), Value::Word("é"), Value::from("")], &mut data)
+            .unwrap();
+        let fields: [&[u8]; 5] = [&[0, 4], &[0xff; 4], &[0, 0, 0, 8], &[0xff; 7], &[0xf9]];
+        let texts: [&[u8]; 3] = [&[0, 0, 0, 2], "é".as_bytes(), &[0; 4]];
+        assert_eq!(data, [fields.concat(), texts.concat()].concat());
+    }
+
+    /// A table that has no rows yet.
+    #[cfg(feature = "testing")]
+    async fn empty(folder: &std::path::Path) -> (crate::Pool, Table) {
+        const COLUMNS: &[Column] = &[
+            Column { name: "name", kind: Kind::Text },
+            Column { name: "note", kind: Kind::Text },
+            Column { name: "number", kind: Kind::Int },
+        ];
+        let address = crate::testing::prepare(folder, "load.db").await.unwrap();
+        let pool = crate::Pool::writer(&address, &crate::Limits::default()).await.unwrap();
+        let declaration = "CREATE TABLE loaded (name TEXT NOT NULL, note TEXT, number BIGINT, \
+                           PRIMARY KEY (name)) {clustered};";
+        let mut tx = pool.begin().await.unwrap();
+        tx.script(pool.engine().declaration(declaration)).await.unwrap();
+        tx.commit().await.unwrap();
+        let table =
+            Table { name: "loaded".into(), columns: COLUMNS, keys: 1, merge: Merge::Replace };
+        (pool, table)
+    }
+
+    #[cfg(feature = "testing")]
+    fn rows(numbers: std::ops::Range<i64>) -> Vec<Value> {
+        let note = |n: i64| if n % 3 == 0 { Value::Null } else { "a\tb\\N\n\u{e9}".into() };
+        numbers.flat_map(|n| [format!("{n:05}").into(), note(n), (-n).into()]).collect()
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn what_was_loaded_is_there_and_not_loaded_once_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pool, table) = empty(folder.path()).await;
+        for numbers in [0..10, 10..10_000] {
+            let tx = pool.begin().await.unwrap().load(&table, rows(numbers)).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+
+        let twice = pool.begin().await.unwrap().load(&table, rows(9_000..19_000)).await;
+        let twice = twice.unwrap_err();
+
+        assert!(crate::is_refusal(&twice), "{twice:?}");
+        let mut tx = pool.begin().await.unwrap();
+        let keys = (0..19_000).map(|n| format!("{n:05}").into()).collect();
+        let mut found = tx.select(&table, keys).await.unwrap();
+        found.sort_by(|a, b| a[0].text().cmp(&b[0].text()));
+        let expected = rows(0..10_000);
+        assert!(found.iter().map(Vec::as_slice).eq(expected.chunks(3)));
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn a_load_that_is_broken_off_leaves_nothing_and_its_connection_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pool, table) = empty(folder.path()).await;
+
+        for patience in 0..40 {
+            let load = async { pool.begin().await?.load(&table, rows(0..10_000)).await };
+            let patience = std::time::Duration::from_millis(patience);
+            drop(tokio::time::timeout(patience, load).await);
+            let mut tx = pool.begin().await.unwrap();
+            let key = Value::from(format!("broken {patience:?}"));
+            tx.upsert(&table, vec![key.clone(), Value::Null, 1.into()]).await.unwrap();
+            let found = tx.select(&table, vec![key.clone(), "00001".into()]).await.unwrap();
+            assert_eq!(found, [[key, Value::Null, 1.into()]], "{patience:?}");
+        }
     }
 
     #[test]

@@ -77,9 +77,9 @@ impl Engine {
         format!("INSERT INTO {name} ({}) VALUES {}", names(columns), tuples(columns.len(), rows))
     }
 
-    /// Takes rows of a table as text.
+    /// Takes rows of a table in binary.
     pub(crate) fn copy(table: &Table) -> String {
-        format!("COPY {} ({}) FROM STDIN", table.name, names(table.columns))
+        format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.name, names(table.columns))
     }
 
     /// Reads rows of a table by their keys.

@@ -126,6 +126,14 @@ pub(crate) async fn project<P: Projection>(
     Ok(Done { applied: steps.len() - parked, parked })
 }
 
+/// The events, unless one of them cannot be read, or stands behind a parked one of its stream. What
+/// was discarded is left out.
+pub(crate) fn plain<'a, E>(steps: &'a [Step<E>], stuck: &Stuck) -> Option<Vec<&'a Envelope<E>>> {
+    let kept = steps.iter().filter(|step| !stuck.is_discarded(step.recorded.position));
+    kept.map(|step| step.event.as_ref().ok().filter(|_| !stuck.has(&step.recorded.stream)))
+        .collect()
+}
+
 /// Reads events. Those of an unknown or retired type mean nothing here, and are left out.
 pub(crate) fn read<E: Contract>(events: Vec<Recorded>) -> Vec<Step<E>> {
     events.into_iter().filter_map(step).collect()
@@ -180,7 +188,7 @@ async fn write<P: Projection>(
         projection.forget();
     }
     for rows in projection.buffers() {
-        rows.flush(&mut tx).await?;
+        rows.take().upsert(&mut tx).await?;
     }
     for Park { event, error, .. } in steps.iter().filter_map(Step::park) {
         tracing::warn!(

@@ -34,9 +34,8 @@ pub(crate) async fn load_copy<P: Projection>(job: Job<'_>) -> Result<Loaded, Ope
         let values = values(job, table, from).await?;
         loaded.rows += (values.len() / table.columns.len()) as u64;
         let began = Instant::now();
-        let mut tx = job.database.begin().await?;
-        tx.load(table, values).await?;
-        tx.commit().await?;
+        let tx = job.database.begin().await?;
+        tx.load(table, values).await?.commit().await?;
         loaded.time += began.elapsed();
     }
     let mut tx = job.database.begin().await?;

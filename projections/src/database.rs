@@ -65,8 +65,8 @@ pub type Databases = PerModel<Database>;
 #[derive(Debug, Clone)]
 pub struct Database {
     writer: Pool,
+    reader: Pool,
     address: Address,
-    limits: Limits,
     /// Whether the runner's tables were brought up to date.
     ready: Arc<OnceCell<()>>,
 }
@@ -88,11 +88,13 @@ impl Database {
     /// # Errors
     /// The address makes no sense.
     pub fn connect(address: &Address, limits: &Limits) -> Result<Self, DatabaseError> {
-        let address = address.clone();
-        match Pool::lazy_writer(&address, limits) {
-            Ok(writer) => Ok(Self { writer, address, limits: *limits, ready: Arc::default() }),
-            Err(source) => Err(DatabaseError::Address { address, source }),
-        }
+        let refused = |source| DatabaseError::Address { address: address.clone(), source };
+        Ok(Self {
+            writer: Pool::lazy_writer(address, limits).map_err(refused)?,
+            reader: Pool::reader(address, limits).map_err(refused)?,
+            address: address.clone(),
+            ready: Arc::default(),
+        })
     }
 
     /// Where it is.
@@ -175,9 +177,9 @@ impl Database {
         &self.writer
     }
 
-    /// Connections of their own to read, beside whoever writes.
-    pub(crate) fn reader(&self) -> Result<Pool, Error> {
-        Pool::reader(&self.address, &self.limits)
+    /// Begins a transaction that sees everything as of one moment, beside whoever writes.
+    pub(crate) async fn snapshot(&self) -> Result<Tx, Error> {
+        self.reader.snapshot().await
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -186,6 +188,7 @@ impl Database {
 
     /// Closes the connections, which leaves the whole of a file's database in that file.
     pub async fn close(&self) {
+        self.reader.close().await;
         self.writer.close().await;
     }
 }

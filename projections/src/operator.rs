@@ -56,7 +56,8 @@ impl Operator {
         Self { catalog: Some(catalog::Rebuilder(place)), ..self }
     }
 
-    /// Builds by transactions of at most so many events.
+    /// Builds by batches of at most so many events. A transaction writes several where nobody waits
+    /// for it.
     #[must_use]
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch: batch.max(1), ..self }
@@ -64,7 +65,7 @@ impl Operator {
 
     /// Builds the next generation of a read model beside the one that queries read, up to the end of
     /// the store. One that was begun, and interrupted or killed, is gone on with. `report` is told of
-    /// every batch; `stop` ends it after the batch under way.
+    /// every batch; `stop` ends it after the batch under way, and what is not written yet is done again.
     ///
     /// # Errors
     /// There is no such read model, somebody else builds it, it was stopped, or the database or store

@@ -153,7 +153,7 @@ async fn apply<P: Projection>(
             return Ok(Err((at, chain(&error))));
         }
         for rows in projection.buffers() {
-            match rows.flush(tx).await {
+            match rows.take().upsert(tx).await {
                 Err(error) if is_refusal(&error) => return Ok(Err((at, chain(&error)))),
                 flushed => flushed?,
             }

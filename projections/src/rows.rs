@@ -33,11 +33,39 @@ pub(crate) struct Rows<R: Row> {
 struct Held<R> {
     row: Option<R>,
     changed: bool,
+    /// Whether the table is known to have a row of this key.
+    stored: bool,
     batch: u64,
 }
 
+/// Changed rows of a table in the order of their keys, column after column.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    table: Table,
+    /// Those that the table has.
+    stored: Vec<Value>,
+    /// Those that nobody asked for before they were put: new, unless the table has them after all.
+    put: Vec<Value>,
+}
+
+impl Changes {
+    /// Writes them, whatever the table has.
+    pub(crate) async fn upsert(self, tx: &mut Tx) -> Result<(), Error> {
+        tx.upsert(&self.table, self.stored).await?;
+        tx.upsert(&self.table, self.put).await
+    }
+
+    /// Writes those that seem to be new by the engine's fastest means, which refuses them if they
+    /// are not.
+    pub(crate) async fn load(self, mut tx: Tx) -> Result<Tx, Error> {
+        tx.upsert(&self.table, self.stored).await?;
+        tx.load(&self.table, self.put).await
+    }
+}
+
 impl<R: Row> Rows<R> {
-    /// Keeps at most about `keep` rows from one batch to the next.
+    /// Keeps rows from one batch to the next: of more than `keep`, those that the last batch touched.
+    /// With none to keep, it forgets whatever was written.
     pub(crate) fn new(generation: u32, keep: usize) -> Self {
         Self {
             table: table::<R>(generation, Merge::Replace),
@@ -79,34 +107,22 @@ impl<R: Row> Rows<R> {
     /// Puts a row where there may have been one.
     pub(crate) fn put(&mut self, row: R) {
         let key = row.key();
-        let held = Held { row: Some(row), changed: true, batch: self.batch };
-        let before = self.held.insert(key.clone(), held);
-        if !before.is_some_and(|before| before.changed) {
+        let new = Held { row: None, changed: false, stored: false, batch: self.batch };
+        let held = self.held.entry(key.clone()).or_insert(new);
+        held.row = Some(row);
+        held.batch = self.batch;
+        if !std::mem::replace(&mut held.changed, true) {
             self.changed.push(key);
         }
     }
 
-    fn values(&mut self) -> Vec<Value> {
-        self.changed.sort_unstable();
-        let mut values = Vec::with_capacity(self.changed.len() * R::COLUMNS.len());
-        for key in self.changed.drain(..) {
-            let Some(held) = self.held.get_mut(&key) else { continue };
-            held.changed = false;
-            if let Some(row) = &held.row {
-                row.write(&mut values);
-            }
-        }
-        values
-    }
-
-    /// Lets go of rows that the last batches did not touch.
+    /// Lets go of rows that the last batch did not touch, where there are many.
     fn trim(&mut self) {
-        if self.held.len() > self.keep {
+        if self.keep == 0 {
+            self.held.clear();
+        } else if self.held.len() > self.keep {
             let recent = self.batch;
             self.held.retain(|_, held| held.batch == recent);
-        }
-        if self.held.len() > self.keep {
-            self.held.clear();
         }
         self.batch += 1;
     }
@@ -116,10 +132,12 @@ impl<R: Row> Rows<R> {
 pub(crate) trait Buffer: Send + Sync {
     /// The table that they are of.
     fn table(&self) -> &Table;
+    /// Whether there is something to be read.
+    fn wants(&self) -> bool;
     /// Reads what is wanted.
     fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>>;
-    /// Writes what has changed.
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>>;
+    /// Takes what has changed, to be written before anything else is loaded.
+    fn take(&mut self) -> Changes;
     /// Forgets everything: the database knows better.
     fn forget(&mut self);
 }
@@ -129,33 +147,42 @@ impl<R: Row> Buffer for Rows<R> {
         &self.table
     }
 
+    fn wants(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         async move {
+            let (batch, changed) = (self.batch, false);
             let mut keys = Vec::with_capacity(self.wanted.len() * R::KEYS);
             for key in self.wanted.drain() {
                 R::write_key(&key, &mut keys);
-                self.held.insert(key, Held { row: None, changed: false, batch: self.batch });
+                self.held.insert(key, Held { row: None, changed, stored: false, batch });
             }
             for values in tx.select(&self.table, keys).await? {
                 let row = R::read(values)?;
-                let held = Held { row: Some(row), changed: false, batch: self.batch };
-                if let Some(row) = &held.row {
-                    self.held.insert(row.key(), held);
-                }
+                let key = row.key();
+                self.held.insert(key, Held { row: Some(row), changed, stored: true, batch });
             }
             Ok(())
         }
         .boxed()
     }
 
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
-        async move {
-            let values = self.values();
-            tx.upsert(&self.table, values).await?;
-            self.trim();
-            Ok(())
+    fn take(&mut self) -> Changes {
+        self.changed.sort_unstable();
+        let mut changes =
+            Changes { table: self.table.clone(), stored: Vec::new(), put: Vec::new() };
+        for key in self.changed.drain(..) {
+            let Some(held) = self.held.get_mut(&key) else { continue };
+            held.changed = false;
+            let is_stored = std::mem::replace(&mut held.stored, true);
+            if let Some(row) = &held.row {
+                row.write(if is_stored { &mut changes.stored } else { &mut changes.put });
+            }
         }
-        .boxed()
+        self.trim();
+        changes
     }
 
     fn forget(&mut self) {
@@ -199,20 +226,77 @@ impl<R: Row> Buffer for Sums<R> {
         &self.table
     }
 
+    fn wants(&self) -> bool {
+        false
+    }
+
     fn load<'a>(&'a mut self, _: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         futures::future::ready(Ok(())).boxed()
     }
 
-    fn flush<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
-        let mut values = Vec::with_capacity(self.added.len() * R::COLUMNS.len());
+    fn take(&mut self) -> Changes {
+        let mut stored = Vec::with_capacity(self.added.len() * R::COLUMNS.len());
         for (key, sums) in std::mem::take(&mut self.added) {
-            R::write_key(&key, &mut values);
-            values.extend(sums.into_iter().map(Value::Int));
+            R::write_key(&key, &mut stored);
+            stored.extend(sums.into_iter().map(Value::Int));
         }
-        async move { tx.upsert(&self.table, values).await }.boxed()
+        // What is added to has to be there or not, so nothing of it is just put.
+        Changes { table: self.table.clone(), stored, put: Vec::new() }
     }
 
     fn forget(&mut self) {
         self.added.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::row;
+
+    row! {
+        /// A name and a number.
+        Counted in "counted" {
+            key { name: std::sync::Arc<str> }
+            number: i64,
+        }
+    }
+
+    fn counted(name: &str, number: i64) -> Counted {
+        Counted { name: name.into(), number }
+    }
+
+    /// The numbers of rows that the table has, and of those that were put.
+    fn taken(rows: &mut Rows<Counted>) -> [Vec<i64>; 2] {
+        let Changes { stored, put, .. } = rows.take();
+        [stored, put].map(|values| values.into_iter().filter_map(i64::from_value).collect())
+    }
+
+    #[test]
+    fn a_row_is_put_once_and_stored_from_then_on() {
+        let mut rows = Rows::new(1, 1);
+        for row in [counted("b", 1), counted("a", 2), counted("b", 3)] {
+            rows.put(row);
+        }
+        assert_eq!(taken(&mut rows), [vec![], vec![2, 3]], "each once, by their keys");
+
+        rows.change(&("a".into(),)).unwrap().number = 4;
+        rows.put(counted("b", 5));
+        rows.put(counted("c", 6));
+        assert_eq!(taken(&mut rows), [vec![4, 5], vec![6]]);
+        assert_eq!(taken(&mut rows), [Vec::<i64>::new(), vec![]]);
+    }
+
+    #[test]
+    fn only_rows_of_the_last_batch_are_kept_where_there_are_many() {
+        let mut rows = Rows::new(1, 1);
+        rows.put(counted("a", 1));
+        rows.put(counted("b", 2));
+        rows.take();
+        rows.want(("a".into(),));
+        rows.take();
+        assert!(rows.get(&("a".into(),)).is_some() && rows.get(&("b".into(),)).is_none());
+        rows.want(("b".into(),));
+        assert!(rows.wants(), "what is gone is read again");
     }
 }

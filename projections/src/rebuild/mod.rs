@@ -1,6 +1,7 @@
 //! Generations of a read model built beside the live one, compared with it, and made live, whatever
 //! they are kept in: tables here, the versions of an index in `catalog::rebuild`.
 
+mod fold;
 mod tables;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::{Database, OperateError};
 
 pub(crate) use tables::{TableBuild, discard, run};
 
-/// Most events of one transaction, unless said otherwise.
+/// Most events of one batch, unless said otherwise.
 pub(crate) const BATCH: usize = 16_384;
 
 /// How long a build that falls silent keeps others from going on with it.
@@ -86,7 +87,7 @@ pub(crate) struct Job<'a> {
     pub(crate) store: &'a Store,
     pub(crate) database: &'a Database,
     pub(crate) owner: &'a str,
-    /// Most events of one transaction.
+    /// Most events of one batch.
     pub(crate) batch: usize,
     pub(crate) stop: &'a CancellationToken,
     pub(crate) report: &'a (dyn Fn(Built) + Send + Sync),

@@ -1,18 +1,22 @@
 //! Generations of tables.
 //!
-//! A build is the work of a worker without its waiting: the same batches, rows, checkpoint and lease,
-//! only larger. So one that is killed goes on from its checkpoint, and two of the same read model
-//! cannot write at the same time. Queries read views, which turn in the transaction that makes a
+//! A build folds a range of events into rows in memory, and writes each row once, together with the
+//! checkpoint, holding a worker's lease. So one that is killed goes on from its checkpoint, and two of
+//! the same read model cannot write at the same time. Where an event cannot be read or applied, or
+//! the database refuses rows, the range is gone through once more as a worker does, batch by batch,
+//! which finds what is to be parked. Queries read views, which turn in the transaction that makes a
 //! generation live: nobody sees a half-built one.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use daybook_database::{Engine, now};
+use daybook_database::{Engine, is_refusal, now};
 use daybook_event_store::{EventStore, Position, ReadError, Recorded, Store};
 use futures::StreamExt;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
 
+use super::fold::{BATCHES, Fold, Folded, Range};
 use super::{Build, Built, Job, LEASE, Outcome, Task, Which, drive, find};
 use crate::batch::{BatchError, Step, Times, project, read};
 use crate::compare::{Comparison, Expected, verify};
@@ -27,7 +31,7 @@ const BATCH_BYTES: usize = 16 << 20;
 /// Events taken from the store in one go.
 const CHUNK: usize = 512;
 
-/// Batches that are read and decoded while another is written.
+/// Batches that are read and decoded while another is folded or written.
 const AHEAD: usize = 1;
 
 /// Time between two looks at something that another process has to do.
@@ -75,7 +79,7 @@ async fn generation<P: Projection>(database: &Database, which: Which) -> Done<u3
 
 /// Takes the lease of a generation. That of a build that was killed runs out first.
 async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Done<Lease> {
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     loop {
         let Times { now, lease_until } = Times::holding(LEASE);
         let key = (P::NAME, generation);
@@ -99,9 +103,9 @@ async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Done<Lease> {
 /// A generation of tables in hand.
 pub(crate) struct TableBuild<'a, P> {
     pub(crate) job: Job<'a>,
-    rows: P,
     pub(crate) lease: Lease,
     built: Built,
+    rows: PhantomData<P>,
 }
 
 impl<'a, P: Projection> TableBuild<'a, P> {
@@ -109,21 +113,93 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         let Lease { generation, position, .. } = lease;
         let name = P::NAME;
         let built = Built { name, generation, position, goal: None, applied: 0, parked: 0 };
-        Self { job, rows: P::new(generation), lease, built }
+        Self { job, lease, built, rows: PhantomData }
     }
 
-    async fn write(&mut self, steps: Vec<Step<P::Event>>, upto: Position) -> Done {
-        let Self { job, rows, lease, built } = self;
-        let done = project(rows, job.database, lease, steps, upto, Times::holding(LEASE)).await;
-        let done = done.map_err(|error| match error {
-            BatchError::Fenced => OperateError::TakenOver { name: P::NAME },
-            BatchError::Sql(error) => error.into(),
-        })?;
-        built.applied += done.applied as u64;
-        built.parked += done.parked as u64;
-        built.position = Some(upto);
-        (job.report)(*built);
+    /// Goes on by ranges. The answer is the end of what cannot be gone through so, if there is such a
+    /// thing: from the checkpoint up to there nothing is written.
+    async fn sweep(
+        &mut self,
+        goal: Position,
+        most: usize,
+        pause: Duration,
+    ) -> Done<Option<Position>> {
+        let (written, receiver) = watch::channel(self.lease.position);
+        let fold = Fold {
+            rows: P::new(self.lease.generation),
+            stuck: self.lease.stuck.clone(),
+            database: self.job.database.clone(),
+            written: receiver,
+            handed_out: self.lease.position,
+        };
+        let mut ranges = fold.ranges(self.batches(goal), goal, most);
+        while let Some(folded) = ranges.recv().await {
+            self.unless_stopped()?;
+            let range = match folded? {
+                Folded::Range(range) => range,
+                Folded::Stuck(upto) => return Ok(Some(upto)),
+            };
+            let upto = range.upto;
+            if !self.write(range).await? {
+                return Ok(Some(upto));
+            }
+            written.send_replace(Some(upto));
+            sleep(pause).await;
+        }
+        Ok(None)
+    }
+
+    /// Writes a range and the checkpoint. `false`: the database refuses a row.
+    async fn write(&mut self, Range { changes, events, upto }: Range) -> Done<bool> {
+        let Times { now, lease_until } = Times::holding(LEASE);
+        let mut tx = self.job.database.begin().await?;
+        if !registry::advance(&mut tx, &self.lease, Some(upto), now, lease_until).await? {
+            return Err(OperateError::TakenOver { name: P::NAME });
+        }
+        for rows in changes {
+            tx = match rows.load(tx).await {
+                Err(error) if is_refusal(&error) => return Ok(false),
+                loaded => loaded?,
+            };
+        }
+        tx.commit().await?;
+        self.lease.position = Some(upto);
+        self.reached(upto, events, 0);
+        Ok(true)
+    }
+
+    /// Goes on as a worker does.
+    async fn step(&mut self, goal: Position, pause: Duration) -> Done {
+        let mut rows = P::new(self.lease.generation);
+        let mut batches = self.batches(goal);
+        while let Some(batch) = batches.recv().await {
+            self.unless_stopped()?;
+            let (Batch { steps, upto, .. }, times) = (batch?, Times::holding(LEASE));
+            let Self { job, lease, .. } = self;
+            let done = project(&mut rows, job.database, lease, steps, upto, times).await;
+            let done = done.map_err(|error| match error {
+                BatchError::Fenced => OperateError::TakenOver { name: P::NAME },
+                BatchError::Sql(error) => error.into(),
+            })?;
+            self.reached(upto, done.applied, done.parked);
+            sleep(pause).await;
+        }
         Ok(())
+    }
+
+    fn unless_stopped(&self) -> Done {
+        if self.job.stop.is_cancelled() { Err(OperateError::Interrupted) } else { Ok(()) }
+    }
+
+    fn reached(&mut self, upto: Position, applied: usize, parked: usize) {
+        self.built.applied += applied as u64;
+        self.built.parked += parked as u64;
+        self.built.position = Some(upto);
+        (self.job.report)(self.built);
+    }
+
+    fn batches(&self, goal: Position) -> mpsc::Receiver<Result<Batch<P::Event>, ReadError>> {
+        batches::<P>(self.job.store.clone(), self.lease.position, goal, self.job.batch)
     }
 
     /// Whether another process writes the same file.
@@ -153,16 +229,10 @@ impl<P: Projection> Build for TableBuild<'_, P> {
             return Ok(());
         }
         self.built.goal = Some(goal);
-        let pause = if self.shares_a_file().await? { COURTESY } else { Duration::ZERO };
-        let (store, batch) = (self.job.store.clone(), self.job.batch);
-        let mut batches = batches::<P>(store, self.lease.position, goal, batch);
-        while let Some(batch) = batches.recv().await {
-            if self.job.stop.is_cancelled() {
-                return Err(OperateError::Interrupted);
-            }
-            let Batch { steps, upto } = batch?;
-            self.write(steps, upto).await?;
-            sleep(pause).await;
+        let shares = self.shares_a_file().await?;
+        let (most, pause) = if shares { (1, COURTESY) } else { (BATCHES, Duration::ZERO) };
+        while let Some(upto) = self.sweep(goal, most, pause).await? {
+            self.step(upto, pause).await?;
         }
         if self.lease.position == Some(goal) { Ok(()) } else { Err(OperateError::Interrupted) }
     }
@@ -180,10 +250,11 @@ impl<P: Projection> Build for TableBuild<'_, P> {
     }
 }
 
-/// Events that are read, and how far they go.
-struct Batch<E> {
-    steps: Vec<Step<E>>,
-    upto: Position,
+/// Events that are read, how far they go, and the bytes of their payloads.
+pub(super) struct Batch<E> {
+    pub(super) steps: Vec<Step<E>>,
+    pub(super) upto: Position,
+    pub(super) bytes: usize,
 }
 
 /// Reads and decodes the events up to a position, ahead of whoever writes them.
@@ -213,14 +284,14 @@ fn batches<P: Projection>(
             }
             if gathered.len() >= most || bytes >= BATCH_BYTES {
                 let full = std::mem::replace(&mut gathered, Vec::with_capacity(most));
-                bytes = 0;
                 let upto = full.last().map_or(goal, |event| event.position);
-                if send.send(Ok(Batch { steps: read(full), upto })).await.is_err() {
+                let batch = Batch { steps: read(full), upto, bytes: std::mem::take(&mut bytes) };
+                if send.send(Ok(batch)).await.is_err() {
                     return;
                 }
             }
         }
-        let _ = send.send(Ok(Batch { steps: read(gathered), upto: goal })).await;
+        let _ = send.send(Ok(Batch { steps: read(gathered), upto: goal, bytes })).await;
     });
     receive
 }

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use daybook_domain::stock::StockEvent;
+use daybook_domain::values::{OrderId, Quantity};
 use daybook_event_store::{EventStore, Expected as ExpectedRevision, NewEvent, StreamId};
 use daybook_projections::{
     Built, Change, Comparison, Expected, OperateError, Operator, ProjectionOptions, Role, State,
@@ -11,7 +13,7 @@ use daybook_projections::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::support::{World, metadata, options, received, sale};
+use crate::support::{World, at, metadata, options, received, sale};
 
 const FILE: &str = "read.db";
 
@@ -156,7 +158,7 @@ async fn cutovers_beside_a_busy_worker_lose_and_double_nothing() {
 #[tokio::test]
 async fn a_build_that_was_stopped_again_and_again_goes_on_where_it_was() {
     let world = World::new();
-    // More than one batch.
+    // More than one range.
     let events: Vec<_> = (0..40_000).map(|_| received(1)).collect();
     let stream = StreamId::new("stock", "A").unwrap();
     for part in events.chunks(5_000) {
@@ -164,7 +166,7 @@ async fn a_build_that_was_stopped_again_and_again_goes_on_where_it_was() {
         let part = part.iter().map(sealed).collect();
         world.store.append(&stream, ExpectedRevision::Any, part).await.unwrap();
     }
-    let operator = world.operator(FILE).await;
+    let operator = world.operator(FILE).await.with_batch(2_000);
     let seen = Mutex::new(Vec::new());
 
     for _ in 0..2 {
@@ -183,6 +185,28 @@ async fn a_build_that_was_stopped_again_and_again_goes_on_where_it_was() {
     assert!(built.applied < 40_000);
     operator.cut_over("stock").await.unwrap();
     assert_eq!(world.columns(FILE, "stock", "on_hand, revision").await, ["40000 39999"]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_put_again_after_a_stop_is_not_taken_for_new() {
+    let world = World::new();
+    let (order, quantity) = (OrderId(Uuid::from_u128(1)), Quantity::try_from(1).unwrap());
+    let reserved = || StockEvent::Reserved { order, quantity, expires_at: at(9), at: at(0) };
+    world.given("stock", "A", &[received(20), reserved()]).await;
+    let more: Vec<_> = (0..8).map(|_| received(1)).collect();
+    world.given("stock", "A", &more).await;
+    world.given("stock", "A", &[reserved()]).await;
+    world.project(FILE).await;
+    let stop = CancellationToken::new();
+    let operator = world.operator(FILE).await.with_batch(1);
+    let stopped = operator.rebuild("stock", Then::default(), &|_| stop.cancel(), &stop).await;
+    assert!(matches!(stopped, Err(OperateError::Interrupted)), "{stopped:?}");
+
+    build(&operator, "stock").await;
+
+    then_they_are_equal(&operator.verify("stock", &[]).await.unwrap());
+    operator.cut_over("stock").await.unwrap();
+    assert_eq!(world.columns(FILE, "reservations", "status, revision").await, ["held 10"]);
 }
 
 #[tokio::test]
