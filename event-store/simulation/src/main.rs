@@ -14,6 +14,8 @@ use daybook_event_store_simulation::{Coverage, Outcome, run};
 
 /// A run takes a millisecond; one that takes so long hangs.
 const HANGS: Duration = Duration::from_mins(1);
+/// Time between two looks at whether one has.
+const TICK: Duration = Duration::from_secs(1);
 /// Seeds between two reports of a job.
 const CHUNK: u64 = 256;
 
@@ -149,21 +151,26 @@ fn job(
 /// Prints progress and what goes wrong; whether nothing did.
 fn supervise(inbox: &Receiver<Report>, at_work: &[AtomicU64], seeds: u64, begin: Instant) -> bool {
     let (mut ran, mut violated, mut coverage) = (0, 0_u64, Coverage::default());
-    let (mut told, mut heard) = (begin, begin);
+    let (mut told, mut waited) = (begin, Duration::ZERO);
     loop {
-        match inbox.recv_timeout(HANGS) {
+        match inbox.recv_timeout(TICK) {
             Ok(Report::Ran { count, coverage: more }) => {
                 ran += count;
                 coverage += &more;
-                heard = Instant::now();
+                waited = Duration::ZERO;
             }
             Ok(Report::Violated { seed, what }) => {
                 violated += 1;
                 println!("seed {seed}: VIOLATED {what}");
                 println!("  replay it with: cargo simulate --seed {seed} --trace");
             }
-            Err(RecvTimeoutError::Timeout) if heard.elapsed() >= HANGS => hang(at_work),
-            Err(RecvTimeoutError::Timeout) => {}
+            // Whatever the clock says: a machine that was stopped for a while is no run that hangs.
+            Err(RecvTimeoutError::Timeout) => {
+                waited += TICK;
+                if waited >= HANGS {
+                    hang(at_work);
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let every = if std::io::stderr().is_terminal() { 1 } else { 30 };
