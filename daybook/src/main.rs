@@ -29,9 +29,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use daybook_observability::LogOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tikv_jemallocator::Jemalloc;
 
 use crate::cli::{Analytics, Cli, Command, Import, Notifications, Store};
 use crate::config::{Config, LogFormat};
+
+/// Events are decoded on one thread and dropped on another, which costs the system's allocator most.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
