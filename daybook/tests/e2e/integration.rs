@@ -83,7 +83,7 @@ fn what_makes_no_sense_is_said() {
         (&["relay"][..], "--kafka"),
         (&["analytics", "run"], "--kafka"),
         (&["notifications", "run"], "--kafka"),
-        (&["serve", "--smtp", "gopher://mail"], "--smtp"),
+        (&["serve", "--listen", "127.0.0.1:0", "--smtp", "gopher://mail"], "--smtp"),
         (&["analytics", "show", "--from", "2020-01-02", "--to", "2020-01-01"], "1 to 3660 days"),
         (
             &[
