@@ -48,9 +48,9 @@ impl ReadinessCheck {
     /// there and follows, in each database.
     pub(crate) fn usual(store: Store, queries: &Queries) -> Vec<Self> {
         let store = Arc::new(store);
-        let mut checks = vec![Self::models("read-models".into(), &store, queries, String::new())];
+        let mut checks = vec![Self::models(database_of(&[]), &store, queries, String::new())];
         for apart in queries.apart() {
-            let (name, one) = (format!("read-models {}", apart.join(", ")), apart.first());
+            let (name, one) = (database_of(apart), apart.first());
             checks.extend(one.map(|one| Self::models(name, &store, queries, one.clone())));
         }
         let events = Self::new("event-store", move || {
@@ -82,6 +82,11 @@ impl ReadinessCheck {
         let failure = verdict.err();
         CheckResult { name: name.clone(), required, ok: failure.is_none(), detail: failure }
     }
+}
+
+/// What the database of some read models is called; without any, that of all others.
+pub(crate) fn database_of(models: &[String]) -> String {
+    format!("read-models {}", models.join(", ")).trim_end().to_owned()
 }
 
 /// How long a read model may be behind without moving.

@@ -26,7 +26,7 @@ pub use checkouts::Checkout;
 pub use error::QueryError;
 pub use orders::{Cancellation, Line, Order, OrderDetails, Shipment, TimelineEntry};
 pub use page::{Cursor, InvalidCursor, InvalidLimit, Limit, Page};
-pub use progress::{ParkedEvent, ProjectionStatus};
+pub use progress::{ParkedEvent, ProjectionStatus, Survey};
 pub use queries::Queries;
 pub use sales::{DaySales, ProductSales, Sales};
 pub use stock::{Reservation, Stock};

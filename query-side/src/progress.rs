@@ -62,6 +62,16 @@ impl FromRow for ProjectionStatus {
     }
 }
 
+/// How far the projections have come, as far as that can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Every generation of those that are told of, by name and number.
+    pub projections: Vec<ProjectionStatus>,
+    /// Whose database cannot be read, by database: the read models that it is of, or none where it is
+    /// of all that have no other.
+    pub unread: Vec<Vec<String>>,
+}
+
 /// An event that a projection could not read or apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -120,19 +130,30 @@ impl Queries {
         Ok(parked)
     }
 
-    /// Every generation of every projection.
+    /// Every generation of every projection, as far as their databases can be read.
     ///
     /// # Errors
-    /// The read models cannot be read.
-    pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, QueryError> {
-        let rows = self.of_all(|| query(STATUS), "name").await?;
-        let mut all: Vec<ProjectionStatus> = each(&rows)?;
-        all.sort_by(|a, b| (&a.name, a.generation).cmp(&(&b.name, b.generation)));
-        Ok(all)
+    /// None of the databases tells of any.
+    pub async fn projections(&self) -> Result<Survey, QueryError> {
+        let (mut survey, mut failure) = (Survey::default(), None);
+        for (models, pool) in self.pools() {
+            match self.of_one(pool, query(STATUS), "name").await {
+                Ok(rows) => survey.projections.extend(each::<ProjectionStatus>(&rows)?),
+                Err(error) => {
+                    survey.unread.push(models.to_vec());
+                    failure = Some(error);
+                }
+            }
+        }
+        survey.projections.sort_by(|a, b| (&a.name, a.generation).cmp(&(&b.name, b.generation)));
+        match failure {
+            Some(error) if survey.projections.is_empty() => Err(error.into()),
+            _ => Ok(survey),
+        }
     }
 
-    /// The same of those alone that are in the database of one of them; with an empty name, of those
-    /// that have none of their own.
+    /// Those alone that are in the database of one of them; with an empty name, those that have none of
+    /// their own.
     ///
     /// # Errors
     /// That database cannot be read.

@@ -32,6 +32,11 @@ impl Queries {
         self.pools.of(model)
     }
 
+    /// Every database, with the read models that it is of; none for that of all others.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&[String], &Pool)> {
+        self.pools.iter()
+    }
+
     /// The rows of an answer, from every database those about the read models that are in it. The
     /// column `named` has a model's name.
     pub(crate) async fn of_all(

@@ -35,9 +35,12 @@ struct Answer {
 
 /// How far the server's read models are.
 #[derive(Deserialize)]
-struct Projections {
+struct Progress {
     head: Option<u64>,
     projections: Vec<Projection>,
+    /// Databases that cannot be read, and may be behind.
+    #[serde(default)]
+    unread: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +67,7 @@ impl Rest {
         self.send(|| self.request(Method::GET, path)).await
     }
 
-    async fn projections(&self) -> anyhow::Result<Projections> {
+    async fn projections(&self) -> anyhow::Result<Progress> {
         Ok(serde_json::from_value(self.get("/v1/projections").await?.body)?)
     }
 
@@ -204,8 +207,9 @@ impl Shop for Rest {
         let mut waited = Duration::ZERO;
         let pause = Duration::from_millis(50);
         while waited < PATIENCE {
-            let Projections { head, projections } = self.projections().await?;
-            if projections.iter().filter(|one| one.live).all(|one| one.position >= head) {
+            let Progress { head, projections, unread } = self.projections().await?;
+            let mut live = projections.iter().filter(|one| one.live);
+            if unread.is_empty() && live.all(|one| one.position >= head) {
                 return Ok(());
             }
             tokio::time::sleep(pause).await;

@@ -1,8 +1,8 @@
 use axum::Json;
 use axum::response::Response;
 use daybook_event_store::{EventStore, Revision};
-use daybook_query_side::ProjectionStatus;
 use daybook_query_side::time_travel::{History, Moment, travel};
+use daybook_query_side::{ProjectionStatus, Survey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::Error;
 use crate::extract::{Params, Path};
+use crate::health::database_of;
 use crate::read::{Read, resource};
 use crate::values::{Instant, Parsed};
 
@@ -59,20 +60,25 @@ async fn history(
 
 /// How far the read models have come.
 #[derive(Serialize, ToSchema)]
-struct Projections {
+struct Progress {
     /// The position of the store's last event; missing where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<u64>,
-    /// Every version of every projection.
+    /// Every generation of every projection that is told of.
     projections: Vec<ProjectionStatus>,
+    /// The databases that cannot be read now, as `/health/ready` names them. What is in them is not
+    /// told of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
 }
 
 /// How far the read models have come.
 #[utoipa::path(get, path = "/v1/projections", tag = "operations", operation_id = "getProjections",
-    responses((status = 200, description = "Their progress", body = Projections)))]
-async fn projections(read: Read) -> Result<Json<Projections>, Error> {
+    responses((status = 200, description = "Their progress", body = Progress)))]
+async fn projections(read: Read) -> Result<Json<Progress>, Error> {
     let head = read.app.gateway.commands.store().head().await;
     let head = head.map_err(|error| Error::unavailable("the event store", &error))?;
-    let projections = read.app.gateway.queries.projections().await?;
-    Ok(Json(Projections { head: head.map(|position| position.0), projections }))
+    let Survey { projections, unread } = read.app.gateway.queries.projections().await?;
+    let unread = unread.iter().map(|models| database_of(models)).collect();
+    Ok(Json(Progress { head: head.map(|position| position.0), projections, unread }))
 }

@@ -79,7 +79,8 @@ async fn what_was_left_behind_in_another_database_is_not_told_of() {
     tx.commit().await.unwrap();
 
     let all = shop.queries.projections().await.unwrap();
-    let told: Vec<_> = all.iter().map(|one| (&*one.name, one.generation)).collect();
+    let told: Vec<_> = all.projections.iter().map(|one| (&*one.name, one.generation)).collect();
+    assert_eq!(all.unread, Vec::<Vec<String>>::new());
     let names = ["checkouts", "customers", "orders", "payments", "products", "sales", "stock"];
     assert_eq!(told, names.map(|name| (name, 1)));
     let money = shop.queries.projections_beside("sales").await.unwrap();
@@ -87,6 +88,25 @@ async fn what_was_left_behind_in_another_database_is_not_told_of() {
     let usual = shop.queries.projections_beside("").await.unwrap();
     assert_eq!(usual.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["checkouts", "customers"]);
     assert_eq!(shop.queries.parked_events(Limit::default()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_can_be_read_is_told_of_while_a_database_is_away() {
+    let shop = given_a_sale().await;
+    let gone = testing::address(shop.folder.path(), "gone.db");
+    let mut addresses = PerModel::from(shop.address.clone());
+    for model in ["orders", "stock", "payments", "sales", "products"] {
+        addresses.give(model, gone.clone());
+    }
+    let asking = |addresses| Queries::open_apart(addresses, &Limits::default()).unwrap();
+
+    let survey = asking(&addresses).projections().await.unwrap();
+    let nothing = asking(&gone.into()).projections().await;
+
+    let told: Vec<_> = survey.projections.iter().map(|one| &*one.name).collect();
+    assert_eq!(told, ["checkouts", "customers"]);
+    assert_eq!(survey.unread, [["orders", "stock", "payments", "sales", "products"]]);
+    assert!(matches!(nothing, Err(QueryError::Unavailable(_))), "{nothing:?}");
 }
 
 #[tokio::test]

@@ -339,7 +339,7 @@ async fn projections_tell_how_far_they_are() {
     let shop = Shop::open().await;
     let position = shop.given("stock", "stock", "A", &[received(1)]).await;
 
-    let status = shop.queries.projections().await.unwrap();
+    let status = shop.queries.projections().await.unwrap().projections;
 
     let stock = status.iter().find(|status| status.name == "stock").unwrap();
     assert_eq!((stock.version, stock.live, stock.parked), (1, true, 0));
@@ -359,7 +359,7 @@ async fn parked_events_are_shown_with_the_reason() {
     assert_eq!((&*parked[0].projection, parked[0].position), ("stock", position.0));
     assert_eq!((&*parked[0].stream, parked[0].revision), ("stock-A", 1));
     assert_eq!(parked[0].error, "the stock on hand is out of range");
-    let status = shop.queries.projections().await.unwrap();
+    let status = shop.queries.projections().await.unwrap().projections;
     assert_eq!(status.iter().map(|status| status.parked).sum::<u64>(), 1);
 }
 
