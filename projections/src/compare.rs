@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use daybook_database::{Error, Tx};
+use daybook_database::{Error, Pool, Tx};
 use daybook_event_store::Position;
 use tokio::time::{Instant, sleep};
 
@@ -144,11 +144,22 @@ pub(crate) async fn verify<P: Projection>(
     build: &mut TableBuild<'_, P>,
     expected: &[Expected],
 ) -> Done<Comparison> {
-    let (mut before, live) = live_at_least(build).await?;
+    let pool = build.job.database.own_reader()?;
+    let compared = verify_in(build, &pool, expected).await;
+    pool.close().await;
+    compared
+}
+
+async fn verify_in<P: Projection>(
+    build: &mut TableBuild<'_, P>,
+    pool: &Pool,
+    expected: &[Expected],
+) -> Done<Comparison> {
+    let (mut before, live) = live_at_least(build, pool).await?;
     if let Some(position) = live.position {
         build.reach(position).await?;
     }
-    let (mut after, generation) = (build.job.database.snapshot().await?, build.lease.generation);
+    let (mut after, generation) = (pool.snapshot().await?, build.lease.generation);
     let ours = registry::generations_of(&mut after, P::NAME).await?;
     let is_there =
         |ours: &Generation| ours.generation == generation && ours.position == live.position;
@@ -170,10 +181,13 @@ pub(crate) async fn verify<P: Projection>(
 
 /// The database as it is at a moment when the live generation is not behind the built one. Where no
 /// worker fills it, it is filled here.
-async fn live_at_least<P: Projection>(build: &TableBuild<'_, P>) -> Done<(Tx, Generation)> {
+async fn live_at_least<P: Projection>(
+    build: &TableBuild<'_, P>,
+    pool: &Pool,
+) -> Done<(Tx, Generation)> {
     let (name, began) = (P::NAME, Instant::now());
     loop {
-        let mut tx = build.job.database.snapshot().await?;
+        let mut tx = pool.snapshot().await?;
         let generations = registry::generations_of(&mut tx, name).await?;
         let live = generations.into_iter().find(|generation| generation.role == Role::Live);
         let live = live.ok_or(OperateError::Absent { name })?;

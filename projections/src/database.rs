@@ -67,6 +67,7 @@ pub struct Database {
     writer: Pool,
     reader: Pool,
     address: Address,
+    limits: Limits,
     /// Whether the runner's tables were brought up to date.
     ready: Arc<OnceCell<()>>,
 }
@@ -93,6 +94,7 @@ impl Database {
             writer: Pool::lazy_writer(address, limits).map_err(refused)?,
             reader: Pool::reader(address, limits).map_err(refused)?,
             address: address.clone(),
+            limits: *limits,
             ready: Arc::default(),
         })
     }
@@ -180,6 +182,12 @@ impl Database {
     /// Begins a transaction that sees everything as of one moment, beside whoever writes.
     pub(crate) async fn snapshot(&self) -> Result<Tx, Error> {
         self.reader.snapshot().await
+    }
+
+    /// Connections of their own for who holds several at a time: two of those might wait for each
+    /// other's, of a few that all share.
+    pub(crate) fn own_reader(&self) -> Result<Pool, Error> {
+        Pool::reader(&self.address, &self.limits)
     }
 
     pub(crate) fn engine(&self) -> Engine {

@@ -7,8 +7,8 @@ use daybook_domain::stock::StockEvent;
 use daybook_domain::values::{OrderId, Quantity};
 use daybook_event_store::{EventStore, Expected as ExpectedRevision, NewEvent, StreamId};
 use daybook_projections::{
-    Built, Change, Comparison, Expected, OperateError, Operator, ProjectionOptions, Role, State,
-    Then, What,
+    Built, Change, Comparison, Database, Expected, Limits, OperateError, Operator,
+    ProjectionOptions, Role, State, Then, What,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -360,6 +360,29 @@ async fn a_missing_and_an_extra_row_are_found() {
     let sql = "DELETE FROM stock_v1";
     let (count, found) = planted("stock", "stock", sql).await;
     assert!(count == 5 && found.iter().all(|(_, what)| *what == What::Extra), "{found:?}");
+}
+
+#[tokio::test]
+async fn comparisons_at_the_same_time_need_few_connections() {
+    let world = World::new();
+    trade(&world, 0..5).await;
+    world.project(FILE).await;
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let database = Database::open(&world.address(FILE).await, &limits).await.unwrap();
+    let operator = Operator::new(world.store.clone(), database);
+    for name in ["orders", "stock", "sales"] {
+        build(&operator, name).await;
+    }
+
+    let (orders, stock, sales) = tokio::join!(
+        operator.verify("orders", &[]),
+        operator.verify("stock", &[]),
+        operator.verify("sales", &[]),
+    );
+
+    for comparison in [orders, stock, sales] {
+        then_they_are_equal(&comparison.unwrap());
+    }
 }
 
 #[tokio::test]
