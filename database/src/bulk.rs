@@ -279,76 +279,85 @@ mod tests {
         assert_eq!(data, [fields.concat(), texts.concat()].concat());
     }
 
-    /// A table that has no rows yet.
-    #[cfg(feature = "testing")]
-    async fn empty(folder: &std::path::Path) -> (crate::Pool, Table) {
-        const COLUMNS: &[Column] = &[
-            Column { name: "name", kind: Kind::Text },
-            Column { name: "note", kind: Kind::Text },
-            Column { name: "number", kind: Kind::Int },
-        ];
-        let address = crate::testing::prepare(folder, "load.db").await.unwrap();
-        let pool = crate::Pool::writer(&address, &crate::Limits::default()).await.unwrap();
-        let declaration = "CREATE TABLE loaded (name TEXT NOT NULL, note TEXT, number BIGINT, \
-                           PRIMARY KEY (name)) {clustered};";
-        let mut tx = pool.begin().await.unwrap();
-        tx.script(pool.engine().declaration(declaration)).await.unwrap();
-        tx.commit().await.unwrap();
-        let table =
-            Table { name: "loaded".into(), columns: COLUMNS, keys: 1, merge: Merge::Replace };
-        (pool, table)
-    }
-
-    #[cfg(feature = "testing")]
-    fn rows(numbers: std::ops::Range<i64>) -> Vec<Value> {
-        let note = |n: i64| if n % 3 == 0 { Value::Null } else { "a\tb\\N\n\u{e9}".into() };
-        numbers.flat_map(|n| [format!("{n:05}").into(), note(n), (-n).into()]).collect()
-    }
-
-    #[cfg(feature = "testing")]
-    #[tokio::test]
-    async fn what_was_loaded_is_there_and_not_loaded_once_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let (pool, table) = empty(folder.path()).await;
-        for numbers in [0..10, 10..10_000] {
-            let tx = pool.begin().await.unwrap().load(&table, rows(numbers)).await.unwrap();
-            tx.commit().await.unwrap();
-        }
-
-        let twice = pool.begin().await.unwrap().load(&table, rows(9_000..19_000)).await;
-        let twice = twice.unwrap_err();
-
-        assert!(crate::is_refusal(&twice), "{twice:?}");
-        let mut tx = pool.begin().await.unwrap();
-        let keys = (0..19_000).map(|n| format!("{n:05}").into()).collect();
-        let mut found = tx.select(&table, keys).await.unwrap();
-        found.sort_by(|a, b| a[0].text().cmp(&b[0].text()));
-        let expected = rows(0..10_000);
-        assert!(found.iter().map(Vec::as_slice).eq(expected.chunks(3)));
-    }
-
-    #[cfg(feature = "testing")]
-    #[tokio::test]
-    async fn a_load_that_is_broken_off_leaves_nothing_and_its_connection_sound() {
-        let folder = tempfile::tempdir().unwrap();
-        let (pool, table) = empty(folder.path()).await;
-
-        for patience in 0..40 {
-            let load = async { pool.begin().await?.load(&table, rows(0..10_000)).await };
-            let patience = std::time::Duration::from_millis(patience);
-            drop(tokio::time::timeout(patience, load).await);
-            let mut tx = pool.begin().await.unwrap();
-            let key = Value::from(format!("broken {patience:?}"));
-            tx.upsert(&table, vec![key.clone(), Value::Null, 1.into()]).await.unwrap();
-            let found = tx.select(&table, vec![key.clone(), "00001".into()]).await.unwrap();
-            assert_eq!(found, [[key, Value::Null, 1.into()]], "{patience:?}");
-        }
-    }
-
     #[test]
     fn sqlite_takes_powers_of_two_and_postgresql_everything_at_once() {
         assert_eq!(sizes(Engine::Sqlite, 600), [256, 256, 64, 16, 8]);
         assert_eq!(sizes(Engine::Postgres, 600), [600]);
         assert_eq!(sizes(Engine::Postgres, 0), [0; 0]);
+    }
+
+    #[cfg(feature = "testing")]
+    mod loads {
+        use std::ops::Range;
+        use std::path::Path;
+        use std::time::Duration;
+
+        use tempfile::tempdir;
+        use tokio::time::timeout;
+
+        use super::super::*;
+        use crate::{Limits, Pool, is_refusal, testing};
+
+        /// A table that has no rows yet.
+        async fn empty(folder: &Path) -> (Pool, Table) {
+            const COLUMNS: &[Column] = &[
+                Column { name: "name", kind: Kind::Text },
+                Column { name: "note", kind: Kind::Text },
+                Column { name: "number", kind: Kind::Int },
+            ];
+            let address = testing::prepare(folder, "load.db").await.unwrap();
+            let pool = Pool::writer(&address, &Limits::default()).await.unwrap();
+            let declaration = "CREATE TABLE loaded (name TEXT NOT NULL, note TEXT, number BIGINT, \
+                               PRIMARY KEY (name)) {clustered};";
+            let mut tx = pool.begin().await.unwrap();
+            tx.script(pool.engine().declaration(declaration)).await.unwrap();
+            tx.commit().await.unwrap();
+            let table =
+                Table { name: "loaded".into(), columns: COLUMNS, keys: 1, merge: Merge::Replace };
+            (pool, table)
+        }
+
+        fn rows(numbers: Range<i64>) -> Vec<Value> {
+            let note = |n: i64| if n % 3 == 0 { Value::Null } else { "a\tb\\N\n\u{e9}".into() };
+            numbers.flat_map(|n| [format!("{n:05}").into(), note(n), (-n).into()]).collect()
+        }
+
+        #[tokio::test]
+        async fn what_was_loaded_is_there_and_not_loaded_once_more() {
+            let folder = tempdir().unwrap();
+            let (pool, table) = empty(folder.path()).await;
+            for numbers in [0..10, 10..10_000] {
+                let tx = pool.begin().await.unwrap().load(&table, rows(numbers)).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+
+            let twice = pool.begin().await.unwrap().load(&table, rows(9_000..19_000)).await;
+            let twice = twice.unwrap_err();
+
+            assert!(is_refusal(&twice), "{twice:?}");
+            let mut tx = pool.begin().await.unwrap();
+            let keys = (0..19_000).map(|n| format!("{n:05}").into()).collect();
+            let mut found = tx.select(&table, keys).await.unwrap();
+            found.sort_by(|a, b| a[0].text().cmp(&b[0].text()));
+            let expected = rows(0..10_000);
+            assert!(found.iter().map(Vec::as_slice).eq(expected.chunks(3)));
+        }
+
+        #[tokio::test]
+        async fn a_load_that_is_broken_off_leaves_nothing_and_its_connection_sound() {
+            let folder = tempdir().unwrap();
+            let (pool, table) = empty(folder.path()).await;
+
+            for patience in 0..40 {
+                let load = async { pool.begin().await?.load(&table, rows(0..10_000)).await };
+                let patience = Duration::from_millis(patience);
+                drop(timeout(patience, load).await);
+                let mut tx = pool.begin().await.unwrap();
+                let key = Value::from(format!("broken {patience:?}"));
+                tx.upsert(&table, vec![key.clone(), Value::Null, 1.into()]).await.unwrap();
+                let found = tx.select(&table, vec![key.clone(), "00001".into()]).await.unwrap();
+                assert_eq!(found, [[key, Value::Null, 1.into()]], "{patience:?}");
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ struct Held<R> {
     batch: u64,
 }
 
-/// Changed rows of a table in the order of their keys, column after column.
+/// Changed rows of a table, column after column, each kind in the order of its keys.
 #[derive(Debug)]
 pub(crate) struct Changes {
     table: Table,
@@ -50,9 +50,9 @@ pub(crate) struct Changes {
 
 impl Changes {
     /// Writes them, whatever the table has.
-    pub(crate) async fn upsert(self, tx: &mut Tx) -> Result<(), Error> {
-        tx.upsert(&self.table, self.stored).await?;
-        tx.upsert(&self.table, self.put).await
+    pub(crate) async fn upsert(mut self, tx: &mut Tx) -> Result<(), Error> {
+        self.stored.append(&mut self.put);
+        tx.upsert(&self.table, self.stored).await
     }
 
     /// Writes those that seem to be new by the engine's fastest means, which refuses them if they
@@ -240,7 +240,7 @@ impl<R: Row> Buffer for Sums<R> {
             R::write_key(&key, &mut stored);
             stored.extend(sums.into_iter().map(Value::Int));
         }
-        // What is added to has to be there or not, so nothing of it is just put.
+        // They are added to what there is, so none can be loaded as new.
         Changes { table: self.table.clone(), stored, put: Vec::new() }
     }
 

@@ -174,9 +174,7 @@ impl<'a> IndexBuild<'a> {
                 index = self.commit(index, batch, &mut known, taken).await?;
                 batch = Batch::after(index.checkpoint());
                 taken = 0;
-                if self.job.stop.is_cancelled() {
-                    return Err(OperateError::Interrupted);
-                }
+                self.job.unless_stopped()?;
             }
         }
         batch.checkpoint.position = Some(goal);

@@ -1,11 +1,11 @@
 //! Ranges of events folded into rows in memory, ahead of whoever writes them.
 
-use daybook_event_store::{Position, ReadError};
+use daybook_event_store::Position;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::LEASE;
-use super::tables::Batch;
+use super::tables::{Batch, Batches};
 use crate::batch::{Step, plain};
 use crate::error::Done;
 use crate::parked::Stuck;
@@ -74,7 +74,7 @@ impl<P: Projection> Fold<P> {
     /// Folds batches up to the one that ends at the goal, by ranges of at most so many.
     pub(super) fn ranges(
         mut self,
-        batches: mpsc::Receiver<Result<Batch<P::Event>, ReadError>>,
+        batches: Batches<P::Event>,
         goal: Position,
         most: usize,
     ) -> mpsc::Receiver<Done<Folded>> {
@@ -90,7 +90,7 @@ impl<P: Projection> Fold<P> {
 
     async fn run(
         &mut self,
-        mut batches: mpsc::Receiver<Result<Batch<P::Event>, ReadError>>,
+        mut batches: Batches<P::Event>,
         goal: Position,
         most: usize,
         send: &mpsc::Sender<Done<Folded>>,

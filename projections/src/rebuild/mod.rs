@@ -93,6 +93,13 @@ pub(crate) struct Job<'a> {
     pub(crate) report: &'a (dyn Fn(Built) + Send + Sync),
 }
 
+impl Job<'_> {
+    /// Fails once it is to stop.
+    pub(crate) fn unless_stopped(&self) -> Done {
+        if self.stop.is_cancelled() { Err(OperateError::Interrupted) } else { Ok(()) }
+    }
+}
+
 /// A generation in hand: nobody else writes to it.
 pub(crate) trait Build: Send + Sync {
     /// How far it is.

@@ -87,9 +87,7 @@ async fn hold<P: Projection>(job: Job<'_>, generation: u32) -> Done<Lease> {
         if let Some(lease) = lease {
             return Ok(lease);
         }
-        if job.stop.is_cancelled() {
-            return Err(OperateError::Interrupted);
-        }
+        job.unless_stopped()?;
         if began.elapsed() > LEASE + Duration::from_secs(1) {
             let generations = registry::generations(job.database.pool()).await?;
             let holder = generations.into_iter().find(|g| g.is(P::NAME, generation));
@@ -105,7 +103,7 @@ pub(crate) struct TableBuild<'a, P> {
     pub(crate) job: Job<'a>,
     pub(crate) lease: Lease,
     built: Built,
-    rows: PhantomData<P>,
+    of: PhantomData<P>,
 }
 
 impl<'a, P: Projection> TableBuild<'a, P> {
@@ -113,7 +111,7 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         let Lease { generation, position, .. } = lease;
         let name = P::NAME;
         let built = Built { name, generation, position, goal: None, applied: 0, parked: 0 };
-        Self { job, lease, built, rows: PhantomData }
+        Self { job, lease, built, of: PhantomData }
     }
 
     /// Goes on by ranges. The answer is the end of what cannot be gone through so, if there is such a
@@ -134,7 +132,7 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         };
         let mut ranges = fold.ranges(self.batches(goal), goal, most);
         while let Some(folded) = ranges.recv().await {
-            self.unless_stopped()?;
+            self.job.unless_stopped()?;
             let range = match folded? {
                 Folded::Range(range) => range,
                 Folded::Stuck(upto) => return Ok(Some(upto)),
@@ -173,7 +171,7 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         let mut rows = P::new(self.lease.generation);
         let mut batches = self.batches(goal);
         while let Some(batch) = batches.recv().await {
-            self.unless_stopped()?;
+            self.job.unless_stopped()?;
             let (Batch { steps, upto, .. }, times) = (batch?, Times::holding(LEASE));
             let Self { job, lease, .. } = self;
             let done = project(&mut rows, job.database, lease, steps, upto, times).await;
@@ -187,10 +185,6 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         Ok(())
     }
 
-    fn unless_stopped(&self) -> Done {
-        if self.job.stop.is_cancelled() { Err(OperateError::Interrupted) } else { Ok(()) }
-    }
-
     fn reached(&mut self, upto: Position, applied: usize, parked: usize) {
         self.built.applied += applied as u64;
         self.built.parked += parked as u64;
@@ -198,7 +192,7 @@ impl<'a, P: Projection> TableBuild<'a, P> {
         (self.job.report)(self.built);
     }
 
-    fn batches(&self, goal: Position) -> mpsc::Receiver<Result<Batch<P::Event>, ReadError>> {
+    fn batches(&self, goal: Position) -> Batches<P::Event> {
         batches::<P>(self.job.store.clone(), self.lease.position, goal, self.job.batch)
     }
 
@@ -250,6 +244,9 @@ impl<P: Projection> Build for TableBuild<'_, P> {
     }
 }
 
+/// Batches as they are read.
+pub(super) type Batches<E> = mpsc::Receiver<Result<Batch<E>, ReadError>>;
+
 /// Events that are read, how far they go, and the bytes of their payloads.
 pub(super) struct Batch<E> {
     pub(super) steps: Vec<Step<E>>,
@@ -263,7 +260,7 @@ fn batches<P: Projection>(
     after: Option<Position>,
     goal: Position,
     most: usize,
-) -> mpsc::Receiver<Result<Batch<P::Event>, ReadError>> {
+) -> Batches<P::Event> {
     let (send, receive) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let mut chunks =

@@ -5,6 +5,7 @@ use daybook_event_store::Recorded;
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{
     DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, message, skip_field,
+    uint64,
 };
 use prost::{DecodeError, Message};
 
@@ -45,9 +46,9 @@ impl WireEvent {
         begin(STREAM_IDENTIFIER, length(stream.as_bytes()), &mut head);
         bytes(STREAM_NAME, stream.as_bytes(), &mut head);
         let position = wire_position(event.position);
-        number(STREAM_REVISION, item.revision(), &mut head);
-        number(PREPARE_POSITION, position, &mut head);
-        number(COMMIT_POSITION, position, &mut head);
+        uint64::encode(STREAM_REVISION, &item.revision(), &mut head);
+        uint64::encode(PREPARE_POSITION, &position, &mut head);
+        uint64::encode(COMMIT_POSITION, &position, &mut head);
         let content_type = ["application/octet-stream", "application/json"];
         entry("type", &event.kind, &mut head);
         entry("created", &ticks(event.recorded_at), &mut head);
@@ -89,11 +90,6 @@ impl Message for WireEvent {
     fn clear(&mut self) {
         *self = Self::default();
     }
-}
-
-fn number(tag: u32, number: u64, buffer: &mut impl BufMut) {
-    encode_key(tag, WireType::Varint, buffer);
-    encode_varint(number, buffer);
 }
 
 /// The beginning of a field of so many bytes.
