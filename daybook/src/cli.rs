@@ -558,7 +558,7 @@ pub(crate) struct BenchStore {
     /// On which disk: a temporary folder is made here [default: the data folder]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// Measure it as a client sees it: on EventStoreDB's protocol, beside a bare gRPC call
+    /// Measure it as a client sees it: on EventStoreDB's protocol, beside what the client can do
     #[arg(long, conflicts_with = "only")]
     pub(crate) wire: bool,
     /// The address of a UmaDB with an empty data folder, to be measured beside it
@@ -597,6 +597,10 @@ commits together what waits:
   raw writers  a bare file in place of an engine: as many bytes, one fdatasync a group
   raw loop     one thread that writes and syncs the frames that daybook wrote, without writers
   probe        one write of 1 KiB and fdatasync after another
+On the wire the official client and its server are in one process, and beside them:
+  client alone  the same client, with a server that does no work: it sends the bytes of answers that
+                it keeps, each as it was given the first time
+  echo          a bare gRPC call of 1 KiB there and back
 Read caches hold everything. Cold means: the store was opened again after its files were dropped
 from the system's cache (posix_fadvise).
 

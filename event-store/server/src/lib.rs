@@ -31,6 +31,7 @@ mod tls;
 mod users;
 
 pub use options::ServerOptions;
+pub use prompt::Prompt;
 pub use server::Server;
 pub use tls::{Tls, TlsError};
 pub use users::{Users, UsersError};

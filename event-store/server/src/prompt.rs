@@ -13,10 +13,11 @@ use tokio::net::TcpStream;
 /// call only after the head was acknowledged; a receiver that delays that (RFC 1122, 4.2.3.2) adds
 /// 40 ms to every call. Linux forgets the wish now and then: it is renewed by each read.
 #[derive(Debug)]
-pub(crate) struct Prompt(TcpStream);
+pub struct Prompt(TcpStream);
 
 impl Prompt {
-    pub(crate) fn new(connection: TcpStream) -> Self {
+    /// Sends and receives on a connection.
+    pub fn new(connection: TcpStream) -> Self {
         Self(connection)
     }
 

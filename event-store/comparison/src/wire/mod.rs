@@ -1,8 +1,9 @@
-//! The store on EventStoreDB's protocol, through the official client: beside a bare call as the
-//! ceiling, and UmaDB where one is run.
+//! The store on EventStoreDB's protocol, through the official client: beside that client with a
+//! server that does no work and a bare call, as ceilings, and UmaDB where one is run.
 
 mod echo;
 mod peers;
+mod repeater;
 mod umadb;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daybook_event_store::{EmbeddedOptions, Store};
+use daybook_event_store::{EmbeddedOptions, Expected, Store};
 use daybook_event_store_server::{Server, ServerOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +28,7 @@ use crate::report::{Book, Report};
 use crate::rounds::{self, Warmth, Writers};
 
 const DAYBOOK: &str = "daybook";
+const CLIENT: &str = "client_alone";
 const UMADB: &str = "umadb";
 
 const APPENDS: [(&str, Writers); 4] = [
@@ -91,6 +93,7 @@ impl WireComparison {
             payloads: Arc::new(Payloads::new()),
             book: Book::default(),
             daybook: Arc::new(Ported(served.client.clone())),
+            client: Arc::new(Ported(served.repeated.clone())),
             echo: Arc::new(Echoes::start().await?),
             peer,
         };
@@ -99,6 +102,7 @@ impl WireComparison {
         for round in 0..self.rounds {
             run.read(round, &mut step).await?;
         }
+        run.append_first().await?;
         for round in 0..self.rounds {
             run.append(round, &mut step).await?;
             run.live().await?;
@@ -109,10 +113,12 @@ impl WireComparison {
     }
 }
 
-/// A server on an embedded store, and a client of it.
+/// A server on an embedded store, and a client of it; another client whose server repeats what
+/// that one says.
 struct Served {
     client: Store,
-    _stop: DropGuard,
+    repeated: Store,
+    _stop: [DropGuard; 2],
 }
 
 impl Served {
@@ -123,8 +129,10 @@ impl Served {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         tokio::spawn(Server::new(store, ServerOptions::default()).serve(listener, stop.clone()));
-        let client = Store::eventstoredb(&format!("kurrentdb://{address}?tls=false"))?;
-        Ok(Self { client, _stop: stop.drop_guard() })
+        let client = |address| Store::eventstoredb(&format!("kurrentdb://{address}?tls=false"));
+        let (repeater, repeats) = repeater::serve(address).await?;
+        let stops = [stop.drop_guard(), repeats];
+        Ok(Self { client: client(address)?, repeated: client(repeater)?, _stop: stops })
     }
 }
 
@@ -136,6 +144,7 @@ struct Run<'a> {
     payloads: Arc<Payloads>,
     book: Book,
     daybook: Arc<Ported<Store>>,
+    client: Arc<Ported<Store>>,
     echo: Arc<Echoes>,
     peer: Option<Arc<UmaDb>>,
 }
@@ -157,12 +166,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What all other appends of the client alone will be answered.
+    async fn append_first(&self) -> anyhow::Result<()> {
+        let events = self.payloads.events(0, 1);
+        self.client.append(&"client-alone".parse()?, Expected::Any, events).await?;
+        Ok(())
+    }
+
     async fn append(&mut self, round: usize, step: &mut impl FnMut()) -> anyhow::Result<()> {
         self.probe()?;
         // All are of one store: each measure has streams of its own, too.
         for (round, (measure, load)) in (round * APPENDS.len()..).zip(APPENDS) {
             let daybook = Arc::clone(&self.daybook);
             self.append_turn((measure, DAYBOOK), &daybook, load, round).await?;
+            let client = Arc::clone(&self.client);
+            self.append_turn((measure, CLIENT), &client, load, round).await?;
             if load.batch == 1 {
                 let echo = Arc::clone(&self.echo);
                 self.append_turn((measure, "echo"), &echo, load, round).await?;
@@ -192,6 +210,8 @@ impl Run<'_> {
         for (measure, reading) in READS {
             let daybook = Arc::clone(&self.daybook);
             self.read_turn((measure, DAYBOOK), &daybook, reading, round).await?;
+            let client = Arc::clone(&self.client);
+            self.read_turn((measure, CLIENT), &client, reading, round).await?;
             if let Some(peer) = self.peer.clone() {
                 self.read_turn((measure, UMADB), &peer, reading, round).await?;
             }
