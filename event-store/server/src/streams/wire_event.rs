@@ -1,39 +1,51 @@
 //! Events as messages. A read has many of them, so they are written from where the store has
 //! them, without the strings and the map that the message would be of if it was generated.
 
+use std::sync::LazyLock;
+
 use daybook_event_store::Recorded;
 use prost::bytes::{Buf, BufMut};
-use prost::encoding::{
-    DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, message, skip_field,
-    uint64,
-};
+use prost::encoding::{DecodeContext, WireType, encoded_len_varint, message, skip_field};
 use prost::{DecodeError, Message};
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::links::Item;
 use crate::protocol::{IdForm, ticks, wire_position};
 
-const ID: u32 = 1;
-const STREAM_IDENTIFIER: u32 = 2;
-const STREAM_REVISION: u32 = 3;
-const PREPARE_POSITION: u32 = 4;
-const COMMIT_POSITION: u32 = 5;
-const METADATA: u32 = 6;
-const CUSTOM_METADATA: u32 = 7;
-const DATA: u32 = 8;
+const ID: u8 = 1;
+const STREAM_IDENTIFIER: u8 = 2;
+const STREAM_REVISION: u8 = 3;
+const PREPARE_POSITION: u8 = 4;
+const COMMIT_POSITION: u8 = 5;
+const METADATA: u8 = 6;
+const CUSTOM_METADATA: u8 = 7;
+const DATA: u8 = 8;
 
+/// An id as text, in a message of ids.
+const TEXT: u8 = 2;
 /// The only field of a stream's identifier.
-const STREAM_NAME: u32 = 3;
+const STREAM_NAME: u8 = 3;
 /// The fields of an entry of the metadata.
-const KEY: u32 = 1;
-const VALUE: u32 = 2;
+const KEY: u8 = 1;
+const VALUE: u8 = 2;
 
 /// The bytes of a message beside names and payloads, at most.
 const AROUND: usize = 192;
 
+/// What the metadata say of a payload that is not JSON, and of one that is.
+static CONTENT_TYPES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    ["application/octet-stream", "application/json"].map(|content_type| {
+        let mut said = Vec::new();
+        entry("content-type", content_type, &mut said);
+        said
+    })
+});
+
 /// The message `RecordedEvent` of reads and of persistent subscriptions, to be sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WireEvent {
-    /// All fields but the payload and what is said about it, as they are sent.
+    /// All of it but the payload, which comes last, as it is sent.
     head: Vec<u8>,
     event: Option<Recorded>,
 }
@@ -41,39 +53,40 @@ pub(crate) struct WireEvent {
 impl WireEvent {
     pub(crate) fn new(item: Item, ids: IdForm) -> Self {
         let (event, stream) = (&item.event, item.stream());
-        let mut head = Vec::with_capacity(AROUND + stream.len() + event.kind.len());
-        message::encode(ID, &ids.encode(event.id), &mut head);
+        let room = AROUND + stream.len() + event.kind.len() + event.metadata.len();
+        let mut head = Vec::with_capacity(room);
+        id(event.id, ids, &mut head);
         begin(STREAM_IDENTIFIER, length(stream.as_bytes()), &mut head);
         bytes(STREAM_NAME, stream.as_bytes(), &mut head);
         let position = wire_position(event.position);
-        uint64::encode(STREAM_REVISION, &item.revision(), &mut head);
-        uint64::encode(PREPARE_POSITION, &position, &mut head);
-        uint64::encode(COMMIT_POSITION, &position, &mut head);
-        let content_type = ["application/octet-stream", "application/json"];
+        number(STREAM_REVISION, item.revision(), &mut head);
+        number(PREPARE_POSITION, position, &mut head);
+        number(COMMIT_POSITION, position, &mut head);
         entry("type", &event.kind, &mut head);
         entry("created", &ticks(event.recorded_at), &mut head);
-        entry("content-type", content_type[usize::from(event.is_json)], &mut head);
+        head.extend_from_slice(&CONTENT_TYPES[usize::from(event.is_json)]);
+        if !event.metadata.is_empty() {
+            bytes(CUSTOM_METADATA, &event.metadata, &mut head);
+        }
+        if !event.data.is_empty() {
+            begin(DATA, event.data.len(), &mut head);
+        }
         Self { head, event: Some(item.event) }
     }
 
-    /// What is not in the head.
-    fn payloads(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        let event = self.event.iter();
-        let payloads = event.flat_map(|e| [(CUSTOM_METADATA, &*e.metadata), (DATA, &*e.data)]);
-        payloads.filter(|(_, payload)| !payload.is_empty())
+    fn data(&self) -> &[u8] {
+        self.event.as_ref().map_or(&[], |event| &event.data)
     }
 }
 
 impl Message for WireEvent {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
         buffer.put_slice(&self.head);
-        for (tag, payload) in self.payloads() {
-            bytes(tag, payload, buffer);
-        }
+        buffer.put_slice(self.data());
     }
 
     fn encoded_len(&self) -> usize {
-        self.head.len() + self.payloads().map(|(_, payload)| length(payload)).sum::<usize>()
+        self.head.len() + self.data().len()
     }
 
     /// Nobody sends events to a server in this form.
@@ -92,27 +105,51 @@ impl Message for WireEvent {
     }
 }
 
+fn varint(mut value: u64, to: &mut Vec<u8>) {
+    while value > 0x7f {
+        to.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push((value & 0x7f) as u8);
+}
+
+/// A field of a number. Tags up to 15 have one byte.
+fn number(tag: u8, number: u64, to: &mut Vec<u8>) {
+    to.push(tag << 3 | WireType::Varint as u8);
+    varint(number, to);
+}
+
 /// The beginning of a field of so many bytes.
-fn begin(tag: u32, length: usize, buffer: &mut impl BufMut) {
-    encode_key(tag, WireType::LengthDelimited, buffer);
-    encode_varint(length as u64, buffer);
+fn begin(tag: u8, length: usize, to: &mut Vec<u8>) {
+    to.push(tag << 3 | WireType::LengthDelimited as u8);
+    varint(length as u64, to);
 }
 
-fn bytes(tag: u32, bytes: &[u8], buffer: &mut impl BufMut) {
-    begin(tag, bytes.len(), buffer);
-    buffer.put_slice(bytes);
+fn bytes(tag: u8, bytes: &[u8], to: &mut Vec<u8>) {
+    begin(tag, bytes.len(), to);
+    to.extend_from_slice(bytes);
 }
 
-/// The length of a field of bytes. Tags up to 15 have one byte.
+/// The length of a field of bytes.
 fn length(bytes: &[u8]) -> usize {
     1 + encoded_len_varint(bytes.len() as u64) + bytes.len()
 }
 
-fn entry(key: &str, value: &str, buffer: &mut impl BufMut) {
+fn id(id: Uuid, form: IdForm, to: &mut Vec<u8>) {
+    if form == IdForm::Structured {
+        return message::encode(ID.into(), &form.encode(id), to);
+    }
+    let mut text = [0; Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text).as_bytes();
+    begin(ID, length(text), to);
+    bytes(TEXT, text, to);
+}
+
+fn entry(key: &str, value: &str, to: &mut Vec<u8>) {
     let (key, value) = (key.as_bytes(), value.as_bytes());
-    begin(METADATA, length(key) + length(value), buffer);
-    bytes(KEY, key, buffer);
-    bytes(VALUE, value, buffer);
+    begin(METADATA, length(key) + length(value), to);
+    bytes(KEY, key, to);
+    bytes(VALUE, value, to);
 }
 
 #[cfg(test)]
