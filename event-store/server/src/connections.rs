@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::calls::Guarded;
+use crate::calls::{Gathering, Guarded};
 use crate::options::ServerOptions;
 use crate::prompt::Prompt;
 use crate::tls::Tls;
@@ -182,6 +182,7 @@ impl ConnectionServer {
             request.map(Body::new)
         };
         let service = TowerToHyperService::new(self.routes.clone().map_request(from_here));
+        let connection = Gathering::new(connection, Arc::clone(self.routes.calls()));
         let served = http.serve_connection(TokioIo::new(connection), service).into_owned();
         watcher.watch(served).await
     }

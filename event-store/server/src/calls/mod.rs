@@ -1,5 +1,6 @@
 //! Every call: how many there are at once, what they hold, and what is told of them.
 
+mod gathering;
 mod incoming;
 mod outgoing;
 
@@ -24,6 +25,7 @@ use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Instrument, Span};
 
+pub(crate) use self::gathering::Gathering;
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 use crate::budget::Budget;
@@ -32,6 +34,9 @@ use crate::node::{Endpoint, Node};
 use crate::options::ServerOptions;
 use crate::users::Users;
 use crate::{access, errors};
+
+/// So many calls at once are many: it is likely that another is answered soon.
+const MANY: usize = 5;
 
 /// The most of a path that is told.
 const MOST_PATH: usize = 100;
@@ -78,12 +83,20 @@ impl Calls {
 
     pub(crate) fn stats(&self) -> CallStats {
         CallStats {
-            current: self.most.saturating_sub(self.places.available_permits()),
+            current: self.current(),
             total: self.total.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             request_bytes: self.requests.held(),
             response_bytes: self.responses.held(),
         }
+    }
+
+    fn current(&self) -> usize {
+        self.most.saturating_sub(self.places.available_permits())
+    }
+
+    fn are_many(&self) -> bool {
+        self.current() >= MANY
     }
 
     fn count(&self, end: Code) {
@@ -107,6 +120,10 @@ pub(crate) struct Guarded {
 impl Guarded {
     pub(crate) fn new(services: Router, node: Arc<Node>, users: Option<Users>) -> Self {
         Self { services, node, users }
+    }
+
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
+        &self.node.calls
     }
 
     /// Serves a call, where there is a place for it.
