@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Output;
-use crate::progress::Progress;
+use crate::progress::{Pace, Progress};
 
 /// Time between two lines of JSON about one build.
 const EVERY: Duration = Duration::from_millis(500);
@@ -100,16 +100,19 @@ pub(super) struct Reporter(Mutex<State>);
 
 struct State {
     bar: Option<Progress>,
-    builds: BTreeMap<&'static str, Build>,
+    builds: BTreeMap<String, Build>,
     count: u64,
 }
 
+/// A build as this run goes on with it.
 struct Build {
-    built: Built,
-    /// Where it was when it was first told of, and when.
+    /// Positions that were done before.
     from: u64,
     began: Instant,
-    told: Option<Instant>,
+    /// How far it is, and how long that took.
+    now: Option<(Built, Duration)>,
+    /// What was last told, and when.
+    told: Option<(Built, Instant)>,
 }
 
 impl Reporter {
@@ -118,26 +121,24 @@ impl Reporter {
         Self(Mutex::new(State { bar, builds: BTreeMap::new(), count: count as u64 }))
     }
 
+    /// A build begins, or goes on after what was done before.
+    pub(super) fn begin(&self, name: &str, from: Option<Position>) {
+        let Ok(mut state) = self.0.lock() else { return };
+        state.builds.insert(name.to_owned(), Build::new(from));
+    }
+
     pub(super) fn tell(&self, built: Built) {
         let Ok(mut state) = self.0.lock() else { return };
         let State { bar, builds, count } = &mut *state;
-        let entry = builds.entry(built.name).or_insert_with(|| Build {
-            built,
-            from: at(built.position).saturating_sub(built.applied),
-            began: Instant::now(),
-            told: None,
-        });
-        entry.built = built;
+        let Some(one) = builds.get_mut(built.name) else { return };
+        one.reach(built, one.began.elapsed());
         match bar {
             Some(bar) => {
-                let goal = at(built.goal) * *count;
-                bar.reach_of(builds.values().map(|one| at(one.built.position)).sum(), goal);
+                let before = builds.values().map(|build| build.from).sum();
+                let total = (at(built.goal) * *count).saturating_sub(before);
+                bar.reach_of(builds.values().map(Build::done).sum(), total);
             }
-            None if entry.told.is_none_or(|told| told.elapsed() >= EVERY) => {
-                entry.told = Some(Instant::now());
-                tell_machine(&entry.progress());
-            }
-            None => {}
+            None => one.tell_now_and_then(),
         }
     }
 
@@ -145,7 +146,7 @@ impl Reporter {
         let Ok(State { bar, builds, .. }) = self.0.into_inner() else { return };
         match bar {
             Some(bar) => bar.finish(),
-            None => builds.values().for_each(|build| tell_machine(&build.progress())),
+            None => builds.into_values().for_each(|mut build| build.tell()),
         }
     }
 }
@@ -161,12 +162,41 @@ fn tell_machine(progress: &Value) {
 }
 
 impl Build {
-    #[expect(clippy::cast_precision_loss, reason = "rates and an estimate")]
-    fn progress(&self) -> Value {
-        let Built { name, generation, applied, parked, position, goal } = self.built;
-        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+    fn new(from: Option<Position>) -> Self {
+        Self { from: at(from), began: Instant::now(), now: None, told: None }
+    }
+
+    /// So much of it is built after such a time. What is told of the live generation, when both are
+    /// brought to one position to be compared, is not about this build.
+    fn reach(&mut self, built: Built, took: Duration) {
+        if self.now.is_none_or(|(now, _)| now.generation == built.generation) {
+            self.now = Some((built, took));
+        }
+    }
+
+    /// Positions that this run has done.
+    fn done(&self) -> u64 {
+        self.now.map_or(0, |(built, _)| at(built.position).saturating_sub(self.from))
+    }
+
+    fn tell_now_and_then(&mut self) {
+        if self.told.is_none_or(|(_, told)| told.elapsed() >= EVERY) {
+            self.tell();
+        }
+    }
+
+    /// Tells how far it is, unless that was told.
+    fn tell(&mut self) {
+        let Some((built, took)) = self.now else { return };
+        if self.told.is_none_or(|(told, _)| told != built) {
+            self.told = Some((built, Instant::now()));
+            tell_machine(&self.progress(built, took));
+        }
+    }
+
+    fn progress(&self, built: Built, took: Duration) -> Value {
+        let Built { name, generation, applied, parked, position, goal } = built;
         let lag = at(goal).saturating_sub(at(position));
-        let pace = (at(position).saturating_sub(self.from)) as f64 / seconds;
         json!({
             "progress": name,
             "generation": generation,
@@ -174,8 +204,8 @@ impl Build {
             "goal": goal.map(|goal| goal.0),
             "lag": lag,
             "events": applied,
-            "eventsPerSecond": (applied as f64 / seconds).round(),
-            "etaSeconds": (lag as f64 / pace.max(0.001)).round(),
+            "eventsPerSecond": Pace::of(applied, took).rate(),
+            "etaSeconds": Pace::of(self.done(), took).seconds_for(lag),
             "parked": parked,
         })
     }
@@ -339,4 +369,49 @@ pub(super) fn paused(name: &str, paused: bool, turned: bool, output: Output) -> 
 fn say(output: Output, document: &Value, text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if output == Output::Text { writeln!(out, "{text}") } else { writeln!(out, "{document}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build whose tables had the first positions before, and what it tells of itself.
+    fn told(from: Option<Position>, built: Built, took: Duration) -> Value {
+        let mut begun = Build::new(from);
+        begun.reach(built, took);
+        begun.progress(built, took)
+    }
+
+    fn built(position: u64, applied: u64) -> Built {
+        let (position, goal) = (Some(Position(position)), Some(Position(9_999)));
+        Built { name: "stock", generation: 2, position, goal, applied, parked: 0 }
+    }
+
+    #[test]
+    fn the_first_report_tells_how_fast_it_is() {
+        let told = told(None, built(1_999, 500), Duration::from_secs(2));
+
+        assert_eq!((&told["events"], &told["eventsPerSecond"]), (&json!(500), &json!(250.0)));
+        assert_eq!((&told["lag"], &told["etaSeconds"]), (&json!(8_000), &json!(8.0)));
+    }
+
+    #[test]
+    fn what_was_built_before_makes_it_no_faster() {
+        let told = told(Some(Position(5_999)), built(7_999, 500), Duration::from_secs(2));
+
+        assert_eq!((&told["lag"], &told["etaSeconds"]), (&json!(2_000), &json!(2.0)));
+        assert_eq!(told["eventsPerSecond"], json!(250.0));
+    }
+
+    #[test]
+    fn what_comes_after_a_build_makes_it_no_slower() {
+        let mut build = Build::new(None);
+        build.reach(built(9_999, 500), Duration::from_secs(2));
+        build.reach(Built { generation: 1, ..built(10_500, 9) }, Duration::from_secs(50));
+
+        let (last, took) = build.now.unwrap();
+
+        assert_eq!((last, took), (built(9_999, 500), Duration::from_secs(2)));
+        assert_eq!(build.done(), 10_000);
+    }
 }
