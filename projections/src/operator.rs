@@ -11,7 +11,9 @@ use crate::model::{MODELS, Model, Rebuilt, model};
 use crate::parked::{self, Discarded, Parked};
 use crate::rebuild::{BATCH, Built, Job, Outcome, Task, Which, owner};
 use crate::replay::{self, Replay, Replayed};
-use crate::{Comparison, Database, Databases, Expected, Generation, OperateError, registry};
+use crate::{
+    Comparison, Database, DatabaseError, Databases, Expected, Generation, OperateError, registry,
+};
 
 /// What an operator does to the read models, beside whatever process fills them.
 #[derive(Debug, Clone)]
@@ -170,19 +172,24 @@ impl Operator {
         Ok(database)
     }
 
-    /// What all databases that were ever made say of the read models that are in them.
-    async fn gather<T>(
+    /// What each database says of the read models that are in it, by itself: one that failed keeps
+    /// the others from nothing. With a name, only the one that this read model is in.
+    async fn each<T>(
         &self,
+        name: Option<&str>,
         ask: impl AsyncFn(&Database) -> Result<Vec<T>, Error>,
         model: impl Fn(&T) -> &str,
-    ) -> Result<Vec<T>, OperateError> {
+    ) -> Vec<Result<Vec<T>, OperateError>> {
         let mut all = Vec::new();
         for (_, database) in self.databases.iter() {
-            all.extend(self.ask(database, &ask, &model).await?);
+            if name.is_none_or(|name| self.databases.is_of(database, name)) {
+                all.push(self.ask(database, &ask, &model).await);
+            }
         }
-        Ok(all)
+        all
     }
 
+    /// What a database says, if it was ever made.
     async fn ask<T>(
         &self,
         database: &Database,
@@ -193,8 +200,10 @@ impl Operator {
             return Ok(Vec::new());
         }
         database.ready().await?;
-        let said = ask(database).await?.into_iter();
-        Ok(said.filter(|one| self.databases.is_of(database, model(one))).collect())
+        let address = || database.address().clone();
+        let said = ask(database).await;
+        let said = said.map_err(|source| DatabaseError::Unusable { address: address(), source })?;
+        Ok(said.into_iter().filter(|one| self.databases.is_of(database, model(one))).collect())
     }
 
     fn rebuilt(&self, name: &str) -> Result<&dyn Rebuilt, OperateError> {
@@ -222,13 +231,9 @@ impl Operator {
     /// the others from nothing. With a name, only the one that this read model is in.
     pub async fn survey(&self, name: Option<&str>) -> Vec<Result<Vec<Generation>, OperateError>> {
         let mut all = Vec::new();
-        for (_, database) in self.databases.iter() {
-            let is_asked =
-                |name: &str| name != catalog::NAME && self.databases.is_of(database, name);
-            if name.is_none_or(is_asked) {
-                let ask = async |database: &Database| registry::generations(database.pool()).await;
-                all.push(self.ask(database, ask, |generation| &generation.name).await);
-            }
+        if name != Some(catalog::NAME) {
+            let ask = async |database: &Database| registry::generations(database.pool()).await;
+            all = self.each(name, ask, |generation| &generation.name).await;
         }
         if let (Some(catalog), true) = (&self.catalog, name.is_none_or(|it| it == catalog::NAME)) {
             all.push(match self.given_up().await {
@@ -256,15 +261,11 @@ impl Operator {
         self.rebuilt(name)?.pause(self.job(name, &never()).await?, false).await
     }
 
-    /// What the read models that queries read could not read or apply, in the order of the events.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn parked(&self) -> Result<Vec<Parked>, OperateError> {
+    /// What the read models that queries read could not read or apply, in the order of the events, as
+    /// each database tells it, by itself. With a name, only the one that this read model is in.
+    pub async fn parked(&self, name: Option<&str>) -> Vec<Result<Vec<Parked>, OperateError>> {
         let ask = async |database: &Database| parked::list(database.pool()).await;
-        let mut all = self.gather(ask, |parked| &parked.projection).await?;
-        all.sort_by(|a, b| (&a.projection, a.position).cmp(&(&b.projection, b.position)));
-        Ok(all)
+        self.each(name, ask, |parked| &parked.projection).await
     }
 
     /// A parked event with what it says.
@@ -328,16 +329,12 @@ impl Operator {
         self.replay(model.name(), &parked.stream, None, false).await
     }
 
-    /// What was given up of all read models and of the search index, and why, in the order in
-    /// which that was.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn discarded(&self) -> Result<Vec<Discarded>, OperateError> {
+    /// What was given up of the read models and of the search index, and why, in the order in which
+    /// that was, as each database tells it, by itself. With a name, only the one that this read model
+    /// is in, or what is kept of the search index.
+    pub async fn discarded(&self, name: Option<&str>) -> Vec<Result<Vec<Discarded>, OperateError>> {
         let ask = async |database: &Database| parked::discarded(database.pool()).await;
-        let mut all = self.gather(ask, |discarded| &discarded.projection).await?;
-        all.sort_by_key(|discarded| discarded.at);
-        Ok(all)
+        self.each(name, ask, |discarded| &discarded.projection).await
     }
 
     async fn find(

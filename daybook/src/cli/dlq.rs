@@ -45,7 +45,7 @@ Examples:
   daybook dlq list --discarded
   daybook dlq list -o jsonl
 
-Exit codes: 0 everything is listed, 1 failure, 3 a source could not be asked.")]
+Exit codes: 0 everything is listed, 1 failure, 3 a source, or a database of it, could not be asked.")]
     List {
         #[command(flatten)]
         choice: DlqChoice,

@@ -15,7 +15,9 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict, as_json};
+use super::{
+    Answer, Asked, Contents, Discarded, Found, Letter, LetterId, Outcome, Source, Verdict, as_json,
+};
 use crate::config::Config;
 use crate::integration::{kafka, open_database};
 use crate::platform::Layout;
@@ -30,12 +32,12 @@ impl Source for Consumers<'_> {
         NAME
     }
 
-    fn list(&self) -> Answer<'_, Vec<Letter>> {
-        async {
+    fn list<'a>(&'a self, _: Option<&'a str>) -> Found<'a, Letter> {
+        Asked::one(async {
             let Some(pool) = self.find().await? else { return Ok(Vec::new()) };
             let dead = dead_letters::list(&pool).await?.into_iter().map(letter);
             Ok(dead.chain(failed(&pool).await?.into_iter().map(undelivered)).collect())
-        }
+        })
         .boxed_local()
     }
 
@@ -82,7 +84,7 @@ impl Source for Consumers<'_> {
                 return Ok(Vec::new());
             }
             discard(&pool, id, &why.reason, &why.by).await?;
-            let mut waiting = self.list().await?.into_iter();
+            let mut waiting = self.list(None).await.all()?.into_iter();
             let behind =
                 |other: &Letter| (&other.id.owner, &other.key) == (&letter.id.owner, &letter.key);
             match waiting.rfind(behind) {
@@ -93,11 +95,11 @@ impl Source for Consumers<'_> {
         .boxed_local()
     }
 
-    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
-        async {
+    fn discarded(&self) -> Found<'_, Discarded> {
+        Asked::one(async {
             let Some(pool) = self.find().await? else { return Ok(Vec::new()) };
             Ok(discarded(&pool).await?.into_iter().map(given_up).collect())
-        }
+        })
         .boxed_local()
     }
 }

@@ -4,6 +4,7 @@ mod consumers;
 mod processes;
 mod read_models;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,11 +22,14 @@ use crate::cli::{Dlq, DlqChoice, Output};
 use crate::config::Config;
 use crate::serve;
 
-/// Exit code where something stays parked, or a source could not say what it put aside.
+/// Exit code where something stays parked, or a source could not say all that it put aside.
 const UNHEALTHY: u8 = 3;
 
 /// What a source answers in its time.
 pub(crate) type Answer<'a, T> = LocalBoxFuture<'a, anyhow::Result<T>>;
+
+/// What a source that keeps things in several places finds in those that are there.
+pub(crate) type Found<'a, T> = LocalBoxFuture<'a, Asked<T>>;
 
 /// Something that puts aside what it cannot process.
 pub(crate) trait Source {
@@ -33,7 +37,8 @@ pub(crate) trait Source {
     fn name(&self) -> &'static str;
 
     /// Everything that it put aside, that of each key in the order in which it is to be processed.
-    fn list(&self) -> Answer<'_, Vec<Letter>>;
+    /// With an owner, at least what that one did, and no place is asked that has nothing of it.
+    fn list<'a>(&'a self, owner: Option<&'a str>) -> Found<'a, Letter>;
 
     /// What a letter says.
     fn contents<'a>(&'a self, letter: &'a Letter) -> Answer<'a, Contents>;
@@ -47,7 +52,7 @@ pub(crate) trait Source {
     fn discard<'a>(&'a self, letter: &'a Letter, why: &'a Verdict) -> Answer<'a, Vec<Outcome>>;
 
     /// What was given up, in the order in which that was.
-    fn discarded(&self) -> Answer<'_, Vec<Discarded>>;
+    fn discarded(&self) -> Found<'_, Discarded>;
 }
 
 /// Every source there is.
@@ -195,7 +200,7 @@ pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCod
             asked.write(output.output, given_up)
         }
         Dlq::List { choice, discarded: false, output } => {
-            let mut asked = ask(named(&sources, &choice)?, |source| source.list()).await;
+            let mut asked = ask(named(&sources, &choice)?, |source| source.list(None)).await;
             asked.found.retain(|letter| choice.is_about(&letter.key));
             asked.write(output.output, line)
         }
@@ -237,25 +242,51 @@ fn named<'s, 'c>(
     Ok(sources.iter().map(|source| &**source).filter(|source| wanted(source.name())).collect())
 }
 
-/// What sources answered, and what is wrong with those that did not.
-struct Asked<T> {
+/// What was found, and what is wrong with the places that could not be looked at.
+pub(crate) struct Asked<T> {
     found: Vec<T>,
     away: Vec<anyhow::Error>,
 }
 
-/// Asks sources, whichever of them cannot answer.
+impl<T, E: Into<anyhow::Error>> FromIterator<Result<Vec<T>, E>> for Asked<T> {
+    /// What each place answered.
+    fn from_iter<I: IntoIterator<Item = Result<Vec<T>, E>>>(answers: I) -> Self {
+        let mut asked = Self { found: Vec::new(), away: Vec::new() };
+        for answer in answers {
+            match answer {
+                Ok(found) => asked.found.extend(found),
+                Err(error) => asked.away.push(error.into()),
+            }
+        }
+        asked
+    }
+}
+
+impl<T> Asked<T> {
+    /// What there is in the one place that a source has.
+    async fn one(answer: impl Future<Output = anyhow::Result<Vec<T>>>) -> Self {
+        std::iter::once(answer.await).collect()
+    }
+
+    /// All that there is, if every place could be looked at.
+    fn all(self) -> anyhow::Result<Vec<T>> {
+        self.away.into_iter().next().map_or(Ok(self.found), Err)
+    }
+}
+
+/// Asks sources, whichever of them cannot answer, or not of everything.
 async fn ask<'s, 'c, T>(
     sources: Vec<&'s (dyn Source + 'c)>,
-    question: fn(&'s (dyn Source + 'c)) -> Answer<'s, Vec<T>>,
+    question: fn(&'s (dyn Source + 'c)) -> Found<'s, T>,
 ) -> Asked<T> {
     let mut asked = Asked { found: Vec::new(), away: Vec::new() };
     for source in sources {
-        match question(source).await {
-            Ok(found) => asked.found.extend(found),
-            Err(error) => {
-                asked.away.push(error.context(format!("cannot ask the source {}", source.name())));
-            }
-        }
+        let Asked { found, away } = question(source).await;
+        let told = |error: anyhow::Error| {
+            error.context(format!("cannot ask the source {}", source.name()))
+        };
+        asked.found.extend(found);
+        asked.away.extend(away.into_iter().map(told));
     }
     asked
 }
@@ -276,20 +307,21 @@ async fn chosen(
     sources: &[Box<dyn Source + '_>],
     choice: &DlqChoice,
 ) -> anyhow::Result<Vec<Letter>> {
-    let Asked { mut found, away } = ask(named(sources, choice)?, |source| source.list()).await;
-    if let Some(error) = away.into_iter().next() {
-        return Err(error.context("nothing was done: name a source that is there with --source"));
-    }
+    let asked = ask(named(sources, choice)?, |source| source.list(None)).await.all();
+    let mut found = asked.context(
+        "nothing was done: name a source that is there with --source, or the ids of what is there",
+    )?;
     found.retain(|letter| choice.is_about(&letter.key));
     Ok(found)
 }
 
-/// The letters of these ids, in the order in which they lie. Other sources are not asked.
+/// The letters of these ids, in the order in which they lie. Others than their owners are not asked.
 async fn among(sources: &[Box<dyn Source + '_>], ids: &[LetterId]) -> anyhow::Result<Vec<Letter>> {
     let mut letters = Vec::new();
     for source in sources {
-        if ids.iter().any(|id| id.source == source.name()) {
-            letters.extend(source.list().await?);
+        let ids = ids.iter().filter(|id| id.source == source.name());
+        for owner in ids.map(|id| &*id.owner).collect::<BTreeSet<_>>() {
+            letters.extend(of_owner(&**source, owner).await?);
         }
     }
     if let Some(id) = ids.iter().find(|id| letters.iter().all(|letter| letter.id != **id)) {
@@ -305,8 +337,15 @@ async fn find<'s, 'c>(
 ) -> anyhow::Result<(&'s (dyn Source + 'c), Letter)> {
     let source = sources.iter().find(|source| source.name() == id.source);
     let source = source.with_context(|| not_parked(id))?;
-    let letter = source.list().await?.into_iter().find(|letter| letter.id == *id);
+    let mut letters = of_owner(&**source, &id.owner).await?.into_iter();
+    let letter = letters.find(|letter| letter.id == *id);
     Ok((&**source, letter.with_context(|| not_parked(id))?))
+}
+
+async fn of_owner(source: &dyn Source, owner: &str) -> anyhow::Result<Vec<Letter>> {
+    let mut letters = source.list(Some(owner)).await.all()?;
+    letters.retain(|letter| letter.id.owner == owner);
+    Ok(letters)
 }
 
 fn not_parked(id: &LetterId) -> String {
@@ -405,6 +444,7 @@ fn tell(outcomes: &[Outcome], done: &str, output: Output) -> anyhow::Result<Exit
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
+    use futures::FutureExt;
 
     use super::*;
 
@@ -420,19 +460,14 @@ mod tests {
         }
     }
 
-    /// Has put nothing aside, or cannot be asked.
+    /// Has put nothing aside and given one letter up in each of its places, as far as they are there.
     struct Fake {
         name: &'static str,
-        is_away: bool,
+        places: &'static [Result<(), &'static str>],
     }
 
-    impl Fake {
-        fn answer<'a, T: 'a>(&'a self, found: T) -> Answer<'a, T> {
-            let is_away = self.is_away;
-            Box::pin(
-                async move { if is_away { Err(anyhow!("no route to it")) } else { Ok(found) } },
-            )
-        }
+    fn answer<'a, T: 'a>(found: T) -> Answer<'a, T> {
+        Box::pin(async { Ok(found) })
     }
 
     impl Source for Fake {
@@ -440,38 +475,50 @@ mod tests {
             self.name
         }
 
-        fn list(&self) -> Answer<'_, Vec<Letter>> {
-            self.answer(Vec::new())
+        fn list<'a>(&'a self, _: Option<&'a str>) -> Found<'a, Letter> {
+            Asked::one(answer(Vec::new())).boxed_local()
         }
 
         fn contents<'a>(&'a self, _: &'a Letter) -> Answer<'a, Contents> {
-            self.answer(Contents { written: None, read: None, unreadable: None, metadata: None })
+            answer(Contents { written: None, read: None, unreadable: None, metadata: None })
         }
 
         fn replay<'a>(&'a self, _: &'a [Letter], _: bool) -> Answer<'a, Vec<Outcome>> {
-            self.answer(Vec::new())
+            answer(Vec::new())
         }
 
         fn discard<'a>(&'a self, _: &'a Letter, _: &'a Verdict) -> Answer<'a, Vec<Outcome>> {
-            self.answer(Vec::new())
+            answer(Vec::new())
         }
 
-        fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
-            let id = "here/owner/1".parse().unwrap();
-            let [key, kind, error, reason, by] = [const { String::new() }; 5];
-            self.answer(vec![Discarded { id, key, kind, error, reason, by, at: 0 }])
+        fn discarded(&self) -> Found<'_, Discarded> {
+            let place = |place: &Result<(), &'static str>| {
+                let id = "here/owner/1".parse().unwrap();
+                let [key, kind, error, reason, by] = [const { String::new() }; 5];
+                let one = Discarded { id, key, kind, error, reason, by, at: 0 };
+                place.map(|()| vec![one]).map_err(|error| anyhow!(error))
+            };
+            async move { self.places.iter().map(place).collect() }.boxed_local()
         }
     }
 
     #[tokio::test]
-    async fn a_source_that_is_away_hides_no_other() {
-        let sources = [("here", false), ("away", true), ("there", false)];
-        let sources = sources.map(|(name, is_away)| Fake { name, is_away });
+    async fn what_is_away_hides_nothing_else() {
+        const AWAY: Result<(), &str> = Err("no route to it");
+        let sources = [
+            Fake { name: "here", places: &[Ok(())] },
+            Fake { name: "away", places: &[AWAY] },
+            Fake { name: "in part", places: &[Ok(()), AWAY, Ok(())] },
+        ];
         let sources = sources.iter().map(|source| source as &dyn Source).collect();
 
-        let Asked { found, away } = ask(sources, |source| source.discarded()).await;
+        let asked = ask(sources, |source| source.discarded()).await;
 
-        assert_eq!((found.len(), away.len()), (2, 1));
-        assert_eq!(format!("{:#}", away[0]), "cannot ask the source away: no route to it");
+        assert_eq!((asked.found.len(), asked.away.len()), (3, 2));
+        for (error, name) in asked.away.iter().zip(["away", "in part"]) {
+            let expected = format!("cannot ask the source {name}: no route to it");
+            assert_eq!(format!("{error:#}"), expected);
+        }
+        assert!(asked.all().is_err());
     }
 }

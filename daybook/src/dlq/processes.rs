@@ -13,7 +13,9 @@ use daybook_event_store::Store;
 use futures::FutureExt;
 use uuid::Uuid;
 
-use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict};
+use super::{
+    Answer, Asked, Contents, Discarded, Found, Letter, LetterId, Outcome, Source, Verdict,
+};
 use crate::config::Config;
 use crate::platform;
 
@@ -30,11 +32,11 @@ impl Source for Processes<'_> {
         NAME
     }
 
-    fn list(&self) -> Answer<'_, Vec<Letter>> {
-        async {
+    fn list<'a>(&'a self, _: Option<&'a str>) -> Found<'a, Letter> {
+        Asked::one(async {
             let effects = effects(&platform::look_at_store(self.0)?).await?;
             Ok(effects.into_iter().map(letter).collect())
-        }
+        })
         .boxed_local()
     }
 
@@ -81,14 +83,14 @@ impl Source for Processes<'_> {
         .boxed_local()
     }
 
-    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
-        async {
+    fn discarded(&self) -> Found<'_, Discarded> {
+        Asked::one(async {
             let (store, mut all) = (platform::look_at_store(self.0)?, Vec::new());
             for process in PROCESSES {
                 all.extend(discarded(&store, process).await?.into_iter().map(given_up));
             }
             Ok(all)
-        }
+        })
         .boxed_local()
     }
 }

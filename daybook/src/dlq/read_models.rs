@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use daybook_event_store::{Position, Recorded};
-use daybook_projections::{Operator, Parked, ParkedDetails, Replayed, catalog};
+use daybook_projections::{OperateError, Operator, Parked, ParkedDetails, Replayed, catalog};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Contents, Discarded, Letter, LetterId, Outcome, Source, Verdict, as_json};
+use super::{
+    Answer, Asked, Contents, Discarded, Found, Letter, LetterId, Outcome, Source, Verdict, as_json,
+};
 use crate::config::Config;
 use crate::platform;
 
@@ -45,6 +47,21 @@ impl<'c> ReadModels<'c> {
 
     fn operator(&self) -> anyhow::Result<Operator> {
         self.find()?.context("there are no read models")
+    }
+
+    /// What each place of theirs says, unless there are none yet.
+    async fn places<T, U>(
+        &self,
+        ask: impl AsyncFnOnce(Operator) -> Vec<Result<Vec<T>, OperateError>>,
+        told: impl Fn(T) -> U,
+    ) -> Asked<U> {
+        let answers = match self.find() {
+            Ok(Some(operator)) => ask(operator).await,
+            Ok(None) => Vec::new(),
+            Err(error) => return std::iter::once(Err(error)).collect(),
+        };
+        let all = |found: Vec<T>| found.into_iter().map(&told).collect();
+        answers.into_iter().map(|answer| answer.map(all)).collect()
     }
 
     fn id(&self, owner: String, position: Position) -> LetterId {
@@ -92,14 +109,16 @@ impl Source for ReadModels<'_> {
         }
     }
 
-    fn list(&self) -> Answer<'_, Vec<Letter>> {
-        async {
-            let Some(operator) = self.find()? else { return Ok(Vec::new()) };
-            let parked = match self.which {
-                Which::Tables => operator.parked().await?,
-                Which::SearchIndex => operator.left_out().await?,
+    fn list<'a>(&'a self, owner: Option<&'a str>) -> Found<'a, Letter> {
+        async move {
+            let ask = async |operator: Operator| match self.which {
+                Which::Tables => operator.parked(owner).await,
+                Which::SearchIndex => vec![operator.left_out().await],
             };
-            Ok(parked.into_iter().map(|parked| self.letter(parked)).collect())
+            let mut asked = self.places(ask, |parked| self.letter(parked)).await;
+            let place = |letter: &Letter| (letter.id.owner.clone(), letter.position);
+            asked.found.sort_by_key(place);
+            asked
         }
         .boxed_local()
     }
@@ -146,13 +165,15 @@ impl Source for ReadModels<'_> {
         .boxed_local()
     }
 
-    fn discarded(&self) -> Answer<'_, Vec<Discarded>> {
+    fn discarded(&self) -> Found<'_, Discarded> {
         async {
-            let Some(operator) = self.find()? else { return Ok(Vec::new()) };
             let of_index = self.which == Which::SearchIndex;
-            let mut all = operator.discarded().await?;
-            all.retain(|one| (one.projection == catalog::NAME) == of_index);
-            Ok(all.into_iter().map(|one| self.given_up(one)).collect())
+            let owner = of_index.then_some(catalog::NAME);
+            let ask = async |operator: Operator| operator.discarded(owner).await;
+            let mut asked = self.places(ask, |one| self.given_up(one)).await;
+            asked.found.retain(|one| (one.id.owner == catalog::NAME) == of_index);
+            asked.found.sort_by_key(|one| one.at);
+            asked
         }
         .boxed_local()
     }

@@ -26,7 +26,7 @@ fn given_orders() -> MadeUp {
 }
 
 /// What a list of JSON documents has under a key.
-fn each<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
+pub(crate) fn each<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
     list.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap()).collect()
 }
 
@@ -109,15 +109,20 @@ fn a_read_model_that_is_apart_is_built_anew_beside_a_server() {
     assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
 }
 
+/// Puts something else where a database is.
+pub(crate) fn given_no_database(file: &Path) {
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", file.display()));
+    }
+    fs::write(file, "no database ".repeat(1_000)).unwrap();
+}
+
 #[test]
 fn a_database_that_is_broken_takes_down_its_own_read_models_alone() {
     let made = given_orders();
     let (order, _) = an_order(made.path());
     let file = made.path().join("data/orders.sqlite");
-    for end in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(made.path().join(format!("data/orders.sqlite{end}")));
-    }
-    fs::write(&file, "no database ".repeat(1_000)).unwrap();
+    given_no_database(&file);
 
     let server = Server::start(made.path(), &["serve"]);
 

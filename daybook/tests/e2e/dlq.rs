@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::apart::{each, given_no_database};
+use crate::cli::then_it_fails;
 use crate::support::{Server, last_json, run, run_json, told};
 
 /// Appends an event that nobody can read to a stream. The answer is its position.
@@ -101,6 +103,53 @@ fn what_can_be_listed_is_while_a_source_is_away() {
     assert_eq!((all.status.code(), all.stdout.len()), (Some(1), 0), "{}", told(&all));
     let one = with(&["dlq", "replay", &id, "--dry-run", "-o", "json"]);
     assert_eq!((one.status.code(), &last_json(&one)[0]["id"]), (Some(3), &json!(id)));
+}
+
+#[test]
+fn what_can_be_listed_is_while_a_database_is_away() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("daybook.toml"), "database_of.stock = \"data/stock.sqlite\"\n")
+        .unwrap();
+    assert!(Server::start(folder, &["serve", "--demo"]).stop());
+    let [price, first, second] = [
+        ("product-PEN-BRASS", "ProductRepriced"),
+        ("stock-PEN-BRASS", "StockReceived"),
+        ("product-PEN-BRASS", "ProductRepriced"),
+    ]
+    .map(|(stream, kind)| given_what_cannot_be_read(folder, stream, kind));
+    assert!(Server::start(folder, &["serve"]).stop());
+    let [product, later] = [price, second].map(|at| format!("projections/products/{at}"));
+    let shelf = format!("projections/stock/{first}");
+    assert_eq!(each(&listed(folder, "projections"), "id"), [&*product, &later, &shelf]);
+    let given_up = ["dlq", "discard", &shelf, "--reason", "a typing error"];
+    given_no_database(&folder.join("data/stock.sqlite"));
+
+    let away = "cannot ask the source projections: the database of the read models at \
+                data/stock.sqlite cannot be used";
+    for (output, given_up) in [("text", false), ("json", false), ("jsonl", true), ("json", true)] {
+        let discarded = if given_up { &["--discarded"][..] } else { &[] };
+        let list = run(folder, &[&["dlq", "list", "-o", output], discarded].concat());
+        assert_eq!(list.status.code(), Some(3), "{}", told(&list));
+        let told = told(&list);
+        assert!(told.contains(away) && told.matches("error: ").count() == 1, "{told}");
+        let found = String::from_utf8_lossy(&list.stdout);
+        assert_eq!((found.contains(&product), found.contains(&shelf)), (!given_up, false));
+    }
+    assert_eq!(run_json(folder, &["dlq", "show", &product, "-o", "json"])["written"], "{");
+    let replayed = run(folder, &["dlq", "replay", &later, "-o", "json"]);
+    assert_eq!(replayed.status.code(), Some(3), "{}", told(&replayed));
+    assert_eq!(last_json(&replayed)[0]["id"], *product);
+    let gone = "data/stock.sqlite";
+    then_it_fails(folder, &["dlq", "show", &shelf], 1, &[gone]);
+    then_it_fails(folder, &["dlq", "replay", &product, &shelf], 1, &[gone]);
+    then_it_fails(folder, &given_up, 1, &[gone]);
+    then_it_fails(folder, &["dlq", "replay", "--all"], 1, &["nothing was done", gone]);
+    let discard = run(folder, &["dlq", "discard", &later, "--reason", "a slip", "-o", "json"]);
+    assert_eq!(discard.status.code(), Some(3), "{}", told(&discard));
+    assert_eq!(each(&last_json(&discard), "id"), [&*later, &*product]);
+    let list = ["dlq", "list", "--source", "projections", "-o", "json"];
+    assert_eq!(each(&last_json(&run(folder, &list)), "id"), [&*product]);
 }
 
 /// A customer whose first event nobody can read, and who closes their account. Its stream.

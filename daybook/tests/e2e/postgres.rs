@@ -6,8 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use daybook_database::testing;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::cli::then_it_fails;
 use crate::support::{
     MadeUp, Server, daybook, get, last_json, list_product, run, run_and_kill, run_json, status,
     then_it_becomes, told, until,
@@ -144,6 +145,11 @@ fn read_models_in_two_databases_and_a_file_fail_and_are_built_by_themselves() {
     };
     let away = ["read-models orders, payments", "projection orders", "projection payments"];
     until(&health, |health| failing(health) == away);
+    let list = run(made.path(), &["dlq", "list", "-o", "json"]);
+    assert_eq!((list.status.code(), last_json(&list)), (Some(3), json!([])), "{}", told(&list));
+    assert!(told(&list).contains(&format!("/{other} cannot be used")), "{}", told(&list));
+    then_it_fails(made.path(), &["dlq", "show", "projections/orders/1"], 1, &[&other]);
+    then_it_fails(made.path(), &["dlq", "show", "projections/stock/1"], 1, &["nothing is parked"]);
     operate(&format!("ALTER DATABASE {other} ALLOW_CONNECTIONS true"));
     then_it_becomes(&customers, "200");
     until(&health, |health| health["status"] == "ready");

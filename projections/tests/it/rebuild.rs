@@ -434,7 +434,7 @@ async fn a_poison_event_is_parked_by_a_build_as_it_was_by_the_live_one() {
 
     assert_eq!(built.parked, 2, "it, and what comes after it in its stream");
     then_they_are_equal(&operator.verify("stock", &[]).await.unwrap());
-    let discarded = operator.parked().await.unwrap()[0].position;
+    let discarded = operator.parked(None).await.remove(0).unwrap()[0].position;
     operator.discard("stock", discarded, "never happened", "operator:ann").await.unwrap();
     operator.discard_build("stock").await.unwrap();
     let built = build(&operator, "stock").await;

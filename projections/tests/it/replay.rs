@@ -119,7 +119,7 @@ async fn a_discarded_event_lets_the_others_go_on_and_stays_away() {
 
     assert_eq!(outcomes(&replayed), [(2, None), (3, None)]);
     assert_eq!(world.columns(FILE, "stock", "sku, on_hand, reserved").await, ["A 7 3", "B 9 0"]);
-    let discarded = &operator.discarded().await.unwrap()[0];
+    let discarded = operator.discarded(None).await.remove(0).unwrap().remove(0);
     assert_eq!((&*discarded.projection, discarded.position), ("stock", Position(1)));
     assert_eq!((&*discarded.reason, &*discarded.by), ("counted twice", "operator:ann"));
     let again =
