@@ -1,6 +1,8 @@
 //! The platform with its read models on `PostgreSQL`. Needs a server, which
 //! `scripts/with-postgres` starts.
 
+mod standby;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -97,9 +99,14 @@ fn questions_are_unavailable_and_commands_accepted_while_the_server_takes_nobody
 /// What an operator of the server does.
 fn operate(statement: &str) {
     let address = std::env::var("DAYBOOK_TEST_POSTGRES_ADMIN_URL");
-    let address = address.expect("see scripts/with-postgres");
-    let psql = Command::new("psql").args(["-qAt", &address, "-c", statement]).output().unwrap();
+    psql(&address.expect("see scripts/with-postgres"), statement);
+}
+
+/// What a server answers to a statement.
+fn psql(address: &str, statement: &str) -> String {
+    let psql = Command::new("psql").args(["-qAt", address, "-c", statement]).output().unwrap();
     assert!(psql.status.success(), "{}", told(&psql));
+    String::from_utf8(psql.stdout).unwrap().trim_end().to_owned()
 }
 
 /// Orders and payments in another database of the server, sales in a file. Answers that database.

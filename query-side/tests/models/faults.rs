@@ -5,9 +5,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use daybook_database::testing::operate;
-use daybook_database::{Executor, Limits, Pool, query};
-use daybook_query_side::{Limit, QueryError};
+use daybook_database::testing::{self, operate};
+use daybook_database::{Address, Executor, Limits, Pool, query};
+use daybook_query_side::{Limit, Queries, QueryError};
 use uuid::Uuid;
 
 use crate::shop::{Shop, received};
@@ -118,4 +118,46 @@ async fn a_view_that_is_turned_to_other_columns_is_read_at_once() {
     for _ in 0..8 {
         assert_eq!(shop.queries.stock("A").await.unwrap().unwrap().on_hand, 3);
     }
+}
+
+/// Starts or stops a hot standby of the server.
+fn standby(what: &str) {
+    let standby = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY").unwrap();
+    assert!(Command::new(standby).arg(what).status().unwrap().success(), "{what}");
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
+async fn a_question_that_the_standby_cancels_is_unavailable_and_then_answered() {
+    let shop = shop().await;
+    standby("start");
+    let there = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY_URL").unwrap();
+    let there = shop.address.reveal().replacen(&testing::server().unwrap(), &there, 1);
+    let asking = Queries::open(&Address::from(&*there), &Limits::default()).unwrap();
+    let known = async |position| {
+        assert!(asking.wait_for("stock", position, Duration::from_mins(1)).await.unwrap());
+        asking.stock("A").await.unwrap().unwrap().on_hand
+    };
+    assert_eq!(known(shop.given("stock", "stock", "A", &[received(2)]).await).await, 5);
+    let server = Pool::writer(&shop.address, &Limits::default()).await.unwrap();
+    let script = async |statements: &str| {
+        let mut tx = server.begin().await.unwrap();
+        tx.script(statements.to_owned()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    script("DROP VIEW stock; CREATE VIEW stock AS SELECT s.* FROM stock_v1 s, pg_sleep(3)").await;
+    let position = shop.given("stock", "stock", "A", &[received(2)]).await;
+    assert!(asking.wait_for("stock", position, Duration::from_mins(1)).await.unwrap());
+
+    let question = asking.stock("A");
+    let obstacle = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        script("LOCK TABLE stock_v1 IN ACCESS EXCLUSIVE MODE").await;
+    };
+    let (cancelled, ()) = tokio::join!(question, obstacle);
+
+    then_it_is_unavailable(cancelled, "conflict with recovery");
+    script("DROP VIEW stock; CREATE VIEW stock AS SELECT * FROM stock_v1").await;
+    assert_eq!(known(shop.given("stock", "stock", "A", &[received(2)]).await).await, 9);
+    standby("stop");
 }
