@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::num::TryFromIntError;
 
+use futures::future::join;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, AssertSqlSafe, Postgres, Transaction};
 
-use crate::query::{Query, Value};
+use crate::query::{Parameters, Query, Value, sqlite_arguments};
 use crate::tx::Inner;
 use crate::{Engine, Error, Row, Tx};
 
@@ -84,11 +85,8 @@ impl Tx {
     /// The database refuses the rows, or fails.
     pub async fn upsert(&mut self, table: &Table, values: Vec<Value>) -> Result<(), Error> {
         let engine = self.engine();
-        for (rows, values) in portions(engine, table.columns.len(), values) {
-            let sql = AssertSqlSafe(engine.upsert(table, rows));
-            self.execute(bulk(engine, sql, table.columns, values)?).await?;
-        }
-        Ok(())
+        let portions = Portions::new(engine, table.columns, values);
+        self.write(portions, |rows| engine.upsert(table, rows)).await
     }
 
     /// Writes whole rows into a table that has none of their keys, given column after column, as fast
@@ -112,13 +110,29 @@ impl Tx {
             }
             Inner::Sqlite(tx) => {
                 let mut tx = Self(Inner::Sqlite(tx));
-                for (rows, values) in portions(Engine::Sqlite, width, values) {
-                    let sql = AssertSqlSafe(Engine::insert(table, rows));
-                    tx.execute(Query::with(sql, values)).await?;
-                }
+                let portions = Portions::new(Engine::Sqlite, table.columns, values);
+                tx.write(portions, |rows| Engine::insert(table, rows)).await?;
                 Ok(tx)
             }
         }
+    }
+
+    /// Writes rows by the statement for so many. While the engine's thread or server is at one, the next
+    /// is made ready.
+    async fn write(
+        &mut self,
+        mut portions: Portions<'_>,
+        statement: impl Fn(usize) -> String,
+    ) -> Result<(), Error> {
+        let mut next = portions.next()?;
+        while let Some((rows, parameters)) = next {
+            let sql = AssertSqlSafe(statement(rows));
+            let executing = self.execute(Query::with(sql, parameters));
+            let (executed, following) = join(executing, async { portions.next() }).await;
+            executed?;
+            next = following?;
+        }
+        Ok(())
     }
 
     /// Reads the rows of these keys, given key column after key column. Missing ones are left
@@ -133,26 +147,14 @@ impl Tx {
     ) -> Result<Vec<Vec<Value>>, Error> {
         let (engine, columns) = (self.engine(), &table.columns[..table.keys]);
         let mut found = Vec::new();
-        for (rows, keys) in portions(engine, table.keys, keys) {
+        let mut portions = Portions::new(engine, columns, keys);
+        while let Some((rows, parameters)) = portions.next()? {
             let sql = AssertSqlSafe(engine.select(table, rows));
-            for row in self.rows(bulk(engine, sql, columns, keys)?).await? {
+            for row in self.rows(Query::with(sql, parameters)).await? {
                 found.push(values(table, &row)?);
             }
         }
         Ok(found)
-    }
-}
-
-/// The values of some rows, as one statement takes them.
-fn bulk(
-    engine: Engine,
-    sql: AssertSqlSafe<String>,
-    columns: &[Column],
-    values: Vec<Value>,
-) -> Result<Query, Error> {
-    match engine {
-        Engine::Sqlite => Ok(Query::with(sql, values)),
-        Engine::Postgres => Ok(Query::encoded(sql, arrays(columns, &values)?)),
     }
 }
 
@@ -211,22 +213,37 @@ fn too_long(error: TryFromIntError) -> Error {
     Error::Encode(error.into())
 }
 
-/// Splits values into those of each statement, with the number of its rows.
-fn portions(
+/// Rows on their way into statements: as many into each as the engine takes.
+struct Portions<'a> {
     engine: Engine,
-    width: usize,
-    values: Vec<Value>,
-) -> impl Iterator<Item = (usize, Vec<Value>)> {
-    let mut left = values.len() / width;
-    let mut values = values.into_iter();
-    std::iter::from_fn(move || {
-        let rows = match engine {
-            Engine::Sqlite => ROWS.min(1 << left.checked_ilog2()?),
-            Engine::Postgres => (left > 0).then_some(left)?,
-        };
-        left -= rows;
-        Some((rows, values.by_ref().take(rows * width).collect()))
-    })
+    columns: &'a [Column],
+    values: std::vec::IntoIter<Value>,
+}
+
+impl<'a> Portions<'a> {
+    /// Values of these columns, row after row.
+    fn new(engine: Engine, columns: &'a [Column], values: Vec<Value>) -> Self {
+        Self { engine, columns, values: values.into_iter() }
+    }
+
+    /// The number of rows of the next statement, and its parameters.
+    fn next(&mut self) -> Result<Option<(usize, Parameters)>, Error> {
+        let width = self.columns.len();
+        let left = self.values.len() / width;
+        let Some(most) = left.checked_ilog2().map(|log| 1 << log) else { return Ok(None) };
+        Ok(Some(match self.engine {
+            Engine::Sqlite => {
+                let rows = ROWS.min(most);
+                let values = self.values.by_ref().take(rows * width);
+                (rows, Parameters::Sqlite(sqlite_arguments(rows * width, values)?))
+            }
+            Engine::Postgres => {
+                let arguments = arrays(self.columns, self.values.as_slice())?;
+                self.values = Vec::new().into_iter();
+                (left, Parameters::Postgres(arguments))
+            }
+        }))
+    }
 }
 
 /// Each column as an array.
@@ -260,13 +277,19 @@ mod tests {
     use super::*;
 
     fn sizes(engine: Engine, rows: usize) -> Vec<usize> {
-        let values = vec![Value::Null; rows * 2];
-        portions(engine, 2, values)
-            .map(|(rows, values)| {
-                assert_eq!(values.len(), rows * 2);
-                rows
-            })
-            .collect()
+        const COLUMNS: &[Column] =
+            &[Column { name: "a", kind: Kind::Int }, Column { name: "b", kind: Kind::Int }];
+        let mut portions = Portions::new(engine, COLUMNS, vec![Value::Null; rows * 2]);
+        let next = || {
+            let (rows, parameters) = portions.next().unwrap()?;
+            match parameters {
+                Parameters::Sqlite(arguments) => assert_eq!(arguments.len(), rows * 2),
+                Parameters::Postgres(arguments) => assert_eq!(arguments.len(), 2),
+                Parameters::Values(_) => panic!("neither engine's"),
+            }
+            Some(rows)
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]

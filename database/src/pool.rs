@@ -87,7 +87,7 @@ impl Pool {
                     .foreign_keys(false)
                     .statement_cache_capacity(512)
                     .pragma("cache_size", "-65536")
-                    .pragma("wal_autocheckpoint", "4000");
+                    .pragma("wal_autocheckpoint", "16000");
                 let pool = SqlitePoolOptions::new()
                     .max_connections(1)
                     .acquire_timeout(Duration::from_mins(1))

@@ -86,24 +86,22 @@ pub struct Query {
 }
 
 #[derive(Debug)]
-enum Parameters {
+pub(crate) enum Parameters {
     Values(Vec<Value>),
+    /// As `SQLite` takes them.
+    Sqlite(SqliteArguments),
     /// As `PostgreSQL` takes them.
-    Encoded(PgArguments),
+    Postgres(PgArguments),
 }
 
 /// A statement, whose parameters are called `$1`, `$2` and so on.
 pub fn query(sql: impl SqlSafeStr) -> Query {
-    Query::with(sql, Vec::new())
+    Query::with(sql, Parameters::Values(Vec::new()))
 }
 
 impl Query {
-    pub(crate) fn with(sql: impl SqlSafeStr, values: Vec<Value>) -> Self {
-        Self { sql: sql.into_sql_str(), parameters: Parameters::Values(values) }
-    }
-
-    pub(crate) fn encoded(sql: impl SqlSafeStr, arguments: PgArguments) -> Self {
-        Self { sql: sql.into_sql_str(), parameters: Parameters::Encoded(arguments) }
+    pub(crate) fn with(sql: impl SqlSafeStr, parameters: Parameters) -> Self {
+        Self { sql: sql.into_sql_str(), parameters }
     }
 
     /// Gives the next parameter.
@@ -115,30 +113,21 @@ impl Query {
         self
     }
 
-    pub(crate) fn sqlite(&self) -> Result<SqliteArguments, Error> {
-        let Parameters::Values(values) = &self.parameters else {
-            return Err(Error::Encode("these parameters are another engine's".into()));
+    /// The statement, and its parameters as `SQLite` takes them.
+    pub(crate) fn sqlite(self) -> Result<(SqlStr, SqliteArguments), Error> {
+        let arguments = match self.parameters {
+            Parameters::Values(values) => sqlite_arguments(values.len(), values)?,
+            Parameters::Sqlite(arguments) => arguments,
+            Parameters::Postgres(_) => return Err(other_engine()),
         };
-        let mut arguments = SqliteArguments::default();
-        arguments.reserve(values.len(), 0);
-        for value in values {
-            match value {
-                Value::Null => arguments.add(None::<i64>),
-                Value::Int(int) => arguments.add(*int),
-                Value::Bool(is) => arguments.add(*is),
-                Value::Text(text) => arguments.add(text.clone()),
-                Value::Word(word) => arguments.add(*word),
-                Value::Id(id) => arguments.add(id.to_string()),
-            }
-            .map_err(Error::Encode)?;
-        }
-        Ok(arguments)
+        Ok((self.sql, arguments))
     }
 
     pub(crate) fn postgres(&self) -> Result<PgArguments, Error> {
         let values = match &self.parameters {
-            Parameters::Encoded(arguments) => return Ok(arguments.clone()),
             Parameters::Values(values) => values,
+            Parameters::Sqlite(_) => return Err(other_engine()),
+            Parameters::Postgres(arguments) => return Ok(arguments.clone()),
         };
         let mut arguments = PgArguments::default();
         for value in values {
@@ -152,4 +141,31 @@ impl Query {
         }
         Ok(arguments)
     }
+}
+
+/// So many parameters as `SQLite` takes them.
+pub(crate) fn sqlite_arguments(
+    count: usize,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<SqliteArguments, Error> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(count, 0);
+    for value in values {
+        match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Int(int) => arguments.add(int),
+            Value::Bool(is) => arguments.add(is),
+            Value::Text(text) => arguments.add(text),
+            Value::Word(word) => arguments.add(Arc::<str>::from(word)),
+            Value::Id(id) => {
+                arguments.add(Arc::<str>::from(&*id.hyphenated().encode_lower(&mut [0; 36])))
+            }
+        }
+        .map_err(Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn other_engine() -> Error {
+    Error::Encode("these parameters are another engine's".into())
 }

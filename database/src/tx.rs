@@ -37,7 +37,7 @@ pub trait Executor: Send {
 impl Executor for &Pool {
     async fn fetch_all(self, query: Query) -> Result<Vec<Row>, Error> {
         match self {
-            Pool::Sqlite(pool) => sqlite_rows(&mut *pool.acquire().await?, &query).await,
+            Pool::Sqlite(pool) => sqlite_rows(&mut *pool.acquire().await?, query).await,
             Pool::Postgres(pool) => {
                 let mut connection = pool.acquire().await?;
                 match postgres_rows(&mut connection, &query).await {
@@ -69,7 +69,7 @@ impl Tx {
 
     pub(crate) async fn rows(&mut self, query: Query) -> Result<Vec<Row>, Error> {
         match &mut self.0 {
-            Inner::Sqlite(tx) => sqlite_rows(tx, &query).await,
+            Inner::Sqlite(tx) => sqlite_rows(tx, query).await,
             Inner::Postgres(tx) => postgres_rows(tx, &query).await,
         }
     }
@@ -81,8 +81,8 @@ impl Tx {
     pub async fn execute(&mut self, query: Query) -> Result<u64, Error> {
         match &mut self.0 {
             Inner::Sqlite(tx) => {
-                let arguments = query.sqlite()?;
-                let done = sqlx::query_with(query.sql, arguments).execute(&mut **tx).await?;
+                let (sql, arguments) = query.sqlite()?;
+                let done = sqlx::query_with(sql, arguments).execute(&mut **tx).await?;
                 Ok(done.rows_affected())
             }
             Inner::Postgres(tx) => {
@@ -98,8 +98,8 @@ impl Tx {
         let failed = |error| stream::iter([Err(error)]).boxed();
         match &mut self.0 {
             Inner::Sqlite(tx) => match query.sqlite() {
-                Ok(with) => {
-                    sqlx::query_with(query.sql, with).fetch(&mut **tx).map_ok(Row::Sqlite).boxed()
+                Ok((sql, with)) => {
+                    sqlx::query_with(sql, with).fetch(&mut **tx).map_ok(Row::Sqlite).boxed()
                 }
                 Err(error) => failed(error),
             },
@@ -149,9 +149,9 @@ impl Tx {
     }
 }
 
-async fn sqlite_rows(connection: &mut SqliteConnection, query: &Query) -> Result<Vec<Row>, Error> {
-    let query = sqlx::query_with(query.sql.clone(), query.sqlite()?);
-    let rows = query.fetch_all(connection).await?;
+async fn sqlite_rows(connection: &mut SqliteConnection, query: Query) -> Result<Vec<Row>, Error> {
+    let (sql, arguments) = query.sqlite()?;
+    let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
