@@ -1,10 +1,12 @@
 //! Rows of a read model in memory: loaded in bulk, changed by events, written in bulk.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use daybook_database::{Error, Merge, Table, Tx, Value};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 
 use crate::ApplyError;
 use crate::row::{Field, Row};
@@ -106,13 +108,19 @@ impl<R: Row> Rows<R> {
 
     /// Puts a row where there may have been one.
     pub(crate) fn put(&mut self, row: R) {
-        let key = row.key();
-        let new = Held { row: None, changed: false, stored: false, batch: self.batch };
-        let held = self.held.entry(key.clone()).or_insert(new);
-        held.row = Some(row);
-        held.batch = self.batch;
-        if !std::mem::replace(&mut held.changed, true) {
-            self.changed.push(key);
+        let batch = self.batch;
+        match self.held.entry(row.key()) {
+            Entry::Occupied(mut entry) => {
+                let stored = entry.get().stored;
+                let new = Held { row: Some(row), changed: true, stored, batch };
+                if !entry.insert(new).changed {
+                    self.changed.push(entry.key().clone());
+                }
+            }
+            Entry::Vacant(entry) => {
+                self.changed.push(entry.key().clone());
+                entry.insert(Held { row: Some(row), changed: true, stored: false, batch });
+            }
         }
     }
 
@@ -171,8 +179,9 @@ impl<R: Row> Buffer for Rows<R> {
 
     fn take(&mut self) -> Changes {
         self.changed.sort_unstable();
-        let mut changes =
-            Changes { table: self.table.clone(), stored: Vec::new(), put: Vec::new() };
+        // Room for all, so that nothing is copied where all are new.
+        let put = Vec::with_capacity(self.changed.len() * R::COLUMNS.len());
+        let mut changes = Changes { table: self.table.clone(), stored: Vec::new(), put };
         for key in self.changed.drain(..) {
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.changed = false;

@@ -1,5 +1,6 @@
-use std::collections::HashMap;
 use std::mem;
+
+use hashbrown::HashMap;
 
 use crate::{Revision, StreamId};
 

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::block::Block;

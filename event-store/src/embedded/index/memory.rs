@@ -1,8 +1,8 @@
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::{List, Located, Span, StreamNumbers, Wanted};
