@@ -121,16 +121,16 @@ async fn a_view_that_is_turned_to_other_columns_is_read_at_once() {
 }
 
 /// Starts or stops a hot standby of the server.
-fn standby(what: &str) {
+fn standby(what: &[&str]) {
     let standby = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY").unwrap();
-    assert!(Command::new(standby).arg(what).status().unwrap().success(), "{what}");
+    assert!(Command::new(standby).args(what).status().unwrap().success(), "{what:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 async fn a_question_that_the_standby_cancels_is_unavailable_and_then_answered() {
     let shop = shop().await;
-    standby("start");
+    standby(&["start", "-c", "max_standby_streaming_delay=100ms"]);
     let there = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY_URL").unwrap();
     let there = shop.address.reveal().replacen(&testing::server().unwrap(), &there, 1);
     let asking = Queries::open(&Address::from(&*there), &Limits::default()).unwrap();
@@ -159,5 +159,5 @@ async fn a_question_that_the_standby_cancels_is_unavailable_and_then_answered() 
     then_it_is_unavailable(cancelled, "conflict with recovery");
     script("DROP VIEW stock; CREATE VIEW stock AS SELECT * FROM stock_v1").await;
     assert_eq!(known(shop.given("stock", "stock", "A", &[received(2)]).await).await, 9);
-    standby("stop");
+    standby(&["stop"]);
 }
