@@ -27,6 +27,11 @@ fn is_refused_value(error: &dyn sqlx::error::DatabaseError) -> bool {
     error.code().starts_with("22") || error.code().starts_with("54")
 }
 
+/// Whether another process has a file to itself (`SQLITE_BUSY`).
+pub(crate) fn is_busy(error: &Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().is_some_and(|code| code == "5"))
+}
+
 /// Whether a connection has planned a statement for columns that are others now.
 pub(crate) fn is_stale_plan(error: &Error) -> bool {
     let error = error.as_database_error();

@@ -1,6 +1,7 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
+use crate::pool::open_file;
 use crate::{Engine, Error, Executor, Pool, query};
 
 /// The steps by which tables came to be what they are. What was released never changes: a change
@@ -45,6 +46,7 @@ impl Migrations {
         match pool {
             // Unlike a server's, a file's lock is taken by whoever begins a transaction.
             Pool::Sqlite(pool) => {
+                open_file(pool).await?;
                 let mut steps = pool.begin_with(Engine::Sqlite.begin()).await?;
                 self.migrator().run_direct(None, &mut *steps, false).await?;
                 Ok(steps.commit().await?)

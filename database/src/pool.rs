@@ -5,9 +5,15 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use tokio::time::sleep;
 
+use crate::error::is_busy;
 use crate::tx::Inner;
 use crate::{Address, Engine, Error, Tx};
+
+/// How often a file is opened once more that another process is making, and the pause between.
+const OPENING_TRIES: u32 = 500;
+const OPENING_PAUSE: Duration = Duration::from_millis(20);
 
 /// How much of a server is used, and how long it is waited for. Files know no such limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +72,7 @@ impl Pool {
     async fn open(address: &Address, limits: &Limits, durable: bool) -> Result<Self, Error> {
         let pool = Self::unopened(address, limits, durable)?;
         match &pool {
-            Self::Sqlite(pool) => drop(pool.acquire().await?),
+            Self::Sqlite(pool) => open_file(pool).await?,
             Self::Postgres(pool) => drop(pool.acquire().await?),
         }
         Ok(pool)
@@ -166,6 +172,19 @@ impl Pool {
             Self::Sqlite(pool) => pool.close().await,
             Self::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Opens a file to write. Whoever opens a new one turns its journal to the other mode, and meanwhile
+/// `SQLite` refuses all others at once, however long they would wait.
+pub(crate) async fn open_file(pool: &SqlitePool) -> Result<(), Error> {
+    let mut tries = 0;
+    loop {
+        match pool.acquire().await {
+            Err(error) if is_busy(&error) && tries < OPENING_TRIES => tries += 1,
+            opened => return opened.map(drop),
+        }
+        sleep(OPENING_PAUSE).await;
     }
 }
 

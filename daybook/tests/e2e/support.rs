@@ -33,7 +33,8 @@ pub(crate) fn run(folder: &Path, args: &[&str]) -> Output {
 #[track_caller]
 pub(crate) fn run_json(folder: &Path, args: &[&str]) -> Value {
     let output = run(folder, args);
-    assert!(output.status.success(), "{args:?}: {}", told(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{args:?}: {}\n{said}", told(&output));
     last_json(&output)
 }
 
