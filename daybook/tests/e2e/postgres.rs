@@ -164,6 +164,10 @@ fn read_models_in_two_databases_and_a_file_fail_and_are_built_by_themselves() {
     let rebuild = ["projection", "rebuild", "orders", "sales", "stock", "--verify", "--cutover"];
     let done = run(made.path(), &rebuild);
     assert!(done.status.success(), "{}", told(&done));
+    until(&page("/v1/projections"), |progress| {
+        let models = progress["projections"].as_array().unwrap();
+        models.iter().all(|model| model["live"] != true || model["position"] == progress["head"])
+    });
     assert!(server.stop());
     assert_eq!(run_json(made.path(), &["verify", "-o", "json"])["ok"], true);
     operate(&format!("DROP DATABASE {other}"));
