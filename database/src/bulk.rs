@@ -230,17 +230,18 @@ impl<'a> Portions<'a> {
     fn next(&mut self) -> Result<Option<(usize, Parameters)>, Error> {
         let width = self.columns.len();
         let left = self.values.len() / width;
-        let Some(most) = left.checked_ilog2().map(|log| 1 << log) else { return Ok(None) };
+        if left == 0 {
+            return Ok(None);
+        }
         Ok(Some(match self.engine {
             Engine::Sqlite => {
-                let rows = ROWS.min(most);
+                let rows = ROWS.min(1 << left.ilog2());
                 let values = self.values.by_ref().take(rows * width);
                 (rows, Parameters::Sqlite(sqlite_arguments(rows * width, values)?))
             }
             Engine::Postgres => {
-                let arguments = arrays(self.columns, self.values.as_slice())?;
-                self.values = Vec::new().into_iter();
-                (left, Parameters::Postgres(arguments))
+                let all = std::mem::take(&mut self.values);
+                (left, Parameters::Postgres(arrays(self.columns, all.as_slice())?))
             }
         }))
     }

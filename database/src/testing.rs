@@ -2,6 +2,7 @@
 //! `DAYBOOK_TEST_POSTGRES_URL` names.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::{Address, AssertSqlSafe, Error, Executor, Limits, Pool, query};
 
@@ -51,6 +52,30 @@ pub async fn operate(statements: &[&str]) -> Result<(), Error> {
     }
     pool.close().await;
     Ok(())
+}
+
+/// Starts (`start`, with options of the server) or stops (`stop`) the hot standby that
+/// `scripts/with-postgres` makes.
+///
+/// # Panics
+/// There is none, or that cannot be done.
+#[expect(clippy::expect_used, reason = "a test goes no further")]
+pub fn standby(what: &[&str]) {
+    let standby =
+        std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY").expect("see scripts/with-postgres");
+    let done = Command::new(standby).args(what).status().expect("the standby's program");
+    assert!(done.success(), "{what:?}");
+}
+
+/// The same database on the standby.
+///
+/// # Panics
+/// There is no standby.
+#[expect(clippy::expect_used, reason = "a test goes no further")]
+pub fn on_the_standby(address: &str) -> String {
+    let standby = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY_URL");
+    let both = server().zip(standby.ok()).expect("see scripts/with-postgres");
+    address.replacen(&both.0, &both.1, 1)
 }
 
 fn schema(folder: &Path, name: &str) -> String {

@@ -109,18 +109,17 @@ impl<R: Row> Rows<R> {
     /// Puts a row where there may have been one.
     pub(crate) fn put(&mut self, row: R) {
         let batch = self.batch;
-        match self.held.entry(row.key()) {
-            Entry::Occupied(mut entry) => {
-                let stored = entry.get().stored;
-                let new = Held { row: Some(row), changed: true, stored, batch };
-                if !entry.insert(new).changed {
-                    self.changed.push(entry.key().clone());
-                }
+        let mut entry = match self.held.entry(row.key()) {
+            Entry::Occupied(held) => held,
+            Entry::Vacant(place) => {
+                place.insert_entry(Held { row: None, changed: false, stored: false, batch })
             }
-            Entry::Vacant(entry) => {
-                self.changed.push(entry.key().clone());
-                entry.insert(Held { row: Some(row), changed: true, stored: false, batch });
-            }
+        };
+        let held = entry.get_mut();
+        held.row = Some(row);
+        held.batch = batch;
+        if !std::mem::replace(&mut held.changed, true) {
+            self.changed.push(entry.key().clone());
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use daybook_event_store::{EventStore, Position};
+use daybook_event_store::EventStore;
 use daybook_projections::{
     Comparison, Expected, Generation, OperateError, Operator, Outcome, Role, Then, catalog,
 };
@@ -140,16 +140,8 @@ async fn one(
     stop: &CancellationToken,
 ) -> anyhow::Result<Outcome> {
     let report = |built| reporter.tell(built);
-    reporter.begin(name, reached(operator, name, Role::Building).await);
+    reporter.begin(name);
     Ok(operator.rebuild(name, then, &report, stop).await?)
-}
-
-/// How far the generation is that is to be gone on with. Where that cannot be told, the operation
-/// itself says why.
-async fn reached(operator: &Operator, name: &str, role: Role) -> Option<Position> {
-    let told = operator.survey(Some(name)).await.into_iter().flatten().flatten();
-    let candidates = told.filter(|generation| generation.name == name && generation.role == role);
-    candidates.max_by_key(|generation| (generation.retired_at, generation.generation))?.position
 }
 
 fn verdict<'a>(mut comparisons: impl Iterator<Item = &'a Comparison>) -> ExitCode {
@@ -184,7 +176,7 @@ async fn cut_over(of: &Named, config: &Config) -> anyhow::Result<ExitCode> {
 async fn roll_back(of: &Named, config: &Config) -> anyhow::Result<ExitCode> {
     let (operator, stop) = (operator(config)?, shutdown::on_signal());
     let reporter = Reporter::new(1, of.output.output);
-    reporter.begin(&of.name, reached(&operator, &of.name, Role::Retired).await);
+    reporter.begin(&of.name);
     let outcome = operator.roll_back(&of.name, &|built| reporter.tell(built), &stop).await;
     reporter.finish();
     report::outcomes(&[outcome?], of.output.output)?;

@@ -106,8 +106,6 @@ struct State {
 
 /// A build as this run goes on with it.
 struct Build {
-    /// Positions that were done before.
-    from: u64,
     began: Instant,
     /// How far it is, and how long that took.
     now: Option<(Built, Duration)>,
@@ -122,9 +120,9 @@ impl Reporter {
     }
 
     /// A build begins, or goes on after what was done before.
-    pub(super) fn begin(&self, name: &str, from: Option<Position>) {
+    pub(super) fn begin(&self, name: &str) {
         let Ok(mut state) = self.0.lock() else { return };
-        state.builds.insert(name.to_owned(), Build::new(from));
+        state.builds.insert(name.to_owned(), Build::new());
     }
 
     pub(super) fn tell(&self, built: Built) {
@@ -134,7 +132,7 @@ impl Reporter {
         one.reach(built, one.began.elapsed());
         match bar {
             Some(bar) => {
-                let before = builds.values().map(|build| build.from).sum();
+                let before = builds.values().map(Build::before).sum();
                 let total = (at(built.goal) * *count).saturating_sub(before);
                 bar.reach_of(builds.values().map(Build::done).sum(), total);
             }
@@ -151,6 +149,11 @@ impl Reporter {
     }
 }
 
+/// How many positions a run has done.
+fn done(Built { before, position, .. }: Built) -> u64 {
+    at(position).saturating_sub(at(before))
+}
+
 /// How many positions are done.
 fn at(position: Option<Position>) -> u64 {
     position.map_or(0, |position| position.0 + 1)
@@ -162,8 +165,8 @@ fn tell_machine(progress: &Value) {
 }
 
 impl Build {
-    fn new(from: Option<Position>) -> Self {
-        Self { from: at(from), began: Instant::now(), now: None, told: None }
+    fn new() -> Self {
+        Self { began: Instant::now(), now: None, told: None }
     }
 
     /// So much of it is built after such a time. What is told of the live generation, when both are
@@ -174,9 +177,14 @@ impl Build {
         }
     }
 
+    /// Positions that were done before.
+    fn before(&self) -> u64 {
+        self.now.map_or(0, |(built, _)| at(built.before))
+    }
+
     /// Positions that this run has done.
     fn done(&self) -> u64 {
-        self.now.map_or(0, |(built, _)| at(built.position).saturating_sub(self.from))
+        self.now.map_or(0, |(built, _)| done(built))
     }
 
     fn tell_now_and_then(&mut self) {
@@ -190,25 +198,25 @@ impl Build {
         let Some((built, took)) = self.now else { return };
         if self.told.is_none_or(|(told, _)| told != built) {
             self.told = Some((built, Instant::now()));
-            tell_machine(&self.progress(built, took));
+            tell_machine(&progress(built, took));
         }
     }
+}
 
-    fn progress(&self, built: Built, took: Duration) -> Value {
-        let Built { name, generation, applied, parked, position, goal } = built;
-        let lag = at(goal).saturating_sub(at(position));
-        json!({
-            "progress": name,
-            "generation": generation,
-            "position": position.map(|position| position.0),
-            "goal": goal.map(|goal| goal.0),
-            "lag": lag,
-            "events": applied,
-            "eventsPerSecond": Pace::of(applied, took).rate(),
-            "etaSeconds": Pace::of(self.done(), took).seconds_for(lag),
-            "parked": parked,
-        })
-    }
+fn progress(built: Built, took: Duration) -> Value {
+    let Built { name, generation, applied, parked, position, goal, .. } = built;
+    let lag = at(goal).saturating_sub(at(position));
+    json!({
+        "progress": name,
+        "generation": generation,
+        "position": position.map(|position| position.0),
+        "goal": goal.map(|goal| goal.0),
+        "lag": lag,
+        "events": applied,
+        "eventsPerSecond": Pace::of(applied, took).rate(),
+        "etaSeconds": Pace::of(done(built), took).seconds_for(lag),
+        "parked": parked,
+    })
 }
 
 pub(super) fn outcomes(outcomes: &[Outcome], output: Output) -> io::Result<()> {
@@ -375,21 +383,14 @@ fn say(output: Output, document: &Value, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A build whose tables had the first positions before, and what it tells of itself.
-    fn told(from: Option<Position>, built: Built, took: Duration) -> Value {
-        let mut begun = Build::new(from);
-        begun.reach(built, took);
-        begun.progress(built, took)
-    }
-
     fn built(position: u64, applied: u64) -> Built {
         let (position, goal) = (Some(Position(position)), Some(Position(9_999)));
-        Built { name: "stock", generation: 2, position, goal, applied, parked: 0 }
+        Built { name: "stock", generation: 2, before: None, position, goal, applied, parked: 0 }
     }
 
     #[test]
     fn the_first_report_tells_how_fast_it_is() {
-        let told = told(None, built(1_999, 500), Duration::from_secs(2));
+        let told = progress(built(1_999, 500), Duration::from_secs(2));
 
         assert_eq!((&told["events"], &told["eventsPerSecond"]), (&json!(500), &json!(250.0)));
         assert_eq!((&told["lag"], &told["etaSeconds"]), (&json!(8_000), &json!(8.0)));
@@ -397,7 +398,8 @@ mod tests {
 
     #[test]
     fn what_was_built_before_makes_it_no_faster() {
-        let told = told(Some(Position(5_999)), built(7_999, 500), Duration::from_secs(2));
+        let built = Built { before: Some(Position(5_999)), ..built(7_999, 500) };
+        let told = progress(built, Duration::from_secs(2));
 
         assert_eq!((&told["lag"], &told["etaSeconds"]), (&json!(2_000), &json!(2.0)));
         assert_eq!(told["eventsPerSecond"], json!(250.0));
@@ -405,7 +407,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_build_makes_it_no_slower() {
-        let mut build = Build::new(None);
+        let mut build = Build::new();
         build.reach(built(9_999, 500), Duration::from_secs(2));
         build.reach(Built { generation: 1, ..built(10_500, 9) }, Duration::from_secs(50));
 

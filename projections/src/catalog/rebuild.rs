@@ -152,7 +152,15 @@ impl<'a> IndexBuild<'a> {
         index: CatalogIndex,
     ) -> Self {
         let (name, position) = (NAME, index.checkpoint().position);
-        let built = Built { name, generation, position, goal: None, applied: 0, parked: 0 };
+        let built = Built {
+            name,
+            generation,
+            before: position,
+            position,
+            goal: None,
+            applied: 0,
+            parked: 0,
+        };
         Self { job, place, versions, built, index: Some(index) }
     }
 

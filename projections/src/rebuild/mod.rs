@@ -37,6 +37,8 @@ pub struct Built {
     pub name: &'static str,
     /// The generation of its tables.
     pub generation: u32,
+    /// Up to where it was built before this run.
+    pub before: Option<Position>,
     /// Every event up to here is in its rows, or parked.
     pub position: Option<Position>,
     /// Where it is to come to.

@@ -5,7 +5,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use daybook_database::testing::{self, operate};
+use daybook_database::testing::{on_the_standby, operate, standby};
 use daybook_database::{Address, Executor, Limits, Pool, query};
 use daybook_query_side::{Limit, Queries, QueryError};
 use uuid::Uuid;
@@ -120,19 +120,12 @@ async fn a_view_that_is_turned_to_other_columns_is_read_at_once() {
     }
 }
 
-/// Starts or stops a hot standby of the server.
-fn standby(what: &[&str]) {
-    let standby = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY").unwrap();
-    assert!(Command::new(standby).args(what).status().unwrap().success(), "{what:?}");
-}
-
 #[tokio::test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 async fn a_question_that_the_standby_cancels_is_unavailable_and_then_answered() {
     let shop = shop().await;
     standby(&["start", "-c", "max_standby_streaming_delay=100ms"]);
-    let there = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY_URL").unwrap();
-    let there = shop.address.reveal().replacen(&testing::server().unwrap(), &there, 1);
+    let there = on_the_standby(shop.address.reveal());
     let asking = Queries::open(&Address::from(&*there), &Limits::default()).unwrap();
     let known = async |position| {
         assert!(asking.wait_for("stock", position, Duration::from_mins(1)).await.unwrap());

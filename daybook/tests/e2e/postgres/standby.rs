@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use daybook_database::testing;
+use daybook_database::testing::{on_the_standby, standby};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,20 +16,10 @@ use crate::support::{
     MadeUp, Server, get, list_product, run, run_json, status, then_it_becomes, told, until,
 };
 
-fn variable(name: &str) -> String {
-    std::env::var(name).expect("see scripts/with-postgres")
-}
-
-/// Starts or stops the standby.
-#[track_caller]
-fn standby(what: &str) {
-    let done = Command::new(variable("DAYBOOK_TEST_POSTGRES_STANDBY")).arg(what).status();
-    assert!(done.unwrap().success(), "{what}");
-}
-
 /// What an operator of the standby does.
 fn operate(statement: &str) -> String {
-    psql(&variable("DAYBOOK_TEST_POSTGRES_STANDBY_ADMIN_URL"), statement)
+    let address = std::env::var("DAYBOOK_TEST_POSTGRES_STANDBY_ADMIN_URL");
+    psql(&address.expect("see scripts/with-postgres"), statement)
 }
 
 /// Has the standby replay nothing more until it is to resume.
@@ -42,13 +32,6 @@ fn pause_replay() {
 
 fn resume_replay() {
     operate("SELECT pg_wal_replay_resume()");
-}
-
-/// The same database on the standby.
-fn on_the_standby(database: &str) -> String {
-    let (server, standby) =
-        (testing::server().unwrap(), variable("DAYBOOK_TEST_POSTGRES_STANDBY_URL"));
-    database.replacen(&server, &standby, 1)
 }
 
 /// Serves from a database, and answers from the standby's copy.
@@ -102,7 +85,7 @@ fn detail<'a>(health: &'a Value, name: &str) -> &'a str {
 fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
     let folder = TempDir::new().unwrap();
     let database = database(folder.path());
-    standby("start");
+    standby(&["start"]);
     let server = serve(folder.path(), &database, &["--demo"]);
     let page = |page: &str| format!("{}{page}", server.url);
     let (ink, health) = (page("/v1/products/INK"), page("/health/ready"));
@@ -131,7 +114,7 @@ fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
     until(&health, |health| health["status"] == "ready");
     then_it_becomes(&page("/v1/products/PAPER"), "200");
     assert!(server.stop());
-    standby("stop");
+    standby(&["stop"]);
 }
 
 #[test]
@@ -139,14 +122,14 @@ fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
 fn a_database_is_migrated_and_told_of_whatever_its_standby_knows() {
     let folder = TempDir::new().unwrap();
     let database = database(folder.path());
-    standby("start");
+    standby(&["start"]);
     pause_replay();
     let replica = on_the_standby(&database);
     let both = |command| ["db", command, "-o", "json", "--database-replica", &replica];
 
     let migrated = run_json(folder.path(), &with(&database, &both("migrate")));
     resume_replay();
-    standby("stop");
+    standby(&["stop"]);
     let status = run_json(folder.path(), &with(&database, &both("status")));
 
     assert_eq!(migrated["steps"][0]["state"], "taken");
@@ -158,13 +141,13 @@ fn a_database_is_migrated_and_told_of_whatever_its_standby_knows() {
 fn while_the_standby_is_away_questions_wait_and_all_else_goes_on() {
     let folder = TempDir::new().unwrap();
     let database = database(folder.path());
-    standby("start");
+    standby(&["start"]);
     let server = serve(folder.path(), &database, &["--demo"]);
     let product = |server: &Server, sku: &str| format!("{}/v1/products/{sku}", server.url);
     let health = |server: &Server| format!("{}/health/ready", server.url);
     then_it_becomes(&product(&server, "PEN-BRASS"), "200");
 
-    standby("stop");
+    standby(&["stop"]);
     assert_eq!(status(&product(&server, "PEN-BRASS")), "503");
     assert_eq!(list_product(&server.url, "PAPER"), "201");
     let degraded = get(&health(&server));
@@ -176,12 +159,12 @@ fn while_the_standby_is_away_questions_wait_and_all_else_goes_on() {
     assert_eq!(status(&product(&server, "PAPER")), "503");
     assert_eq!(list_product(&server.url, "INK"), "201");
 
-    standby("start");
+    standby(&["start"]);
     then_it_becomes(&product(&server, "PAPER"), "200");
     then_it_becomes(&product(&server, "INK"), "200");
     until(&health(&server), |health| health["status"] == "ready");
     assert!(server.stop());
-    standby("stop");
+    standby(&["stop"]);
 }
 
 #[test]
@@ -191,7 +174,7 @@ fn read_models_are_built_anew_beside_questions_to_the_standby() {
     let database = database(made.path());
     let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
     made.then_all_imported(&run_json(made.path(), &with(&database, &import)));
-    standby("start");
+    standby(&["start"]);
     let server = serve(made.path(), &database, &[]);
     let page = format!("{}/v1/stock/SKU%201", server.url);
     then_it_becomes(&page, "200");
@@ -230,5 +213,5 @@ fn read_models_are_built_anew_beside_questions_to_the_standby() {
     let verify = ["verify", "-o", "json", "--database-replica", &replica];
     let verified = run_json(made.path(), &with(&database, &verify));
     assert_eq!(verified["ok"], true, "{verified:#}");
-    standby("stop");
+    standby(&["stop"]);
 }

@@ -15,8 +15,13 @@ final class Group {
         this.stream = stream;
     }
 
+    /** Those of a group that begins with the stream. */
+    static CreatePersistentSubscriptionToStreamOptions settings() {
+        return CreatePersistentSubscriptionToStreamOptions.get().fromStart();
+    }
+
     Group create() throws Exception {
-        return create(CreatePersistentSubscriptionToStreamOptions.get().fromStart());
+        return create(settings());
     }
 
     Group create(CreatePersistentSubscriptionToStreamOptions options) throws Exception {

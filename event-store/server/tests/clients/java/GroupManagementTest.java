@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.grpc.Status.Code;
 import io.grpc.StatusRuntimeException;
 import io.kurrent.dbclient.CreatePersistentSubscriptionToAllOptions;
-import io.kurrent.dbclient.CreatePersistentSubscriptionToStreamOptions;
 import io.kurrent.dbclient.EventData;
 import io.kurrent.dbclient.KurrentDBPersistentSubscriptionsClient;
 import io.kurrent.dbclient.NackAction;
@@ -24,18 +23,7 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
 /** How groups of persistent subscriptions are made, told of, changed and ended. */
-class GroupManagementTest extends Served {
-    private final KurrentDBPersistentSubscriptionsClient groups =
-        KurrentDBPersistentSubscriptionsClient.from(client);
-
-    private static CreatePersistentSubscriptionToStreamOptions settings() {
-        return CreatePersistentSubscriptionToStreamOptions.get().fromStart();
-    }
-
-    private Group group(String stream) {
-        return new Group(client, stream);
-    }
-
+class GroupManagementTest extends ServedGroups {
     private static List<Object> told(PersistentSubscriptionToStreamSettings of) {
         return List.of(of.getStartFrom().getPositionOrThrow(), of.shouldResolveLinkTos(), of.isExtraStatistics(),
             of.getMessageTimeoutMs(), of.getMaxRetryCount(), of.getCheckpointAfterInMs(), of.getCheckpointLowerBound(),
@@ -47,7 +35,7 @@ class GroupManagementTest extends Served {
     void groupsAreToldOfListedChangedAndDeleted() throws Exception {
         String stream = Given.fresh();
         Group group = group(stream);
-        group.create(settings().startFrom(4).resolveLinkTos().enableExtraStatistics().messageTimeoutInMs(7_000)
+        group.create(Group.settings().startFrom(4).resolveLinkTos().enableExtraStatistics().messageTimeoutInMs(7_000)
             .maxRetryCount(3).checkpointAfterInMs(1_500).checkpointLowerBound(2).checkpointUpperBound(20)
             .maxSubscriberCount(8).liveBufferSize(50).readBatchSize(5).historyBufferSize(60)
             .namedConsumerStrategy(NamedConsumerStrategy.ROUND_ROBIN));
@@ -100,7 +88,7 @@ class GroupManagementTest extends Served {
 
     @Test
     void settingsThatMakeNoSenseAreRefused() {
-        var senseless = groups.createToStream(Given.fresh(), Group.NAME, settings().readBatchSize(501));
+        var senseless = groups.createToStream(Given.fresh(), Group.NAME, Group.settings().readBatchSize(501));
         assertEquals("persistent-subscription-failed", Given.exception(senseless));
     }
 

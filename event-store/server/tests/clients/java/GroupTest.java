@@ -4,9 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.StatusRuntimeException;
 import io.kurrent.dbclient.CreatePersistentSubscriptionToAllOptions;
-import io.kurrent.dbclient.CreatePersistentSubscriptionToStreamOptions;
 import io.kurrent.dbclient.EventData;
-import io.kurrent.dbclient.KurrentDBPersistentSubscriptionsClient;
 import io.kurrent.dbclient.NackAction;
 import io.kurrent.dbclient.NamedConsumerStrategy;
 import io.kurrent.dbclient.ReplayParkedMessagesOptions;
@@ -26,18 +24,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Persistent subscriptions to streams and to all events. */
-class GroupTest extends Served {
-    private final KurrentDBPersistentSubscriptionsClient groups =
-        KurrentDBPersistentSubscriptionsClient.from(client);
-
-    private static CreatePersistentSubscriptionToStreamOptions settings() {
-        return CreatePersistentSubscriptionToStreamOptions.get().fromStart();
-    }
-
-    private Group group(String stream) {
-        return new Group(client, stream);
-    }
-
+class GroupTest extends ServedGroups {
     @Test
     void whatIsThereAndWhatComesIsDelivered() throws Exception {
         EventData[] old = Given.events(3), come = Given.events(2);
@@ -56,9 +43,9 @@ class GroupTest extends Served {
             EventData[] old = Given.events(3), come = Given.events(2);
             String stream = given(old);
             group(stream).create(switch (skipped) {
-                case 0 -> settings().fromStart();
-                case 2 -> settings().startFrom(2);
-                default -> settings().fromEnd();
+                case 0 -> Group.settings().fromStart();
+                case 2 -> Group.settings().startFrom(2);
+                default -> Group.settings().fromEnd();
             });
             append(stream, come);
             List<UUID> expected = Given.ids(Given.concat(old, come)).subList(skipped, 5);
@@ -69,7 +56,7 @@ class GroupTest extends Served {
     @Test
     void whatWasAcknowledgedDoesNotComeAgain() throws Exception {
         EventData[] ten = Given.events(10);
-        Group group = group(given(ten)).create(settings().checkpointLowerBound(1).checkpointUpperBound(1));
+        Group group = group(given(ten)).create(Group.settings().checkpointLowerBound(1).checkpointUpperBound(1));
         Consumer consumer = group.consume(SubscribePersistentSubscriptionOptions.get().bufferSize(4));
         assertEquals(Given.ids(ten).subList(0, 4), consumer.settle(4));
         Given.eventually(() -> group.info().getStats().getLastCheckpointedEventRevision().equals(Optional.of(3L)));
@@ -102,7 +89,7 @@ class GroupTest extends Served {
     @Test
     void whatIsToBeRetriedComesAgainUntilItIsParked() throws Exception {
         EventData[] one = Given.events(1);
-        Group group = group(given(one)).create(settings().maxRetryCount(2));
+        Group group = group(given(one)).create(Group.settings().maxRetryCount(2));
         Consumer consumer = group.consume();
         for (int retries = 0; retries <= 2; retries++) {
             Consumer.Delivered delivered = Given.take(1, consumer.delivered).get(0);
@@ -115,7 +102,8 @@ class GroupTest extends Served {
     @Test
     void whatIsNotAnsweredInTimeComesAgain() throws Exception {
         EventData[] one = Given.events(1);
-        Consumer consumer = group(given(one)).create(settings().messageTimeoutInMs(200).maxRetryCount(100)).consume();
+        Group group = group(given(one)).create(Group.settings().messageTimeoutInMs(200).maxRetryCount(100));
+        Consumer consumer = group.consume();
         List<Consumer.Delivered> twice = Given.take(2, consumer.delivered);
         assertEquals(one[0].getEventId(), twice.get(1).id());
         assertTrue(twice.get(1).retries() >= 1);
@@ -170,7 +158,7 @@ class GroupTest extends Served {
     @Test
     void asManyAreLetInAsTheyAreFor() throws Exception {
         String stream = given(Given.events(1));
-        Group group = group(stream).create(settings().maxSubscriberCount(1));
+        Group group = group(stream).create(Group.settings().maxSubscriberCount(1));
         Consumer consumer = group.consume();
         var second = groups.subscribeToStream(stream, Group.NAME, new Consumer());
         assertEquals("maximum-subscribers-reached", Given.exception(second));
@@ -188,7 +176,7 @@ class GroupTest extends Served {
     @MethodSource("strategies")
     void consumersShareTheEvents(NamedConsumerStrategy strategy) throws Exception {
         EventData[] forty = Given.events(40);
-        Group group = group(given(forty)).create(settings().namedConsumerStrategy(strategy));
+        Group group = group(given(forty)).create(Group.settings().namedConsumerStrategy(strategy));
         var options = SubscribePersistentSubscriptionOptions.get().bufferSize(20);
         List<Consumer> consumers = List.of(group.consume(options), group.consume(options));
         List<UUID> taken = new ArrayList<>();
@@ -208,7 +196,7 @@ class GroupTest extends Served {
         String category = Given.fresh().split("-")[0];
         EventData[] first = Given.events(2), second = Given.events(2);
         append(category + "-a", first);
-        Group group = group("$ce-" + category).create(settings().resolveLinkTos());
+        Group group = group("$ce-" + category).create(Group.settings().resolveLinkTos());
         append(category + "-b", second);
         Consumer consumer = group.consume();
         List<ResolvedEvent> four = consumer.take(4);
