@@ -2,9 +2,10 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, SqlitePool};
+use sqlx::{ConnectOptions, Database, PgPool, SqlitePool};
 use tokio::time::sleep;
 
 use crate::error::is_busy;
@@ -94,7 +95,7 @@ impl Pool {
                     .statement_cache_capacity(512)
                     .pragma("cache_size", "-65536")
                     .pragma("wal_autocheckpoint", "16000");
-                let pool = SqlitePoolOptions::new()
+                let pool = unattended(SqlitePoolOptions::new())
                     .max_connections(1)
                     .acquire_timeout(Duration::from_mins(1))
                     .test_before_acquire(false)
@@ -120,7 +121,7 @@ impl Pool {
                     .create_if_missing(false)
                     .busy_timeout(Duration::from_secs(5))
                     .pragma("query_only", "ON");
-                let pool = SqlitePoolOptions::new()
+                let pool = unattended(SqlitePoolOptions::new())
                     .max_connections(8)
                     .acquire_timeout(Duration::from_secs(5))
                     .test_before_acquire(false)
@@ -207,5 +208,38 @@ fn postgres(address: &Address, limits: &Limits) -> Result<PgConnectOptions, Erro
 }
 
 fn postgres_pool(limits: &Limits) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(limits.connections).acquire_timeout(limits.connect)
+    unattended(PgPoolOptions::new())
+        .max_connections(limits.connections)
+        .acquire_timeout(limits.connect)
+}
+
+/// Keeps connections for as long as they work. The task that would close idle and old ones may count
+/// them while one is given back, find 2⁶⁴ - 1 of them, and hold its thread for good
+/// (sqlx#3645, in every release up to 0.9.0).
+fn unattended<DB: Database>(options: PoolOptions<DB>) -> PoolOptions<DB> {
+    options.idle_timeout(None).max_lifetime(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_task_counts_the_connections_of_a_pool() {
+        let limits = Limits::default();
+        for address in ["read-models.sqlite", "postgres://localhost/daybook"].map(Address::from) {
+            let writer = Pool::lazy_writer(&address, &limits).unwrap();
+            for pool in [writer, Pool::reader(&address, &limits).unwrap()] {
+                let (idle, lifetime) = match &pool {
+                    Pool::Sqlite(pool) => times(pool.options()),
+                    Pool::Postgres(pool) => times(pool.options()),
+                };
+                assert_eq!((idle, lifetime), (None, None), "{pool:?}");
+            }
+        }
+    }
+
+    fn times<DB: Database>(of: &PoolOptions<DB>) -> (Option<Duration>, Option<Duration>) {
+        (of.get_idle_timeout(), of.get_max_lifetime())
+    }
 }
