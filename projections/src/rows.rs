@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use daybook_database::{Error, Merge, Table, Tx, Value};
+use daybook_event_store::Revision;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hashbrown::hash_map::Entry;
@@ -89,7 +90,19 @@ impl<R: Row> Rows<R> {
         }
     }
 
-    /// A row that was wanted or put.
+    /// Says that an event puts this row whole, so that nobody has to read it before.
+    pub(crate) fn make(&mut self, key: R::Key) {
+        let batch = self.batch;
+        let absent = || Held { row: None, changed: false, stored: false, batch };
+        self.held.entry(key).or_insert_with(absent).batch = batch;
+    }
+
+    /// Asks for the row of a stream, which an event of this revision changes: the first one finds none.
+    pub(crate) fn want_at(&mut self, revision: Revision, key: R::Key) {
+        if revision == Revision::START { self.make(key) } else { self.want(key) }
+    }
+
+    /// A row that was wanted, made or put.
     pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
         self.held.get(key)?.row.as_ref()
     }

@@ -34,6 +34,9 @@ pub(crate) async fn scans(dir: &Path) {
         for (what, times) in [("first time", 1), ("again", 1), ("and again", 20)] {
             read_category(&store, what, times).await;
         }
+        for (what, times) in [("first time", 1), ("again", 1), ("and again", 20)] {
+            read_filtered(&store, what, times).await;
+        }
     }
     std::fs::remove_dir_all(dir).unwrap();
 }
@@ -106,6 +109,16 @@ async fn read_category(store: &EmbeddedStore, what: &str, times: usize) {
         count += listed.count().await;
     }
     run.report(&format!("read a category, {what}, events"), count);
+}
+
+/// The same events, found among all of them.
+async fn read_filtered(store: &EmbeddedStore, what: &str, times: usize) {
+    let (run, mut count) = (Measured::start(), 0);
+    for _ in 0..times {
+        let filtered = store.read_all(None, Filter::categories(&["bench3"]));
+        count += filtered.map(look).count().await;
+    }
+    run.report(&format!("read all with a filter, {what}, events"), count);
 }
 
 /// Two readers, each of whole streams in no order that the disk knows.

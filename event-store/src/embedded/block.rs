@@ -14,8 +14,8 @@ const NAME: usize = 32;
 const FIXED: usize = 200;
 
 /// Events one after another, checked and decoded: in the store's order, by their positions, those
-/// of one frame or those whose records begin within one stretch of a segment; or some of a list,
-/// by their revisions or ordinals.
+/// of one frame or those whose records begin within one stretch of a segment; some of a list, by
+/// their revisions or ordinals; or those that a scan looked up, by their numbers among these.
 #[derive(Debug)]
 pub(crate) struct Block {
     first: u64,
@@ -130,13 +130,13 @@ impl BlockBuilder {
         builder.build()
     }
 
-    /// Takes the next record, which was decoded from these bytes.
-    pub(crate) fn push(&mut self, record: &Record<'_>, bytes: &Bytes) {
+    /// Takes the next record, that of a position, which was decoded from these bytes.
+    pub(crate) fn push(&mut self, record: &Record<'_>, position: u64, bytes: &Bytes) {
         let (metadata, data) = record.contents(bytes);
         let event = RecordedEvent {
             stream: self.stream(record.stream()),
             revision: record.revision(),
-            position: Position(self.end()),
+            position: Position(position),
             recorded_at: record.recorded_at(),
             id: record.id(),
             kind: self.kind(record.kind()),

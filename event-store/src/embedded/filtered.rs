@@ -12,9 +12,9 @@ use super::segment::{Found, Segment};
 use super::snapshot::{Part, Snapshot};
 use crate::{Direction, Filter, IndexStream};
 
-/// Events are looked up one by one where at most one of so many in a segment can match; else
-/// reading all of them is cheaper.
-const SPARSE: u64 = 8;
+/// Events are looked up where at most one of so many in a segment can match; else reading all of
+/// them is as cheap, and leaves them in the cache.
+const SPARSE: u64 = 2;
 /// Most events that are looked up at a time.
 const MOST: usize = 512;
 

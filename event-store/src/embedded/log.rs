@@ -201,10 +201,8 @@ impl Log {
             match filtered::plan(filter, &snapshot, segment, window.start..end, io)? {
                 Plan::Read => blocks = segment.blocks(window.start..end, io)?,
                 Plan::Events(found, end) => {
-                    let was_missed = |_: &Found, key: &Key| segment.misses_stretch_again(key);
-                    let events = self.events(segment, &found, was_missed, io)?;
-                    window.start = end;
-                    let events = events.into_iter().map(|Listed { event, .. }| event).collect();
+                    let (events, passed) = segment.pick(&found, io)?;
+                    window.start = found.get(passed).map_or(end, |next| next.position);
                     return Ok(Events::of(events, Arc::clone(filter)));
                 }
             }

@@ -65,7 +65,7 @@ impl Projection for Checkouts {
 
     fn prepare(&mut self, event: &Envelope<Advanced<Checkout>>) {
         if let Ok(id) = id(event) {
-            self.checkouts.want((id,));
+            self.checkouts.want_at(event.revision, (id,));
         }
     }
 

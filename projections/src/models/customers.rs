@@ -46,7 +46,7 @@ impl Projection for Customers {
 
     fn prepare(&mut self, event: &Envelope<CustomerEvent>) {
         if let Ok(id) = id(event) {
-            self.customers.want((id,));
+            self.customers.want_at(event.revision, (id,));
         }
     }
 

@@ -58,7 +58,7 @@ impl Projection for Payments {
 
     fn prepare(&mut self, event: &Envelope<PaymentEvent>) {
         if let Ok(id) = id(event) {
-            self.payments.want((id,));
+            self.payments.want_at(event.revision, (id,));
         }
     }
 

@@ -49,7 +49,7 @@ impl Projection for Products {
     }
 
     fn prepare(&mut self, event: &Envelope<ProductEvent>) {
-        self.products.want((event.stream.id().into(),));
+        self.products.want_at(event.revision, (event.stream.id().into(),));
     }
 
     fn apply(&mut self, event: &Envelope<ProductEvent>) -> Result<(), ApplyError> {

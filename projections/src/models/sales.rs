@@ -80,9 +80,8 @@ impl Projection for Sales {
     }
 
     fn prepare(&mut self, event: &Envelope<OrderEvent>) {
-        match (&event.event, id(event)) {
-            (OrderEvent::Placed { .. }, _) | (_, Err(_)) => {}
-            (_, Ok(id)) => self.orders.want((id,)),
+        if let Ok(id) = id(event) {
+            self.orders.want_at(event.revision, (id,));
         }
     }
 

@@ -95,12 +95,15 @@ impl Projection for StockLevels {
 
     fn prepare(&mut self, event: &Envelope<StockEvent>) {
         let sku: Arc<str> = event.stream.id().into();
-        // A reservation is put whole, whatever was there before.
-        let changes = !matches!(event.event, StockEvent::Reserved { .. });
-        if let Some(order) = reserver(&event.event).filter(|_| changes) {
-            self.reservations.want((order.0, sku.clone()));
+        match (&event.event, reserver(&event.event)) {
+            // It is put whole, whatever was there before.
+            (StockEvent::Reserved { .. }, Some(order)) => {
+                self.reservations.make((order.0, sku.clone()));
+            }
+            (_, Some(order)) => self.reservations.want((order.0, sku.clone())),
+            (_, None) => {}
         }
-        self.stock.want((sku,));
+        self.stock.want_at(event.revision, (sku,));
     }
 
     fn apply(&mut self, event: &Envelope<StockEvent>) -> Result<(), ApplyError> {

@@ -79,12 +79,54 @@ async fn a_scan_begins_anywhere() {
     }
 }
 
+/// Events of all sizes, one of five and one of thirteen of them of other types than the rest.
+fn typed(n: usize) -> NewEvent {
+    let kind = if n.is_multiple_of(13) {
+        "Thirteenth"
+    } else if n.is_multiple_of(5) {
+        "Fifth"
+    } else {
+        "Other"
+    };
+    NewEvent { kind: kind.into(), ..sized(n) }
+}
+
 #[tokio::test]
-async fn damage_hides_no_other_record_of_its_block() {
+async fn events_that_are_looked_up_are_those_that_a_filter_lets_through() {
+    let sim = Disk::default();
+    let store = open(&sim, 1 << 20);
+    for n in 0..2_000 {
+        store.append(&stream(n % 3), Expected::Any, vec![typed(n)]).await.unwrap();
+    }
+    drop(store);
+    for cache_bytes in [0, 1 << 30] {
+        let store = open(&sim, cache_bytes);
+        let events = all(&store).await;
+        // So that blocks that lack a large record are cached, too.
+        for _ in 0..3 {
+            streams_agree(&store, &events).await;
+        }
+        for kinds in [&["Fifth"][..], &["Thirteenth"], &["Fifth", "Thirteenth"], &["None"]] {
+            let filter = Filter::kinds(kinds);
+            for after in [0, 500, 1_234, 1_999] {
+                let rest = store.read_all(Some(events[after].position), filter.clone());
+                let rest: Vec<_> = rest.try_collect().await.unwrap();
+                let mut expected = events[after + 1..].to_vec();
+                expected.retain(|event| kinds.contains(&&*event.kind));
+                assert_eq!(rest, expected, "{kinds:?} after {after}");
+            }
+        }
+    }
+}
+
+/// Two hundred events in a closed segment, of which one is damaged, and some after it.
+async fn damaged(n: usize) -> Disk {
     let sim = Disk::default();
     let store = open(&sim, 1 << 20);
     for n in 0..200 {
-        store.append(&stream(n), Expected::Any, vec![event(n)]).await.unwrap();
+        let kind = if n % 10 == 0 { "Tenth" } else { "Other" }.into();
+        let event = NewEvent { kind, ..event(n) };
+        store.append(&stream(n), Expected::Any, vec![event]).await.unwrap();
     }
     store.close();
     // So that the first segment is closed.
@@ -96,9 +138,31 @@ async fn damage_hides_no_other_record_of_its_block() {
     store.close();
     let log = &sim.files("log")[0];
     let mut bytes = sim.contents(log);
-    let at = bytes.windows(16).position(|bytes| bytes == id(100).as_bytes()).unwrap();
+    let at = bytes.windows(16).position(|bytes| bytes == id(n).as_bytes()).unwrap();
     bytes[at] ^= 1;
     sim.overwrite(log, bytes);
+    sim
+}
+
+#[tokio::test]
+async fn a_scan_that_looks_events_up_meets_the_damage_in_these_alone() {
+    let tenth = async |sim: &Disk| {
+        let read = open(sim, 1 << 20).read_all(None, Filter::kinds(&["Tenth"]));
+        read.collect::<Vec<_>>().await
+    };
+
+    let between = tenth(&damaged(101).await).await;
+    assert!(between.len() == 20 && between.iter().all(Result::is_ok));
+
+    let among = tenth(&damaged(100).await).await;
+    let (last, before) = among.split_last().unwrap();
+    assert!(matches!(last, Err(ReadError::Damaged { .. })));
+    assert!(before.len() == 10 && before.iter().all(Result::is_ok), "all before it are read");
+}
+
+#[tokio::test]
+async fn damage_hides_no_other_record_of_its_block() {
+    let sim = damaged(100).await;
 
     let store = open(&sim, 1 << 20);
 

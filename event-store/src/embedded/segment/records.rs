@@ -23,6 +23,8 @@ const MOST: u64 = STRETCH as u64 / RECORD_HEADER as u64 + 1;
 pub(crate) const LARGE: u32 = 256 << 10;
 /// So many events of a stretch are worth all of it.
 const MANY: usize = 8;
+/// So many bytes between two records are read sooner than the second one by itself.
+const NEAR: u64 = 16 << 10;
 /// Read at a time by a scan.
 const SCAN_BYTES: u32 = 512 << 10;
 const SCAN_EVENTS: u64 = 4_096;
@@ -104,6 +106,61 @@ impl Segment {
             block = Some(it);
         }
         Ok(())
+    }
+
+    /// The next of the events that a scan looked up, with how many of them it is past then: fewer than
+    /// all where they are large, or one is damaged. Nothing is cached: a scan takes nobody's place.
+    pub(crate) fn pick(&self, found: &[Found], io: Io) -> Result<(Vec<Recorded>, usize), Fault> {
+        let (few, mut events, mut passed) = (&found[..few(found)], Vec::new(), 0);
+        for found in few.chunk_by(|a, b| stretch(&a.extent) == stretch(&b.extent)) {
+            if let Some(block) = self.cached_with_all(found) {
+                events.extend(found.iter().filter_map(|found| block.get(found.position)));
+                passed += found.len();
+                continue;
+            }
+            let (block, fault) = self.decode_some(found, io)?;
+            events.extend((0..block.end()).filter_map(|n| block.get(n)));
+            passed += block.count();
+            match fault {
+                Some(fault) if passed == 0 => return Err(fault),
+                // What comes before damage is read.
+                Some(_) => break,
+                None => {}
+            }
+        }
+        Ok((events, passed))
+    }
+
+    /// The cached block that has all events of a stretch that were found: of large ones it has none.
+    fn cached_with_all(&self, found: &[Found]) -> Option<Arc<Block>> {
+        let (first, last) = (found.first()?, found.last()?);
+        let block = self.cache.peek_block(&self.key(stretch(&first.extent)))?;
+        (block.covers(first.position) && block.covers(last.position)).then_some(block)
+    }
+
+    /// Reads, checks and decodes some records, by their numbers among these, up to one that is
+    /// damaged, and what is wrong with that. What lies between two of them is read with them where
+    /// it is little, and not decoded.
+    fn decode_some(&self, found: &[Found], io: Io) -> Result<(Arc<Block>, Option<Fault>), Fault> {
+        // Bytes of their own: they must not keep all those that are read.
+        let mut own = Vec::with_capacity(size(found.iter().map(Found::bytes).sum()));
+        for near in found.chunk_by(|a, b| b.extent.start.saturating_sub(a.extent.end) <= NEAR) {
+            let start = near[0].extent.start;
+            let bytes = self.read(start..near[near.len() - 1].extent.end, io)?;
+            for Extent { start: from, end } in near.iter().map(|found| found.extent.clone()) {
+                own.extend_from_slice(&bytes[size(from - start)..size(end - start)]);
+            }
+        }
+        let (own, mut at) = (Bytes::from(own), 0);
+        let mut block = BlockBuilder::new(0, found.len(), &own);
+        for found in found {
+            match self.record(&own[at..], found.position, found.extent.start) {
+                Ok(record) => block.push(&record, found.position, &own),
+                Err(fault) => return Ok((block.finish(), Some(fault))),
+            }
+            at += size(found.bytes());
+        }
+        Ok((block.finish(), None))
     }
 
     /// The next blocks of a scan over positions of this segment: they cover the first one and some
@@ -217,7 +274,7 @@ impl Segment {
         for (position, &offset) in (first..).zip(records) {
             let at = (offset - offsets[0]) as usize;
             match self.record(&bytes[at..], position, offset.into()) {
-                Ok(record) => block.push(&record, bytes),
+                Ok(record) => block.push(&record, position, bytes),
                 Err(fault) => return (block.finish(), Some(fault)),
             }
         }
@@ -247,6 +304,16 @@ impl Segment {
 /// The stretch in which a record begins.
 fn stretch(at: &Extent) -> u32 {
     narrow(size(at.start)) / STRETCH
+}
+
+/// How many of some events, at least one, a scan reads at a time.
+fn few(found: &[Found]) -> usize {
+    let mut bytes = 0;
+    let fit = found.iter().take_while(|found| {
+        bytes += found.bytes();
+        bytes <= SCAN_BYTES.into()
+    });
+    fit.count().max(1).min(found.len())
 }
 
 /// Ranges of the records that begin in one stretch each, from one of them on.

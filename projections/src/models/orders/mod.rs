@@ -45,6 +45,11 @@ fn entry(event: &OrderEvent) -> (Kind, Timestamp, Option<String>) {
     }
 }
 
+/// Those who have a share of an order.
+fn sellers(lines: &[OrderLine]) -> BTreeSet<&str> {
+    lines.iter().map(|line| line.seller.as_str()).collect()
+}
+
 /// The seller whose share of the order an event changes.
 fn seller(event: &OrderEvent) -> Option<Arc<str>> {
     match event {
@@ -86,8 +91,11 @@ impl Projection for Orders {
 
     fn prepare(&mut self, event: &Envelope<OrderEvent>) {
         let Ok(id) = id(event) else { return };
-        if !matches!(event.event, OrderEvent::Placed { .. }) {
-            self.heads.want((id,));
+        self.heads.want_at(event.revision, (id,));
+        if let OrderEvent::Placed { lines, .. } = &event.event {
+            for seller in sellers(lines) {
+                self.shipments.make((id, seller.into()));
+            }
         }
         if let Some(seller) = seller(&event.event) {
             self.shipments.want((id, seller));
@@ -116,7 +124,7 @@ impl Projection for Orders {
 
 impl Orders {
     fn place(&mut self, order_id: Uuid, lines: &[OrderLine], event: &Envelope<OrderEvent>) {
-        let sellers: BTreeSet<_> = lines.iter().map(|line| line.seller.as_str()).collect();
+        let sellers = sellers(lines);
         if let Some(row) = placed(order_id, sellers.len(), event) {
             self.heads.put(row);
         }
