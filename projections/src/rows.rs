@@ -309,6 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_an_event_makes_is_not_read() {
+        let mut rows = Rows::<Counted>::new(1, 1);
+        rows.want_at(Revision::START, ("a".into(),));
+        rows.want_at(Revision(1), ("a".into(),));
+        assert!(!rows.wants() && rows.get(&("a".into(),)).is_none());
+
+        rows.put(counted("a", 1));
+        rows.make(("a".into(),));
+        assert_eq!(rows.get(&("a".into(),)).unwrap().number, 1, "what is there stays");
+
+        rows.want_at(Revision(1), ("b".into(),));
+        assert!(rows.wants(), "it was made before, and let go of");
+    }
+
+    #[test]
     fn only_rows_of_the_last_batch_are_kept_where_there_are_many() {
         let mut rows = Rows::new(1, 1);
         rows.put(counted("a", 1));
