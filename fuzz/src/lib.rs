@@ -124,8 +124,14 @@ fn open_and_read(disk: &Disk, bytes: usize) -> Outcome {
     let Some(events) = read_all(&store, bytes) else { return Outcome::Damaged };
     let ordered = events.windows(2).all(|pair| pair[0].position < pair[1].position);
     assert!(ordered, "positions do not increase");
-    let streams: BTreeSet<_> = events.iter().map(|event| &event.stream).collect();
     let mut outcome = Outcome::Read;
+    for kind in events.iter().map(|event| &*event.kind).collect::<BTreeSet<_>>() {
+        let read = store.read_all(None, Filter::kinds(&[kind])).take(bytes);
+        if block_on(read.try_collect::<Vec<_>>()).is_err_and(is_damage) {
+            outcome = Outcome::Damaged;
+        }
+    }
+    let streams: BTreeSet<_> = events.iter().map(|event| &event.stream).collect();
     for stream in streams {
         for (from, direction) in
             [(Revision::START, Direction::Forward), (Revision::END, Direction::Backward)]
