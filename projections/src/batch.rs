@@ -136,7 +136,10 @@ pub(crate) fn plain<'a, E>(steps: &'a [Step<E>], stuck: &Stuck) -> Option<Vec<&'
 
 /// Reads events. Those of an unknown or retired type mean nothing here, and are left out.
 pub(crate) fn read<E: Contract>(events: Vec<Recorded>) -> Vec<Step<E>> {
-    events.into_iter().filter_map(step).collect()
+    // Nearly all mean something, and steps are large to be moved while their number grows.
+    let mut steps = Vec::with_capacity(events.len());
+    steps.extend(events.into_iter().filter_map(step));
+    steps
 }
 
 fn step<E: Contract>(recorded: Recorded) -> Option<Step<E>> {
