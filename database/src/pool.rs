@@ -213,9 +213,8 @@ fn postgres_pool(limits: &Limits) -> PgPoolOptions {
         .acquire_timeout(limits.connect)
 }
 
-/// Keeps connections for as long as they work. The task that would close idle and old ones may count
-/// them while one is given back, find 2⁶⁴ - 1 of them, and hold its thread for good
-/// (sqlx#3645, in every release up to 0.9.0).
+/// Keeps connections for as long as they work: the task that would close idle and old ones may never end
+/// (ADR 0039).
 fn unattended<DB: Database>(options: PoolOptions<DB>) -> PoolOptions<DB> {
     options.idle_timeout(None).max_lifetime(None)
 }
