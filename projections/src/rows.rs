@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(rows.get(&("a".into(),)).unwrap().number, 1, "what is there stays");
 
         rows.want_at(Revision(1), ("b".into(),));
-        assert!(rows.wants(), "it was made before, and let go of");
+        assert!(rows.wants(), "its stream began before");
     }
 
     #[test]
