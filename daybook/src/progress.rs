@@ -91,9 +91,9 @@ impl Progress {
         }
     }
 
-    /// All is done.
+    /// All is done. Where there was nothing to do, there is nothing to tell.
     pub(crate) fn finish(self) {
-        if self.plain {
+        if self.plain && self.bar.length() != Some(0) {
             self.tell();
         }
         self.bar.finish_and_clear();

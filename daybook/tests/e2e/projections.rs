@@ -149,6 +149,9 @@ fn a_difference_is_told_key_by_key_and_refused_unless_it_is_expected() {
 
     let back = run_json(made.path(), &["projection", "rollback", "sales", "-o", "jsonl"]);
     assert_eq!((&back["generation"], &back["live"]), (&1.into(), &true.into()));
+    let again = run(made.path(), &["projection", "rollback", "sales"]);
+    assert!(again.status.success(), "{}", told(&again));
+    assert_eq!(told(&again), "", "there is no progress where nothing is to be done");
 }
 
 #[test]
