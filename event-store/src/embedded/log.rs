@@ -358,20 +358,9 @@ impl Log {
         Ok(event)
     }
 
-    /// Events of a list that are not in a group.
+    /// Events of a list that are not in a group, with their revisions or ordinals.
     fn listed(&self, segment: &Segment, found: &[Found], io: Io) -> Result<Vec<Listed>, Fault> {
         let was_missed = |found: &Found, key: &Key| segment.misses_again(found, key);
-        self.events(segment, found, was_missed, io)
-    }
-
-    /// Events that were found in a segment, with their revisions or ordinals.
-    fn events(
-        &self,
-        segment: &Segment,
-        found: &[Found],
-        was_missed: impl Fn(&Found, &Key) -> bool,
-        io: Io,
-    ) -> Result<Vec<Listed>, Fault> {
         let recent = self.recent.read().first().unwrap_or(u64::MAX);
         let at_hand = |position| {
             let frame = || self.recent.read().from(position).next().cloned();

@@ -36,21 +36,16 @@ impl Segment {
     pub(crate) fn event(&self, position: u64, io: Io) -> Result<Recorded, Fault> {
         let offsets = self.offsets(position..position + 1, io)?;
         let at = offsets[0].into()..offsets[1].into();
-        let event =
-            self.block(position, &at, |key| self.misses_stretch_again(key), io)?.share(position);
+        let block = self.block(position, &at, |key| self.cache.misses_again(key), io)?;
+        let event = block.share(position);
         event.ok_or_else(|| Fault::damaged(&self.name, at.start, "there is no such record"))
-    }
-
-    /// Whether a stretch that is not cached was missed before. That it is missed now is taken note of.
-    pub(crate) fn misses_stretch_again(&self, key: &Key) -> bool {
-        self.cache.misses_again(key)
     }
 
     /// Whether a record's block was missed before, and is to be loaded: it will not come to be in a
     /// group. That it is missed now is taken note of.
     pub(crate) fn misses_again(&self, found: &Found, key: &Key) -> bool {
         let alone = found.bytes() > u64::from(LARGE) / groups::EVENTS;
-        (alone || self.sealed_index().is_none()) && self.misses_stretch_again(key)
+        (alone || self.sealed_index().is_none()) && self.cache.misses_again(key)
     }
 
     /// A block that has the record at a position, which is in a known place. It is that record
@@ -151,16 +146,13 @@ impl Segment {
                 own.extend_from_slice(&bytes[size(from - start)..size(end - start)]);
             }
         }
-        let (own, mut at) = (Bytes::from(own), 0);
-        let mut block = BlockBuilder::new(0, found.len(), &own);
-        for found in found {
-            match self.record(&own[at..], found.position, found.extent.start) {
-                Ok(record) => block.push(&record, found.position, &own),
-                Err(fault) => return Ok((block.finish(), Some(fault))),
-            }
-            at += size(found.bytes());
-        }
-        Ok((block.finish(), None))
+        let mut end = 0;
+        let records = found.iter().map(|found| {
+            let at = end;
+            end += size(found.bytes());
+            (found.position, at, found.extent.start)
+        });
+        Ok(self.decode_good(0, records, &own.into()))
     }
 
     /// The next blocks of a scan over positions of this segment: they cover the first one and some
@@ -214,7 +206,7 @@ impl Segment {
             // Where it is kept, bytes of its own: it must not keep all those that were read.
             let bytes =
                 if keep { Bytes::copy_from_slice(&bytes[within]) } else { bytes.slice(within) };
-            let (block, fault) = self.decode_good(position, records, &bytes);
+            let (block, fault) = self.decode_good(position, in_a_row(position, records), &bytes);
             if keep && fault.is_none() {
                 self.cache.insert_block(self.key(records[0] / STRETCH), Arc::clone(&block));
             }
@@ -258,22 +250,21 @@ impl Segment {
     /// Checks and decodes the records from a position on: where they begin, where the last of them
     /// ends, and the bytes from the first on.
     fn decode(&self, first: u64, offsets: &[u32], bytes: &Bytes) -> Result<Arc<Block>, Fault> {
-        let (block, fault) = self.decode_good(first, offsets, bytes);
+        let (block, fault) = self.decode_good(first, in_a_row(first, offsets), bytes);
         fault.map_or(Ok(block), Err)
     }
 
-    /// The same up to the first that is damaged, and what is wrong with it.
+    /// Checks and decodes records, numbered from one on, up to the first that is damaged, and what is
+    /// wrong with it. Of each its position, and where it begins in the bytes and in the segment.
     fn decode_good(
         &self,
         first: u64,
-        offsets: &[u32],
+        records: impl ExactSizeIterator<Item = (u64, usize, u64)>,
         bytes: &Bytes,
     ) -> (Arc<Block>, Option<Fault>) {
-        let records = &offsets[..offsets.len() - 1];
         let mut block = BlockBuilder::new(first, records.len(), bytes);
-        for (position, &offset) in (first..).zip(records) {
-            let at = (offset - offsets[0]) as usize;
-            match self.record(&bytes[at..], position, offset.into()) {
+        for (position, at, offset) in records {
+            match self.record(&bytes[at..], position, offset) {
                 Ok(record) => block.push(&record, position, bytes),
                 Err(fault) => return (block.finish(), Some(fault)),
             }
@@ -304,6 +295,18 @@ impl Segment {
 /// The stretch in which a record begins.
 fn stretch(at: &Extent) -> u32 {
     narrow(size(at.start)) / STRETCH
+}
+
+/// Records one after another from a position on, as they are decoded: where they begin, and where the
+/// last of them ends.
+fn in_a_row(
+    first: u64,
+    offsets: &[u32],
+) -> impl ExactSizeIterator<Item = (u64, usize, u64)> + use<'_> {
+    let records = offsets[..offsets.len() - 1].iter().enumerate();
+    records.map(move |(n, offset)| {
+        (first + n as u64, (offset - offsets[0]) as usize, (*offset).into())
+    })
 }
 
 /// How many of some events, at least one, a scan reads at a time.
