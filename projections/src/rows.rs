@@ -41,6 +41,13 @@ struct Held<R> {
     batch: u64,
 }
 
+impl<R> Held<R> {
+    /// No row, as far as anybody knows.
+    fn absent(batch: u64) -> Self {
+        Self { row: None, changed: false, stored: false, batch }
+    }
+}
+
 /// Changed rows of a table, column after column, each kind in the order of its keys.
 #[derive(Debug)]
 pub(crate) struct Changes {
@@ -93,8 +100,7 @@ impl<R: Row> Rows<R> {
     /// Says that an event puts this row whole, so that nobody has to read it before.
     pub(crate) fn make(&mut self, key: R::Key) {
         let batch = self.batch;
-        let absent = || Held { row: None, changed: false, stored: false, batch };
-        self.held.entry(key).or_insert_with(absent).batch = batch;
+        self.held.entry(key).or_insert_with(|| Held::absent(batch)).batch = batch;
     }
 
     /// Asks for the row of a stream, which an event of this revision changes: the first one finds none.
@@ -124,9 +130,7 @@ impl<R: Row> Rows<R> {
         let batch = self.batch;
         let mut entry = match self.held.entry(row.key()) {
             Entry::Occupied(held) => held,
-            Entry::Vacant(place) => {
-                place.insert_entry(Held { row: None, changed: false, stored: false, batch })
-            }
+            Entry::Vacant(place) => place.insert_entry(Held::absent(batch)),
         };
         let held = entry.get_mut();
         held.row = Some(row);
@@ -173,16 +177,17 @@ impl<R: Row> Buffer for Rows<R> {
 
     fn load<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            let (batch, changed) = (self.batch, false);
+            let batch = self.batch;
             let mut keys = Vec::with_capacity(self.wanted.len() * R::KEYS);
             for key in self.wanted.drain() {
                 R::write_key(&key, &mut keys);
-                self.held.insert(key, Held { row: None, changed, stored: false, batch });
+                self.held.insert(key, Held::absent(batch));
             }
             for values in tx.select(&self.table, keys).await? {
                 let row = R::read(values)?;
                 let key = row.key();
-                self.held.insert(key, Held { row: Some(row), changed, stored: true, batch });
+                let held = Held { row: Some(row), stored: true, ..Held::absent(batch) };
+                self.held.insert(key, held);
             }
             Ok(())
         }

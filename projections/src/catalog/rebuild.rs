@@ -151,16 +151,7 @@ impl<'a> IndexBuild<'a> {
         generation: u32,
         index: CatalogIndex,
     ) -> Self {
-        let (name, position) = (NAME, index.checkpoint().position);
-        let built = Built {
-            name,
-            generation,
-            before: position,
-            position,
-            goal: None,
-            applied: 0,
-            parked: 0,
-        };
+        let built = Built::begun(NAME, generation, index.checkpoint().position);
         Self { job, place, versions, built, index: Some(index) }
     }
 

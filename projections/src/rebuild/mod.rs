@@ -49,6 +49,13 @@ pub struct Built {
     pub parked: u64,
 }
 
+impl Built {
+    /// That of a run that has yet to do something to a generation.
+    pub(crate) fn begun(name: &'static str, generation: u32, position: Option<Position>) -> Self {
+        Self { name, generation, before: position, position, goal: None, applied: 0, parked: 0 }
+    }
+}
+
 /// What became of a read model.
 #[derive(Debug)]
 pub struct Outcome {

@@ -109,16 +109,7 @@ pub(crate) struct TableBuild<'a, P> {
 impl<'a, P: Projection> TableBuild<'a, P> {
     pub(crate) fn new(job: Job<'a>, lease: Lease) -> Self {
         let Lease { generation, position, .. } = lease;
-        let name = P::NAME;
-        let built = Built {
-            name,
-            generation,
-            before: position,
-            position,
-            goal: None,
-            applied: 0,
-            parked: 0,
-        };
+        let built = Built::begun(P::NAME, generation, position);
         Self { job, lease, built, of: PhantomData }
     }
 
