@@ -27,6 +27,15 @@ fn with<'a>(database: &'a str, args: &[&'a str]) -> Vec<&'a str> {
     [args, &["--database", database]].concat()
 }
 
+/// Orders, imported into a database of the server, which is the other answer.
+fn imported() -> (MadeUp, String) {
+    let made = MadeUp::new(30);
+    let database = database(made.path());
+    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
+    made.then_all_imported(&run_json(made.path(), &with(&database, &import)));
+    (made, database)
+}
+
 #[test]
 #[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
 fn an_import_comes_to_the_same_in_postgresql() {
@@ -204,10 +213,7 @@ fn a_database_is_migrated_and_told_of() {
 #[test]
 #[ignore = "needs a PostgreSQL server: scripts/with-postgres"]
 fn read_models_are_built_anew_beside_servers() {
-    let made = MadeUp::new(30);
-    let database = database(made.path());
-    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
-    made.then_all_imported(&run_json(made.path(), &with(&database, &import)));
+    let (made, database) = imported();
     let server = Server::start(made.path(), &with(&database, &["serve"]));
     let rebuild = ["projection", "rebuild", "--all", "--verify", "--cutover"];
     for millis in [100, 300] {

@@ -11,9 +11,9 @@ use daybook_database::testing::{on_the_standby, standby};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{database, psql, with};
+use super::{database, imported, psql, with};
 use crate::support::{
-    MadeUp, Server, get, list_product, run, run_json, status, then_it_becomes, told, until,
+    Server, get, list_product, run, run_json, status, then_it_becomes, told, until,
 };
 
 /// What an operator of the standby does.
@@ -32,6 +32,14 @@ fn pause_replay() {
 
 fn resume_replay() {
     operate("SELECT pg_wal_replay_resume()");
+}
+
+/// A folder, and a database of its own that the standby follows.
+fn followed() -> (TempDir, String) {
+    let folder = TempDir::new().unwrap();
+    let database = database(folder.path());
+    standby(&["start"]);
+    (folder, database)
 }
 
 /// Serves from a database, and answers from the standby's copy.
@@ -83,9 +91,7 @@ fn detail<'a>(health: &'a Value, name: &str) -> &'a str {
 #[test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
-    let folder = TempDir::new().unwrap();
-    let database = database(folder.path());
-    standby(&["start"]);
+    let (folder, database) = followed();
     let server = serve(folder.path(), &database, &["--demo"]);
     let page = |page: &str| format!("{}{page}", server.url);
     let (ink, health) = (page("/v1/products/INK"), page("/health/ready"));
@@ -120,9 +126,7 @@ fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
 #[test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 fn a_database_is_migrated_and_told_of_whatever_its_standby_knows() {
-    let folder = TempDir::new().unwrap();
-    let database = database(folder.path());
-    standby(&["start"]);
+    let (folder, database) = followed();
     pause_replay();
     let replica = on_the_standby(&database);
     let both = |command| ["db", command, "-o", "json", "--database-replica", &replica];
@@ -139,9 +143,7 @@ fn a_database_is_migrated_and_told_of_whatever_its_standby_knows() {
 #[test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 fn while_the_standby_is_away_questions_wait_and_all_else_goes_on() {
-    let folder = TempDir::new().unwrap();
-    let database = database(folder.path());
-    standby(&["start"]);
+    let (folder, database) = followed();
     let server = serve(folder.path(), &database, &["--demo"]);
     let product = |server: &Server, sku: &str| format!("{}/v1/products/{sku}", server.url);
     let health = |server: &Server| format!("{}/health/ready", server.url);
@@ -170,10 +172,7 @@ fn while_the_standby_is_away_questions_wait_and_all_else_goes_on() {
 #[test]
 #[ignore = "needs a PostgreSQL server of its own: scripts/with-postgres"]
 fn read_models_are_built_anew_beside_questions_to_the_standby() {
-    let made = MadeUp::new(30);
-    let database = database(made.path());
-    let import = ["import", "online-retail", "made-up.csv", "-o", "json"];
-    made.then_all_imported(&run_json(made.path(), &with(&database, &import)));
+    let (made, database) = imported();
     standby(&["start"]);
     let server = serve(made.path(), &database, &[]);
     let page = format!("{}/v1/stock/SKU%201", server.url);
