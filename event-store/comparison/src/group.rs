@@ -1,8 +1,10 @@
 //! Group commit for what has none of its own: one thread writes, and what comes while it does
 //! becomes its next group.
 
+use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use daybook_event_store::{AppendError, Appended, Expected, NewEvent, StreamId};
 use tokio::sync::oneshot;
@@ -11,6 +13,8 @@ use crate::engine::Appends;
 
 /// Most bytes of payload in one group, unless one append alone has more; as the engine has it.
 const GROUP_BYTES: usize = 8 << 20;
+/// Most requests that are waited for; as the engine has it.
+const MOST_WANTED: usize = 16;
 
 /// An append that waits for its group.
 #[derive(Debug)]
@@ -72,20 +76,30 @@ impl Appends for Group {
     }
 }
 
+/// Waits a little for as many requests as are likely to come, as the engine does.
 fn write(requests: &Receiver<Request>, mut commit: impl Commit) {
-    while let Ok(first) = requests.recv() {
-        let mut bytes = first.bytes();
-        let mut group = vec![first];
-        while bytes < GROUP_BYTES
-            && let Ok(request) = requests.try_recv()
-        {
-            bytes += request.bytes();
-            group.push(request);
+    let (mut waiting, mut wanted, mut took) = (Vec::new(), 0, Duration::ZERO);
+    loop {
+        if waiting.is_empty() {
+            let Ok(first) = requests.recv() else { return };
+            waiting.push(first);
         }
+        let until = Instant::now() + took;
+        let mut bytes: usize = waiting.iter().map(Request::bytes).sum();
+        while bytes < GROUP_BYTES {
+            let left = if waiting.len() < wanted { until - Instant::now() } else { Duration::ZERO };
+            let Ok(request) = requests.recv_timeout(left) else { break };
+            bytes += request.bytes();
+            waiting.push(request);
+        }
+        let (began, group) = (Instant::now(), mem::take(&mut waiting));
         let answers = commit.commit(&group).unwrap_or_else(|error| {
             let stopped = AppendError::Stopped { reason: format!("{error:#}") };
             vec![Err(stopped); group.len()]
         });
+        took = began.elapsed();
+        waiting.extend(requests.try_iter());
+        wanted = ((group.len() + waiting.len()) * 3 / 4).min(MOST_WANTED);
         for (request, answer) in group.into_iter().zip(answers) {
             // The caller may have gone.
             let _ = request.reply.send(answer);

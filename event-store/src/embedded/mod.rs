@@ -66,6 +66,7 @@ mod filter;
 mod filtered;
 mod folder;
 mod format;
+mod gather;
 mod groups;
 mod heads;
 mod index;

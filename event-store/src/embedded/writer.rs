@@ -32,8 +32,9 @@ static ZEROS: [u8; AHEAD] = [0; AHEAD];
 /// They end with a page of the system.
 const PAGE: u64 = 4 << 10;
 
-/// Turns requests into frames. There is one, on a thread of its own; everything that it does is
-/// done by [`commit`](Self::commit).
+/// Turns requests into frames. There is one, on a thread of its own. A frame is
+/// [begun](Self::begin), requests are [staged](Self::stage) in it, and it is
+/// [committed](Self::commit).
 #[derive(Debug)]
 pub(crate) struct Writer {
     folder: Folder,
@@ -78,9 +79,6 @@ impl Staged {
     }
 }
 
-/// The result of each request of a commit.
-pub(crate) type Results = Vec<Result<Vec<Appended>, AppendError>>;
-
 impl Writer {
     pub(crate) fn new(
         folder: Folder,
@@ -107,30 +105,18 @@ impl Writer {
         }
     }
 
-    /// Judges requests one after another and makes those that are good durable, with one write and
-    /// one sync.
-    ///
-    /// # Errors
-    /// [`AppendError::Unavailable`] where nothing was written, since the disk is full;
-    /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
-    /// every request: even a conflict may be with an event that was not written.
-    pub(crate) fn commit(&mut self, requests: Vec<Request>) -> Result<Results, AppendError> {
+    /// Begins the next frame.
+    pub(crate) fn begin(&mut self) {
         if planted::is(Bug::ClockGoesBack) {
             self.recorded_at = 0;
         }
-        self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
         self.staged.clear();
-        let results = requests.into_iter().map(|request| self.stage(request)).collect();
-        if !self.staged.events.is_empty() {
-            self.write()?;
-            if !planted::is(Bug::PublishedBeforeSync) {
-                self.publish();
-            }
-        }
-        Ok(results)
     }
 
-    fn stage(&mut self, request: Request) -> Result<Vec<Appended>, AppendError> {
+    /// Judges a request after those before it. A good one's events go into the frame; the result
+    /// counts once that is durable.
+    pub(crate) fn stage(&mut self, request: Request) -> Result<Vec<Appended>, AppendError> {
+        self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
         match admission::admit(self, request)? {
             Admission::Repeated(appended) => Ok(appended),
             Admission::Fresh { writes, answers } => {
@@ -139,6 +125,22 @@ impl Writer {
                 Ok(answers.into_iter().map(|at| appended[at]).collect())
             }
         }
+    }
+
+    /// Makes the frame durable with one write and one sync, and shows it to readers.
+    ///
+    /// # Errors
+    /// [`AppendError::Unavailable`] where nothing was written, since the disk is full;
+    /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
+    /// every request of the frame: even a conflict may be with an event that was not written.
+    pub(crate) fn commit(&mut self) -> Result<(), AppendError> {
+        if !self.staged.events.is_empty() {
+            self.write()?;
+            if !planted::is(Bug::PublishedBeforeSync) {
+                self.publish();
+            }
+        }
+        Ok(())
     }
 
     fn stage_write(&mut self, write: Write) -> Appended {
@@ -427,6 +429,16 @@ mod tests {
         (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
     }
 
+    fn commit(
+        writer: &mut Writer,
+        requests: impl IntoIterator<Item = Request>,
+    ) -> Vec<Result<Vec<Appended>, AppendError>> {
+        writer.begin();
+        let results = requests.into_iter().map(|request| writer.stage(request)).collect();
+        writer.commit().unwrap();
+        results
+    }
+
     fn append(expected: Expected, ids: std::ops::Range<u128>) -> Request {
         let event = |id| NewEvent {
             id: Uuid::from_u128(id),
@@ -445,15 +457,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, log) = writer(dir.path());
 
-        let results = writer.commit(vec![
-            append(Expected::NoStream, 0..2),
-            append(Expected::NoStream, 0..2),
-            append(Expected::NoStream, 2..3),
-            append(Expected::At(Revision(1)), 2..3),
-            append(Expected::Any, 1..4),
-        ]);
+        let results = commit(
+            &mut writer,
+            [
+                append(Expected::NoStream, 0..2),
+                append(Expected::NoStream, 0..2),
+                append(Expected::NoStream, 2..3),
+                append(Expected::At(Revision(1)), 2..3),
+                append(Expected::Any, 1..4),
+            ],
+        );
 
-        let results = results.unwrap();
         let end = |n| Ok(vec![Appended { revision: Revision(n), position: Position(n) }]);
         assert_eq!(results[0], end(1));
         assert_eq!(results[1], end(1), "a repeat of an append of the same commit");
@@ -474,23 +488,25 @@ mod tests {
             Request::Delete { stream: stream.clone(), expected }
         };
 
-        let results = writer.commit(vec![
-            append(Expected::NoStream, 0..2),
-            delete(1),
-            delete(1),
-            append(Expected::StreamExists, 2..3),
-            append(Expected::NoStream, 2..3),
-            delete(2),
-            append(Expected::At(Revision(2)), 3..4),
-            Request::Tombstone { stream: stream.clone(), expected: Expected::StreamExists },
-            append(Expected::Any, 5..6),
-            append(Expected::Any, 3..4),
-        ]);
+        let results = commit(
+            &mut writer,
+            [
+                append(Expected::NoStream, 0..2),
+                delete(1),
+                delete(1),
+                append(Expected::StreamExists, 2..3),
+                append(Expected::NoStream, 2..3),
+                delete(2),
+                append(Expected::At(Revision(2)), 3..4),
+                Request::Tombstone { stream: stream.clone(), expected: Expected::StreamExists },
+                append(Expected::Any, 5..6),
+                append(Expected::Any, 3..4),
+            ],
+        );
 
         let place = |revision, position| {
             Ok(vec![Appended { revision: Revision(revision), position: Position(position) }])
         };
-        let results = results.unwrap();
         assert_eq!(results[..3], [place(1, 1), place(0, 2), place(0, 2)]);
         assert!(matches!(results[3], Err(AppendError::Conflict { .. })));
         // Each beginning is followed by an event of its own in the metadata stream.
@@ -504,10 +520,10 @@ mod tests {
     fn a_commit_of_nothing_new_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, log) = writer(dir.path());
-        writer.commit(vec![append(Expected::Any, 0..2)]).unwrap()[0].clone().unwrap();
+        commit(&mut writer, [append(Expected::Any, 0..2)])[0].clone().unwrap();
         let before = log.segments()[0].length();
 
-        writer.commit(vec![append(Expected::Any, 0..2), append(Expected::NoStream, 5..6)]).unwrap();
+        commit(&mut writer, [append(Expected::Any, 0..2), append(Expected::NoStream, 5..6)]);
 
         assert_eq!(log.segments()[0].length(), before);
     }
