@@ -1,4 +1,4 @@
-//! The commands of the book do what the book says.
+//! The commands of the book do what the book says, and its contents name every page.
 
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +33,31 @@ fn then_it_runs(script: &str, folder: &Path) -> String {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     out.into_owned()
+}
+
+/// The pages in a folder of the book, by their paths within the book.
+fn pages(folder: &str) -> Vec<String> {
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(folder);
+    let names = std::fs::read_dir(book).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    let pages = names.filter(|name| name.contains(".md") && name != "SUMMARY.md");
+    pages.map(|name| format!("{folder}{name}")).collect()
+}
+
+#[test]
+fn the_contents_name_every_page() {
+    let contents = include_str!("../../../docs/SUMMARY.md");
+    let decisions = include_str!("../../../docs/adr/README.md");
+
+    let decided = pages("adr/");
+    assert!(decided.len() > 40, "{decided:?}");
+    for page in ["", "guide/", "reference/"].iter().flat_map(|folder| pages(folder)).chain(decided)
+    {
+        assert!(contents.contains(&format!("({page})")), "SUMMARY.md lacks {page}");
+        let is_listed = |name| decisions.contains(&format!("({name})"));
+        let decision = page.strip_prefix("adr/").filter(|name| *name != "README.md");
+        assert!(decision.is_none_or(is_listed), "the list of decisions lacks {page}");
+    }
 }
 
 #[test]
