@@ -55,6 +55,9 @@ pub(crate) trait Source {
     fn discarded(&self) -> Found<'_, Discarded>;
 }
 
+/// What people are told where nothing is parked.
+const NONE: &str = "no dead letters found";
+
 /// Every source there is.
 fn sources(config: &Config) -> Vec<Box<dyn Source + '_>> {
     vec![
@@ -197,12 +200,12 @@ pub(crate) async fn run(command: Dlq, config: &Config) -> anyhow::Result<ExitCod
         Dlq::List { choice, discarded: true, output } => {
             let mut asked = ask(named(&sources, &choice)?, |source| source.discarded()).await;
             asked.found.retain(|one| choice.is_about(&one.key));
-            asked.write(output.output, given_up)
+            asked.write(output.output, "no discarded letters found", given_up)
         }
         Dlq::List { choice, discarded: false, output } => {
             let mut asked = ask(named(&sources, &choice)?, |source| source.list(None)).await;
             asked.found.retain(|letter| choice.is_about(&letter.key));
-            asked.write(output.output, line)
+            asked.write(output.output, NONE, line)
         }
         Dlq::Show { id, output } => {
             let (source, letter) = find(&sources, &id).await?;
@@ -293,8 +296,13 @@ async fn ask<'s, 'c, T>(
 
 impl<T: Serialize> Asked<T> {
     /// Writes what was found, and says on standard error what is missing.
-    fn write(&self, output: Output, line: impl Fn(&T) -> String) -> anyhow::Result<ExitCode> {
-        write(&self.found, output, line)?;
+    fn write(
+        &self,
+        output: Output,
+        none: &str,
+        line: impl Fn(&T) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        write(&self.found, output, none, line)?;
         for error in &self.away {
             serve::tell(&format!("error: {error:#}"));
         }
@@ -368,12 +376,16 @@ async fn replay(
     Ok(outcomes)
 }
 
-/// Writes things as one document, as one a line, or for people.
+/// Writes things as one document, as one a line, or for people, who are told where there is none.
 fn write<T: Serialize>(
     things: &[T],
     output: Output,
+    none: &str,
     line: impl Fn(&T) -> String,
 ) -> anyhow::Result<()> {
+    if things.is_empty() && output == Output::Text {
+        serve::tell(none);
+    }
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
         writeln!(out, "{}", serde_json::to_string(things)?)?;
@@ -433,7 +445,7 @@ fn show(shown: &Shown, output: Output) -> anyhow::Result<()> {
 
 /// Tells what became of letters. It is not well while any of them stays where it was.
 fn tell(outcomes: &[Outcome], done: &str, output: Output) -> anyhow::Result<ExitCode> {
-    write(outcomes, output, |Outcome { id, error }| match error {
+    write(outcomes, output, NONE, |Outcome { id, error }| match error {
         None => format!("{id}  {done}"),
         Some(error) => format!("{id}  stays parked: {error}"),
     })?;

@@ -71,6 +71,11 @@ fn what_the_search_index_lacks_is_listed_shown_and_replayed_or_given_up() {
     let discard = ["dlq", "discard", &id, "--reason", "a typing error", "-o", "jsonl"];
     assert_eq!(run_json(folder, &discard), json!({ "id": id }));
     assert_eq!(listed(folder, "search"), json!([]));
+    for args in [&["dlq", "list"][..], &["dlq", "replay", "--all"]] {
+        let none = run(folder, &[args, &["--source", "search"]].concat());
+        assert!(none.status.success() && none.stdout.is_empty(), "{args:?}: {}", told(&none));
+        assert_eq!(told(&none).trim_end(), "no dead letters found", "{args:?}");
+    }
     let discarded = run_json(folder, &["dlq", "list", "--discarded", "-o", "jsonl"]);
     assert_eq!((&discarded["id"], &discarded["reason"]), (&json!(id), &json!("a typing error")));
     assert_eq!(
