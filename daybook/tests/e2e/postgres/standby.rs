@@ -119,11 +119,11 @@ fn a_standby_that_is_behind_answers_what_it_knows_and_says_how_far_that_is() {
     let products = models.iter().find(|model| model["name"] == "products").unwrap();
     assert!(products["position"].as_u64() < progress["head"].as_u64(), "{progress}");
     // Each read model has its own time to move; others may have had theirs before.
-    until(&health, |health| {
+    let stalled = until(&health, |health| {
         let detail = detail(health, "read-models");
         detail.starts_with("behind and not moving: ") && detail.contains("products")
     });
-    assert_eq!(get(&health)["status"], "degraded");
+    assert_eq!(stalled["status"], "degraded");
     assert_eq!(list_product(&server.url, "PAPER"), "201");
 
     drop(paused);
