@@ -76,7 +76,8 @@ impl Appends for Group {
     }
 }
 
-/// Waits a little for as many requests as are likely to come, as the engine does.
+/// Waits for as many requests as the engine would, while a commit takes at most. Unlike the engine it
+/// minds no wait in vain: these callers ask again at once.
 fn write(requests: &Receiver<Request>, mut commit: impl Commit) {
     let (mut waiting, mut wanted, mut took) = (Vec::new(), 0, Duration::ZERO);
     loop {
