@@ -80,7 +80,11 @@ impl Queue {
         }
         state.bytes += bytes;
         state.waiting.push(Waiting { request, bytes, reply });
-        if state.waiting.len() >= state.wanted {
+        let is_enough = state.waiting.len() >= state.wanted;
+        // The writer must not be woken into the lock: it may be handed over to it, and then nobody has it
+        // until the writer runs.
+        drop(state);
+        if is_enough {
             self.ready.notify_one();
         }
         Ok(answer)
