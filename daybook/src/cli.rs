@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use daybook_event_store_comparison::WireServer;
 
 use crate::config::{Settings, StoreAddress};
 
@@ -501,6 +502,14 @@ Exit codes: 0 measured, 3 measured, but the machine was not quiet.")]
     /// cold, the time from an append to its subscriber, opening, and bytes on disk.
     #[command(after_help = BENCH_STORE_HELP)]
     Store(BenchStore),
+    /// What `store --wire` starts for itself
+    #[command(hide = true)]
+    Serve {
+        /// Which server
+        server: WireServer,
+        /// Where its files go
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -597,9 +606,10 @@ commits together what waits:
   raw writers  a bare file in place of an engine: as many bytes, one fdatasync a group
   raw loop     one thread that writes and syncs the frames that daybook wrote, without writers
   probe        one write of 1 KiB and fdatasync after another
-On the wire the official client and its server are in one process, and beside them:
-  client alone  the same client, with a server that does no work: it sends the bytes of answers that
-                it keeps, each as it was given the first time
+On the wire daybook is the official client with a server in a process of its own, and beside it:
+  adapter       Daybook's own adapter on that client, as the platform uses it
+  client alone  the client with a server that does no work: it sends the bytes of answers that it
+                keeps, each as it was given the first time
   echo          a bare gRPC call of 1 KiB there and back
 Read caches hold everything. Cold means: the store was opened again after its files were dropped
 from the system's cache (posix_fadvise).

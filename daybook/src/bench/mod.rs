@@ -31,6 +31,7 @@ pub(crate) async fn run(command: Bench, config: &Config) -> anyhow::Result<ExitC
         Bench::Rebuild(args) => rebuild::run(&args, config).await,
         Bench::Search(args) => search::run(&args, config).await,
         Bench::Store(args) => store::run(args, config).await,
+        Bench::Serve { server, dir } => server.serve(&dir).await.map(|()| ExitCode::SUCCESS),
     }
 }
 

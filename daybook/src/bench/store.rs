@@ -39,7 +39,9 @@ async fn measure(args: &BenchStore, folder: &Path) -> anyhow::Result<Report> {
     let rounds = args.rounds.unwrap_or(rounds).into();
     let mut progress;
     let report = if args.wire {
-        let comparison = WireComparison { time, rounds, small, umadb: args.umadb.clone() };
+        let program = std::env::current_exe().context("cannot find this program")?.into();
+        let servers = vec![program, "bench".into(), "serve".into()];
+        let comparison = WireComparison { time, rounds, small, umadb: args.umadb.clone(), servers };
         progress = Progress::new("turns", comparison.steps());
         comparison.run(folder, || progress.step()).await
     } else {

@@ -67,12 +67,13 @@ fn the_served_store_is_measured_beside_its_ceilings() {
     assert_eq!(output.status.code(), Some(if quiet { 0 } else { 3 }), "{}", told(&output));
     let measures = report["measures"].as_array().unwrap();
     let who = measures.iter().map(|m| (m["name"].as_str().unwrap(), contenders(m)));
-    let both = ["daybook", "client_alone"].to_vec();
-    let appending = ["daybook", "client_alone", "echo"].to_vec();
+    let both = ["daybook", "adapter", "client_alone"].to_vec();
+    let appending = ["daybook", "adapter", "client_alone", "echo"].to_vec();
     assert_eq!(
         who.collect::<Vec<_>>(),
         [
-            ("wire_read_streams", both.clone()),
+            ("wire_read_streams_1_caller", both.clone()),
+            ("wire_read_streams_2_callers", both.clone()),
             ("wire_read_all", both.clone()),
             ("wire_read_category", both.clone()),
             ("wire_append_1_caller", [&["probe"][..], &appending].concat()),

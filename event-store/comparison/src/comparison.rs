@@ -25,10 +25,13 @@ const APPENDS: [(&str, Writers); 4] = [
     ("append_batches_of_100", Writers { writers: 8, batch: 100 }),
 ];
 
+/// Tasks that read streams at the same time.
+const READERS: usize = 2;
+
 /// After a cold opening and cold reads of streams; each warms itself up.
 const WARM_READS: [(&str, Reading); 3] = [
     ("read_all", Reading::All),
-    ("read_streams_warm", Reading::Streams(Warmth::Warm)),
+    ("read_streams_warm", Reading::Streams(Warmth::Warm, READERS)),
     ("read_category", Reading::Category),
 ];
 
@@ -202,7 +205,7 @@ impl<S: FnMut() + Send> Run<'_, S> {
         };
         let (open, sample) = from_disk(opening).await?;
         self.book.enter("cold_open", contender.name(), sample);
-        let cold = Reading::Streams(Warmth::Cold);
+        let cold = Reading::Streams(Warmth::Cold, READERS);
         let cold = open.read(cold, seeds, at).map(|sample| anyhow::Ok(((), sample?)));
         let ((), sample) = from_disk(cold).await?;
         self.book.enter("read_streams_cold", contender.name(), sample);
@@ -220,7 +223,7 @@ impl<S: FnMut() + Send> Run<'_, S> {
         for _ in 0..self.plan.rounds {
             self.probe()?;
             for (measure, idle) in LIVE {
-                let turn = live::latency(&store, &self.payloads, idle, self.plan.time);
+                let turn = live::latency((&store, None), &self.payloads, idle, self.plan.time);
                 self.book.enter(measure, Contender::Daybook.name(), turn.await?);
                 (self.step)();
             }

@@ -78,7 +78,8 @@ pub(crate) enum Reading {
     /// One stream, once.
     First,
     All,
-    Streams(Warmth),
+    /// Streams, by so many readers at the same time.
+    Streams(Warmth, usize),
     Category,
 }
 

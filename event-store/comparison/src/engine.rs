@@ -14,6 +14,11 @@ pub trait Appends: Send + Sync + 'static {
         expected: Expected,
         events: Vec<NewEvent>,
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
+
+    /// The process that does the work, where it is not this one: its processor time counts, too.
+    fn server(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A whole event store.

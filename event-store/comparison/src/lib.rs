@@ -34,4 +34,4 @@ pub use redb::Redb;
 pub use report::{Aim, Bound, Measure, Outcome, Quantity, Report};
 pub use sqlite::Sqlite;
 pub use stats::{Figure, Sample, Spread};
-pub use wire::WireComparison;
+pub use wire::{WireComparison, WireServer};

@@ -14,9 +14,10 @@ use crate::load::Payloads;
 use crate::stats::{Sample, Stretch};
 
 /// One writer appends, and one subscriber takes the times, while `idle` others wait for what never
-/// comes. An event that is seen before its append is acknowledged took no time.
+/// comes. An event that is seen before its append is acknowledged took no time. `server` is the
+/// process that does the work, where it is not this one.
 pub(crate) async fn latency<S: EventStore>(
-    store: &S,
+    (store, server): (&S, Option<u32>),
     payloads: &Arc<Payloads>,
     idle: usize,
     time: Duration,
@@ -33,7 +34,7 @@ pub(crate) async fn latency<S: EventStore>(
     for _ in 0..=idle {
         readied.recv().await.context("a subscription ended early")?;
     }
-    let (stretch, mut times) = (Stretch::begin(), Vec::new());
+    let (stretch, mut times) = (Stretch::with(server), Vec::new());
     while times.is_empty() || stretch.began.elapsed() < time {
         let events = payloads.events(times.len() as u64, 1);
         let appended = store.append(&stream, Expected::Any, events).await?;

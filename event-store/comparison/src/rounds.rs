@@ -13,9 +13,6 @@ use crate::engine::{Appends, Engine, Reader, Select, View};
 use crate::load::{CATEGORIES, LENGTH, Payloads, Seeds};
 use crate::stats::{Sample, Stretch};
 
-/// Tasks that read streams at the same time.
-const READERS: usize = 2;
-
 /// Who appends how much at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writers {
@@ -42,7 +39,7 @@ pub(crate) async fn append<A: Appends>(
     payloads: &Arc<Payloads>,
     (round, time): (usize, Duration),
 ) -> anyhow::Result<(u64, Sample)> {
-    let stretch = Stretch::begin();
+    let stretch = Stretch::with(engine.server());
     let write = |writer: u64| {
         let (engine, payloads) = (Arc::clone(engine), Arc::clone(payloads));
         tokio::spawn(async move {
@@ -80,7 +77,7 @@ pub(crate) async fn read<E: Engine>(
 ) -> anyhow::Result<Sample> {
     match reading {
         Reading::First => {
-            let stretch = Stretch::begin();
+            let stretch = Stretch::with(engine.server());
             let names = seeds.names()?;
             expect(&mut engine.reader()?, Select::Stream(&names[0]), LENGTH).await?;
             Ok(stretch.end(1, Vec::new()))
@@ -90,7 +87,7 @@ pub(crate) async fn read<E: Engine>(
             let streams = (0..seeds.streams).filter(|n| n % CATEGORIES == 3).count() as u64;
             again_and_again(engine, Select::Category("c3"), streams * LENGTH, at.1).await
         }
-        Reading::Streams(warmth) => streams(engine, seeds, warmth, at).await,
+        Reading::Streams(warmth, readers) => streams(engine, seeds, (warmth, readers), at).await,
     }
 }
 
@@ -101,11 +98,11 @@ async fn again_and_again<E: Engine>(
     length: u64,
     time: Duration,
 ) -> anyhow::Result<Sample> {
-    let mut reader = engine.reader()?;
+    let (mut reader, server) = (engine.reader()?, engine.server());
     // On a worker of the runtime, as a server's tasks are.
     let reads = tokio::spawn(async move {
         expect(&mut reader, select, length).await?;
-        let (stretch, mut reads) = (Stretch::begin(), 0);
+        let (stretch, mut reads) = (Stretch::with(server), 0);
         while reads == 0 || stretch.began.elapsed() < time {
             expect(&mut reader, select, length).await?;
             reads += 1;
@@ -119,12 +116,12 @@ async fn again_and_again<E: Engine>(
 async fn streams<E: Engine>(
     engine: &Arc<E>,
     seeds: Seeds,
-    warmth: Warmth,
+    (warmth, readers): (Warmth, usize),
     (round, time): (usize, Duration),
 ) -> anyhow::Result<Sample> {
     let mut order = seeds.names()?;
     fastrand::Rng::with_seed(round as u64).shuffle(&mut order);
-    let ready = Arc::new(Barrier::new(READERS + 1));
+    let ready = Arc::new(Barrier::new(readers + 1));
     let task = |share: &[StreamId]| {
         let (engine, share, ready) = (Arc::clone(engine), share.to_vec(), Arc::clone(&ready));
         tokio::spawn(async move {
@@ -143,9 +140,9 @@ async fn streams<E: Engine>(
             anyhow::Ok(times)
         })
     };
-    let tasks: Vec<_> = order.chunks(order.len().div_ceil(READERS)).map(task).collect();
+    let tasks: Vec<_> = order.chunks(order.len().div_ceil(readers)).map(task).collect();
     ready.wait().await;
-    let stretch = Stretch::begin();
+    let stretch = Stretch::with(engine.server());
     let times = try_join_all(tasks).await?.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     Ok(stretch.end(times.len() as u64, times))
 }

@@ -7,7 +7,7 @@ use daybook_event_store::{
     AppendError, Appended, Expected, NewEvent, Position, Revision, StreamId,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
@@ -26,24 +26,22 @@ impl Echo for Back {
     }
 }
 
-/// A client of an echo that is served while it lives. An append sends the first payload.
-pub(crate) struct Echoes {
-    client: EchoClient<Channel>,
-    _stop: DropGuard,
+/// Serves it until it is told to stop.
+pub(super) async fn serve(listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let served = Server::builder().add_service(EchoServer::new(Back));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    served.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await?;
+    Ok(())
 }
 
+/// A client of an echo. An append sends the first payload.
+#[derive(Debug)]
+pub(super) struct Echoes(EchoClient<Channel>);
+
 impl Echoes {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address: SocketAddr = listener.local_addr()?;
-        let stop = CancellationToken::new();
-        let served = Server::builder().add_service(EchoServer::new(Back));
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(served.serve_with_incoming_shutdown(incoming, stopped));
+    pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let client = EchoClient::connect(format!("http://{address}")).await;
-        let client = client.context("cannot reach the echo")?;
-        Ok(Self { client, _stop: stop.drop_guard() })
+        client.map(Self).context("cannot reach the echo")
     }
 }
 
@@ -55,7 +53,7 @@ impl Appends for Echoes {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let data = events.into_iter().next().map(|event| event.data).unwrap_or_default();
-        let echoed = self.client.clone().echo(Payload { data }).await;
+        let echoed = self.0.clone().echo(Payload { data }).await;
         let place = echoed.map(|_| Appended { revision: Revision(0), position: Position(0) });
         place.map_err(|status| AppendError::Unavailable { reason: status.to_string() })
     }

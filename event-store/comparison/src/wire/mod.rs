@@ -1,24 +1,28 @@
 //! The store on EventStoreDB's protocol, through the official client: beside that client with a
-//! server that does no work and a bare call, as ceilings, and UmaDB where one is run.
+//! server that does no work and a bare call, as ceilings, and UmaDB where one is run. Each server
+//! is a process of its own.
 
+mod apart;
 mod echo;
+mod official;
 mod peers;
 mod repeater;
 mod umadb;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use daybook_event_store::{EmbeddedOptions, Expected, Store};
-use daybook_event_store_server::{Server, ServerOptions};
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use daybook_event_store::{Expected, Store};
 
+pub use self::apart::WireServer;
+use self::apart::{Apart, Remote};
 use self::echo::Echoes;
+use self::official::Official;
 use self::umadb::UmaDb;
-use crate::contender::{CACHE_BYTES, Reading};
+use crate::contender::Reading;
 use crate::engine::{Appends, Engine};
 use crate::live;
 use crate::load::{Payloads, Seeds};
@@ -28,6 +32,7 @@ use crate::report::{Book, Report};
 use crate::rounds::{self, Warmth, Writers};
 
 const DAYBOOK: &str = "daybook";
+const ADAPTER: &str = "adapter";
 const CLIENT: &str = "client_alone";
 const UMADB: &str = "umadb";
 
@@ -38,8 +43,9 @@ const APPENDS: [(&str, Writers); 4] = [
     ("wire_append_batches_of_100", Writers { writers: 8, batch: 100 }),
 ];
 
-const READS: [(&str, Reading); 3] = [
-    ("wire_read_streams", Reading::Streams(Warmth::Warm)),
+const READS: [(&str, Reading); 4] = [
+    ("wire_read_streams_1_caller", Reading::Streams(Warmth::Warm, 1)),
+    ("wire_read_streams_2_callers", Reading::Streams(Warmth::Warm, 2)),
     ("wire_read_all", Reading::All),
     ("wire_read_category", Reading::Category),
 ];
@@ -57,6 +63,9 @@ pub struct WireComparison {
     pub small: bool,
     /// The address of a UmaDB to be measured beside it, with an empty data folder.
     pub umadb: Option<String>,
+    /// The command line of servers, which two arguments follow: a program that
+    /// [serves](WireServer::serve) what the first one names, in the folder that the second one names.
+    pub servers: Vec<OsString>,
 }
 
 impl WireComparison {
@@ -66,10 +75,10 @@ impl WireComparison {
     }
 
     /// Measures, in a folder of its own within `folder`; `step` hears of each turn that was taken.
-    /// Clients and servers are in this process.
+    /// Clients are in this process.
     ///
     /// # Errors
-    /// The folder cannot be written to, or a contender fails.
+    /// The folder cannot be written to, a server does not start, or a contender fails.
     pub async fn run(
         &self,
         folder: &Path,
@@ -85,16 +94,21 @@ impl WireComparison {
             }
             None => None,
         };
-        let served = Served::start(&folder.path().join("store")).await?;
+        let (command, place) = (self.servers.clone(), folder.path().join("store"));
+        let servers = tokio::task::spawn_blocking(move || Servers::start(&command, &place));
+        let servers = servers.await??;
+        let (store, address) = (&servers.store, servers.store.address);
+        let adapter = Store::eventstoredb(&format!("kurrentdb://{address}?tls=false"))?;
         let mut run = Run {
             plan: self,
             folder: folder.path(),
             seeds,
             payloads: Arc::new(Payloads::new()),
             book: Book::default(),
-            daybook: Arc::new(Ported(served.client.clone())),
-            client: Arc::new(Ported(served.repeated.clone())),
-            echo: Arc::new(Echoes::start().await?),
+            daybook: Arc::new(store.client(Official::connect(address)?)),
+            adapter: Arc::new(store.client(Ported(adapter))),
+            client: servers.repeater.client(Official::connect(servers.repeater.address)?).into(),
+            echo: servers.echo.client(Echoes::connect(servers.echo.address).await?).into(),
             peer,
         };
         run.sow().await?;
@@ -113,26 +127,19 @@ impl WireComparison {
     }
 }
 
-/// A server on an embedded store, and a client of it; another client whose server repeats what
-/// that one says.
-struct Served {
-    client: Store,
-    repeated: Store,
-    _stop: [DropGuard; 2],
+/// The servers of a comparison.
+struct Servers {
+    store: Apart,
+    repeater: Apart,
+    echo: Apart,
 }
 
-impl Served {
-    async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let options = EmbeddedOptions { cache_bytes: CACHE_BYTES, ..EmbeddedOptions::default() };
-        let store = Store::embedded(folder, &options)?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let stop = CancellationToken::new();
-        tokio::spawn(Server::new(store, ServerOptions::default()).serve(listener, stop.clone()));
-        let client = |address| Store::eventstoredb(&format!("kurrentdb://{address}?tls=false"));
-        let (repeater, repeats) = repeater::serve(address).await?;
-        let stops = [stop.drop_guard(), repeats];
-        Ok(Self { client: client(address)?, repeated: client(repeater)?, _stop: stops })
+impl Servers {
+    fn start(command: &[OsString], place: &Path) -> anyhow::Result<Self> {
+        let start = |server| Apart::start(command, place, server);
+        let store = start(WireServer::Store)?;
+        let repeater = start(WireServer::Repeater(store.address))?;
+        Ok(Self { store, repeater, echo: start(WireServer::Echo)? })
     }
 }
 
@@ -143,9 +150,10 @@ struct Run<'a> {
     seeds: Seeds,
     payloads: Arc<Payloads>,
     book: Book,
-    daybook: Arc<Ported<Store>>,
-    client: Arc<Ported<Store>>,
-    echo: Arc<Echoes>,
+    daybook: Arc<Remote<Official>>,
+    adapter: Arc<Remote<Ported<Store>>>,
+    client: Arc<Remote<Official>>,
+    echo: Arc<Remote<Echoes>>,
     peer: Option<Arc<UmaDb>>,
 }
 
@@ -175,10 +183,12 @@ impl Run<'_> {
 
     async fn append(&mut self, round: usize, step: &mut impl FnMut()) -> anyhow::Result<()> {
         self.probe()?;
-        // All are of one store: each measure has streams of its own, too.
-        for (round, (measure, load)) in (round * APPENDS.len()..).zip(APPENDS) {
+        // All are of one store: each measure has streams of its own, too, and so has the adapter.
+        for (round, (measure, load)) in (round * APPENDS.len()..).map(|n| 2 * n).zip(APPENDS) {
             let daybook = Arc::clone(&self.daybook);
             self.append_turn((measure, DAYBOOK), &daybook, load, round).await?;
+            let adapter = Arc::clone(&self.adapter);
+            self.append_turn((measure, ADAPTER), &adapter, load, round + 1).await?;
             let client = Arc::clone(&self.client);
             self.append_turn((measure, CLIENT), &client, load, round).await?;
             if load.batch == 1 {
@@ -210,6 +220,8 @@ impl Run<'_> {
         for (measure, reading) in READS {
             let daybook = Arc::clone(&self.daybook);
             self.read_turn((measure, DAYBOOK), &daybook, reading, round).await?;
+            let adapter = Arc::clone(&self.adapter);
+            self.read_turn((measure, ADAPTER), &adapter, reading, round).await?;
             let client = Arc::clone(&self.client);
             self.read_turn((measure, CLIENT), &client, reading, round).await?;
             if let Some(peer) = self.peer.clone() {
@@ -234,7 +246,8 @@ impl Run<'_> {
     }
 
     async fn live(&mut self) -> anyhow::Result<()> {
-        let turn = live::latency(&self.daybook.0, &self.payloads, 0, self.plan.time);
+        let Remote { client: Ported(store), server } = &*self.adapter;
+        let turn = live::latency((store, Some(*server)), &self.payloads, 0, self.plan.time);
         self.book.enter(LIVE, DAYBOOK, turn.await?);
         Ok(())
     }

@@ -16,30 +16,30 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
 
-/// Serves what another server says, on an address of its own until the guard is dropped.
-pub(crate) async fn serve(other: SocketAddr) -> anyhow::Result<(SocketAddr, DropGuard)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let (address, stop) = (listener.local_addr()?, CancellationToken::new());
+/// Serves what another server says until it is told to stop.
+pub(super) async fn serve(
+    listener: TcpListener,
+    other: SocketAddr,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let other = Endpoint::from_shared(format!("http://{other}"))?.connect().await?;
     let (known, appended) = (Mutex::default(), OnceLock::new());
     let repeater = Arc::new(Repeater { other, known, appended });
-    let stopped = stop.clone();
-    tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            let _ = connection.set_nodelay(true);
-            let repeater = Arc::clone(&repeater);
-            let service = service_fn(move |request| Arc::clone(&repeater).answer(request));
-            let http = http2::Builder::new(TokioExecutor::new());
-            let served = http.serve_connection(TokioIo::new(Prompt::new(connection)), service);
-            tokio::spawn(stopped.clone().run_until_cancelled_owned(served));
-        }
-    }));
-    Ok((address, stop.drop_guard()))
+    while let Some(connection) = stop.run_until_cancelled(listener.accept()).await {
+        let (connection, _) = connection?;
+        let _ = connection.set_nodelay(true);
+        let repeater = Arc::clone(&repeater);
+        let service = service_fn(move |request| Arc::clone(&repeater).answer(request));
+        let http = http2::Builder::new(TokioExecutor::new());
+        let served = http.serve_connection(TokioIo::new(Prompt::new(connection)), service);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(served));
+    }
+    Ok(())
 }
 
 /// Answers what it was asked before as it was answered then, and every append as the first one.
@@ -119,7 +119,9 @@ mod tests {
         let other = listener.local_addr().unwrap();
         let server = Server::new(store.clone(), ServerOptions::default());
         tokio::spawn(server.serve(listener, stop.clone()));
-        let (address, _repeats) = serve(other).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, other, stop.clone()));
         let client = Store::eventstoredb(&format!("kurrentdb://{address}?tls=false")).unwrap();
         let (stream, payloads) = ("order-1".parse().unwrap(), Payloads::new());
         let append = |turn| client.append(&stream, Expected::Any, payloads.events(turn, 1));
