@@ -128,7 +128,10 @@ impl From<User> for Caller {
 /// calls is trusted.
 pub(crate) async fn check(users: Option<&Users>, request: &mut Request) -> Result<(), Response> {
     let caller = match users {
-        Some(users) => caller(users, request.headers().get(AUTHORIZATION)).await,
+        Some(users) => {
+            let header = request.headers().get(AUTHORIZATION);
+            caller(users, header, request.uri().path()).await
+        }
         None => Ok(Caller::Trusted),
     };
     let allowed = caller.and_then(|caller| caller.call(request.uri().path()).map(|()| caller));
@@ -142,14 +145,19 @@ pub(crate) async fn check(users: Option<&Users>, request: &mut Request) -> Resul
     }
 }
 
-async fn caller(users: &Users, header: Option<&HeaderValue>) -> Result<Caller, Status> {
+/// Who sends a header with a call of `method`.
+async fn caller(
+    users: &Users,
+    header: Option<&HeaderValue>,
+    method: &str,
+) -> Result<Caller, Status> {
     let Some(header) = header else { return Ok(Caller::Anonymous) };
     let (login, password) = credentials(header).ok_or_else(not_authenticated)?;
     match users.verify(&login, &password).await {
         Ok(user) => Ok(user.into()),
         Err(UsersError::Unavailable(why)) => Err(Status::unavailable(why)),
         Err(error) => {
-            tracing::warn!(%error, "a call was refused");
+            tracing::warn!(%error, method, "a call was refused");
             Err(not_authenticated())
         }
     }

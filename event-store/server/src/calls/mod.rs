@@ -188,7 +188,7 @@ impl Call {
     fn begin(calls: Arc<Calls>, place: OwnedSemaphorePermit, request: &Request) -> Self {
         let path = request.uri().path();
         let method = path.get(..MOST_PATH).unwrap_or(path);
-        let span = tracing::info_span!("call", method);
+        let span = tracing::debug_span!("call", method);
         Self { calls, span, began: Instant::now(), end: None, place: Arc::new(place) }
     }
 
