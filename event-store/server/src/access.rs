@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use tonic::{Code, Status};
 
 use crate::errors;
-use crate::http::is_grpc;
+use crate::http::{self, is_grpc};
 use crate::users::{ADMINS, OPS, User, Users, UsersError};
 
 /// What anybody may ask: how to reach the server, and whether it is there.
@@ -130,7 +130,7 @@ pub(crate) async fn check(users: Option<&Users>, request: &mut Request) -> Resul
     let caller = match users {
         Some(users) => {
             let header = request.headers().get(AUTHORIZATION);
-            caller(users, header, request.uri().path()).await
+            caller(users, header, http::method(request)).await
         }
         None => Ok(Caller::Trusted),
     };

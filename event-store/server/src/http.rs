@@ -19,6 +19,9 @@ use crate::node::{Endpoint, Node, VERSION};
 use crate::protocol::wire_position;
 use crate::stats::Stats;
 
+/// The most of a path that is told.
+const MOST_PATH: usize = 100;
+
 pub(crate) fn routes(node: Arc<Node>) -> Router {
     Router::new()
         .route("/gossip", get(gossip))
@@ -41,6 +44,12 @@ pub(crate) async fn unknown(request: Request) -> Response {
     } else {
         StatusCode::NOT_FOUND.into_response()
     }
+}
+
+/// The method of a call, as it is told: its path, up to a length.
+pub(crate) fn method(request: &Request) -> &str {
+    let path = request.uri().path();
+    path.get(..MOST_PATH).unwrap_or(path)
 }
 
 pub(crate) fn is_grpc(request: &Request) -> bool {

@@ -33,13 +33,10 @@ use crate::codec::Decoded;
 use crate::node::{Endpoint, Node};
 use crate::options::ServerOptions;
 use crate::users::Users;
-use crate::{access, errors};
+use crate::{access, errors, http};
 
 /// So many calls at once are many: it is likely that another is answered soon.
 const MANY: usize = 5;
-
-/// The most of a path that is told.
-const MOST_PATH: usize = 100;
 
 /// The calls of a server.
 #[derive(Debug)]
@@ -186,9 +183,7 @@ struct Call {
 
 impl Call {
     fn begin(calls: Arc<Calls>, place: OwnedSemaphorePermit, request: &Request) -> Self {
-        let path = request.uri().path();
-        let method = path.get(..MOST_PATH).unwrap_or(path);
-        let span = tracing::debug_span!("call", method);
+        let span = tracing::debug_span!("call", method = http::method(request));
         Self { calls, span, began: Instant::now(), end: None, place: Arc::new(place) }
     }
 
