@@ -141,7 +141,7 @@ impl Drop for Apart {
 #[derive(Debug)]
 pub(super) struct Remote<C> {
     pub(super) client: C,
-    pub(super) server: u32,
+    server: u32,
 }
 
 impl<C: Appends> Appends for Remote<C> {

@@ -246,8 +246,8 @@ impl Run<'_> {
     }
 
     async fn live(&mut self) -> anyhow::Result<()> {
-        let Remote { client: Ported(store), server } = &*self.adapter;
-        let turn = live::latency((store, Some(*server)), &self.payloads, 0, self.plan.time);
+        let store = (&self.adapter.client.0, self.adapter.server());
+        let turn = live::latency(store, &self.payloads, 0, self.plan.time);
         self.book.enter(LIVE, DAYBOOK, turn.await?);
         Ok(())
     }

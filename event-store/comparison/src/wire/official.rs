@@ -24,6 +24,21 @@ impl Official {
         let settings = format!("kurrentdb://{address}?tls=false").parse::<ClientSettings>()?;
         Client::new(settings).map(Self).map_err(|error| anyhow::anyhow!("{error:#}"))
     }
+
+    async fn select(&self, select: Select<'_>) -> kurrentdb::Result<ReadStream> {
+        let Self(client) = self;
+        let stream = ReadStreamOptions::default().max_count(ALL);
+        match select {
+            Select::All => {
+                let all = ReadAllOptions::default().position(StreamPosition::Start).max_count(ALL);
+                client.read_all(&all).await
+            }
+            Select::Stream(name) => client.read_stream(name.as_str(), &stream).await,
+            Select::Category(name) => {
+                client.read_stream(format!("$ce-{name}"), &stream.resolve_link_tos()).await
+            }
+        }
+    }
 }
 
 impl Appends for Official {
@@ -72,23 +87,6 @@ impl Reader for Official {
             }
         }
         Ok(())
-    }
-}
-
-impl Official {
-    async fn select(&self, select: Select<'_>) -> kurrentdb::Result<ReadStream> {
-        let Self(client) = self;
-        let stream = ReadStreamOptions::default().max_count(ALL);
-        match select {
-            Select::All => {
-                let all = ReadAllOptions::default().position(StreamPosition::Start).max_count(ALL);
-                client.read_all(&all).await
-            }
-            Select::Stream(name) => client.read_stream(name.as_str(), &stream).await,
-            Select::Category(name) => {
-                client.read_stream(format!("$ce-{name}"), &stream.resolve_link_tos()).await
-            }
-        }
     }
 }
 
