@@ -1,5 +1,7 @@
 //! What is to become of a request: the rules of all stores, told from what a store knows.
 
+use std::mem;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -20,8 +22,11 @@ pub(crate) enum Request {
 
 /// What a store must tell for a request to be judged.
 pub(crate) trait History {
+    /// Why something cannot be told, or why the request is refused.
+    type Error: From<AppendError>;
+
     /// The stream's last revision.
-    fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError>;
+    fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, Self::Error>;
 
     /// Whether the stream surely has none of these events, by their ids. `false` says nothing.
     fn lacks(&mut self, _stream: &StreamId, _events: &[NewEvent]) -> bool {
@@ -29,13 +34,13 @@ pub(crate) trait History {
     }
 
     /// Where the stream's event of this id is.
-    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError>;
+    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, Self::Error>;
 
     /// What bounds the stream's events.
     fn lifetime(&mut self, stream: &StreamId) -> Lifetime;
 
     /// The last event of a metadata stream.
-    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError>;
+    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, Self::Error>;
 }
 
 /// Where an event of a stream is.
@@ -143,37 +148,44 @@ fn reserved(stream: &StreamId, reason: &'static str) -> Result<(), AppendError> 
 }
 
 /// Judges a request that was [checked](Request::check).
-pub(crate) fn admit(
-    history: &mut impl History,
-    request: Request,
-) -> Result<Admission, AppendError> {
+///
+/// It is left as it was where it is not admitted.
+pub(crate) fn admit<H: History>(
+    history: &mut H,
+    request: &mut Request,
+) -> Result<Admission, H::Error> {
     match request {
         Request::Append(transaction) => append(history, transaction),
-        Request::Delete { stream, expected } => delete(history, &stream, expected),
-        Request::Tombstone { stream, expected } => tombstone(history, stream, expected),
+        Request::Delete { stream, expected } => delete(history, stream, *expected),
+        Request::Tombstone { stream, expected } => tombstone(history, stream, *expected),
     }
 }
 
 /// The ids of an append come before its expectations, so that a retry is answered as the first
 /// time although the stream has moved on.
-fn append(history: &mut impl History, transaction: Transaction) -> Result<Admission, AppendError> {
-    let (checks, writes, order) = transaction.into_parts();
+fn append<H: History>(
+    history: &mut H,
+    transaction: &mut Transaction,
+) -> Result<Admission, H::Error> {
+    let writes = transaction.writes();
     writes.iter().try_for_each(distinct_ids)?;
     let known = writes.iter().map(|w| repeated(history, w)).collect::<Result<Vec<_>, _>>()?;
     if let Some(first) = known.iter().position(Option::is_some) {
         let all = known.into_iter().collect::<Option<_>>().map(Admission::Repeated);
-        return all.ok_or(AppendError::IdReused { id: writes[first].events[0].id });
+        let reused = || AppendError::IdReused { id: writes[first].events[0].id };
+        return Ok(all.ok_or_else(reused)?);
     }
-    check(history, &checks)?;
+    check(history, transaction.checks())?;
     let (mut firsts, mut anew) = (Vec::with_capacity(writes.len()), Vec::new());
-    for StreamWrite { stream, expected: expectation, .. } in &writes {
+    for StreamWrite { stream, expected: expectation, .. } in writes {
         let (last, lifetime) = expected(history, stream, *expectation)?;
         let first = next(last);
-        if lifetime.is_deleted() && !is_described(stream, &writes) {
+        if lifetime.is_deleted() && !is_described(stream, writes) {
             anew.push(truncated(history, stream, first)?);
         }
         firsts.push(first);
     }
+    let (_, writes, order) = mem::take(transaction).into_parts();
     let given = writes.into_iter().zip(firsts).map(|(write, first)| {
         let StreamWrite { stream, events, .. } = write;
         Write { stream, first, events }
@@ -184,7 +196,7 @@ fn append(history: &mut impl History, transaction: Transaction) -> Result<Admiss
 }
 
 /// Whether all that is checked is so.
-fn check(history: &mut impl History, checks: &[StreamCheck]) -> Result<(), AppendError> {
+fn check<H: History>(history: &mut H, checks: &[StreamCheck]) -> Result<(), H::Error> {
     let mut violations = Vec::new();
     if planted::is(Bug::ChecksUnheeded) {
         return Ok(());
@@ -193,15 +205,15 @@ fn check(history: &mut impl History, checks: &[StreamCheck]) -> Result<(), Appen
         let actual = violated(history, stream, *expected)?;
         violations.extend(actual.map(|actual| Violation { check, actual }));
     }
-    if violations.is_empty() { Ok(()) } else { Err(AppendError::Violated { violations }) }
+    if violations.is_empty() { Ok(()) } else { Err(AppendError::Violated { violations }.into()) }
 }
 
 /// What a stream is that is not as expected.
-fn violated(
-    history: &mut impl History,
+fn violated<H: History>(
+    history: &mut H,
     stream: &StreamId,
     expected: Expected,
-) -> Result<Option<StreamState>, AppendError> {
+) -> Result<Option<StreamState>, H::Error> {
     let lifetime = history.lifetime(stream);
     if lifetime.tombstoned {
         return Ok(Some(StreamState::Tombstoned));
@@ -254,10 +266,10 @@ pub(crate) fn distinct_ids(write: &StreamWrite) -> Result<(), AppendError> {
 
 /// What an earlier append of the same events to the same stream returned; `None` where all of
 /// them are new.
-fn repeated(
-    history: &mut impl History,
+fn repeated<H: History>(
+    history: &mut H,
     write: &StreamWrite,
-) -> Result<Option<Appended>, AppendError> {
+) -> Result<Option<Appended>, H::Error> {
     if history.lacks(&write.stream, &write.events) {
         return Ok(None);
     }
@@ -270,27 +282,27 @@ fn repeated(
     let places = places.into_iter().collect::<Option<Vec<_>>>().ok_or_else(reused)?;
     let start = places[0].revision.0;
     if !places.iter().zip(start..).all(|(place, revision)| place.revision.0 == revision) {
-        return Err(reused());
+        return Err(reused().into());
     }
     let Place { revision, position } = places[places.len() - 1];
     Ok(Some(Appended { revision, position }))
 }
 
 /// The stream's last revision and what bounds its events, if the stream is as expected.
-fn expected(
-    history: &mut impl History,
+fn expected<H: History>(
+    history: &mut H,
     stream: &StreamId,
     expected: Expected,
-) -> Result<(Option<Revision>, Lifetime), AppendError> {
+) -> Result<(Option<Revision>, Lifetime), H::Error> {
     let lifetime = history.lifetime(stream);
     if lifetime.tombstoned {
-        return Err(AppendError::Deleted { stream: stream.clone() });
+        return Err(AppendError::Deleted { stream: stream.clone() }.into());
     }
     let actual = history.last(stream)?;
     if expected.holds(actual, lifetime.is_deleted()) {
         Ok((actual, lifetime))
     } else {
-        Err(conflict(stream, expected, actual))
+        Err(conflict(stream, expected, actual).into())
     }
 }
 
@@ -302,14 +314,14 @@ fn next(last: Option<Revision>) -> Revision {
     last.map_or(Revision::START, |last| Revision(last.0 + 1))
 }
 
-fn delete(
-    history: &mut impl History,
+fn delete<H: History>(
+    history: &mut H,
     stream: &StreamId,
     expectation: Expected,
-) -> Result<Admission, AppendError> {
+) -> Result<Admission, H::Error> {
     let (last, lifetime) = expected(history, stream, expectation)?;
     if last.is_none() {
-        return Err(conflict(stream, expectation, None));
+        return Err(conflict(stream, expectation, None).into());
     }
     if lifetime.is_deleted()
         && let Some(metadata) = stream.metadata_stream()
@@ -322,13 +334,13 @@ fn delete(
     Ok(Admission::Fresh { writes: vec![write], answers: vec![0] })
 }
 
-fn tombstone(
-    history: &mut impl History,
-    stream: StreamId,
+fn tombstone<H: History>(
+    history: &mut H,
+    stream: &StreamId,
     expectation: Expected,
-) -> Result<Admission, AppendError> {
-    let first = next(expected(history, &stream, expectation)?.0);
-    let id = own_id(history, &stream, first)?;
+) -> Result<Admission, H::Error> {
+    let first = next(expected(history, stream, expectation)?.0);
+    let id = own_id(history, stream, first)?;
     let event = NewEvent {
         id,
         kind: TOMBSTONE.into(),
@@ -336,16 +348,16 @@ fn tombstone(
         metadata: Bytes::new(),
         is_json: true,
     };
-    let write = Write { stream, first, events: vec![event] };
+    let write = Write { stream: stream.clone(), first, events: vec![event] };
     Ok(Admission::Fresh { writes: vec![write], answers: vec![0] })
 }
 
 /// Says of a stream what was said before, but that its events begin at a revision.
-fn truncated(
-    history: &mut impl History,
+fn truncated<H: History>(
+    history: &mut H,
     stream: &StreamId,
     before: Revision,
-) -> Result<Write, AppendError> {
+) -> Result<Write, H::Error> {
     let of_metadata = || AppendError::metadata_of_metadata(stream.clone());
     let stream = stream.metadata_stream().ok_or_else(of_metadata)?;
     let last = history.metadata(&stream)?;
@@ -360,11 +372,11 @@ fn truncated(
 
 /// An unused id for an event of the store's own. It follows from the event's place, so that the
 /// same requests make the same store.
-fn own_id(
-    history: &mut impl History,
+fn own_id<H: History>(
+    history: &mut H,
     stream: &StreamId,
     revision: Revision,
-) -> Result<Uuid, AppendError> {
+) -> Result<Uuid, H::Error> {
     let mut id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{revision}@{stream}").as_bytes());
     while history.find(stream, id)?.is_some() {
         id = Uuid::new_v5(&id, &[]);

@@ -82,10 +82,10 @@ impl MemoryStore {
         Self { log: Arc::default(), length, limits, clock: Clock(Arc::new(clock)) }
     }
 
-    fn write(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
+    fn write(&self, mut request: Request) -> Result<Vec<Appended>, AppendError> {
         request.check(&self.limits)?;
         let mut log = self.log.write();
-        match admission::admit(&mut *log, request)? {
+        match admission::admit(&mut *log, &mut request)? {
             Admission::Repeated(appended) => Ok(appended),
             Admission::Fresh { writes, answers } => {
                 let now = (self.clock.0)();
@@ -202,6 +202,8 @@ impl Log {
 }
 
 impl History for Log {
+    type Error = AppendError;
+
     fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError> {
         Ok(self.streams.get(stream).map(|places| Revision(places.len() as u64 - 1)))
     }

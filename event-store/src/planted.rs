@@ -27,6 +27,8 @@ bugs! {
     RollOverOffByOne "the next segment begins one position late",
     IdsBehindLog "the last event of each commit is not in the id index",
     IdsOfCommitUnseen "the appends of one commit do not see each other's ids",
+    BehindKept "what was staged behind a frame that a full disk refused stays staged",
+    FlightUnheeded "an append is judged without a look at the frame that is being written",
     IdsOverStreams "an event's id is taken for that of another stream's event",
     TornTailKept "a torn tail is not cut off: frames are written after it",
     DamageCutOff "a damaged frame is cut off without a look at what comes after it",

@@ -35,6 +35,8 @@ reached! {
     Tail "tails begun or resumed",
     TailEvent "events that tails delivered",
     NestedCommit "commits within another actor's I/O",
+    AskedAhead "appends asked for within a commit's I/O",
+    RefusedAhead "of these, refused with that commit",
     NestedMaintenance "background steps within another actor's I/O",
     NestedRead "reads within another actor's I/O",
     PowerFailure "power failures",

@@ -19,15 +19,34 @@ use crate::recorder;
 pub(crate) const DIR: &str = "/events";
 
 /// An open store without threads. Each part acts by itself, also within an I/O of another.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) store: EmbeddedStore,
     commits: RefCell<Commits>,
     background: RefCell<Background>,
+    /// What was asked for while a commit ran, for the next one.
+    ahead: RefCell<Vec<Asked>>,
 }
 
+/// What an append was answered.
+pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
+
 /// What each append of a commit was answered.
-pub(crate) type Answers = Vec<Result<Vec<Appended>, AppendError>>;
+pub(crate) type Answers = Vec<Answer>;
+
+/// An append that somebody waits for.
+struct Asked {
+    request: Request,
+    append: BoxFuture<'static, Answer>,
+    answer: Option<Answer>,
+}
+
+impl Asked {
+    fn look(&mut self) {
+        if self.answer.is_none() {
+            self.answer = self.append.as_mut().now_or_never();
+        }
+    }
+}
 
 impl Engine {
     pub(crate) fn open(vfs: Arc<dyn Vfs>, plan: &Plan) -> Result<Self, OpenError> {
@@ -38,7 +57,8 @@ impl Engine {
             ..EmbeddedOptions::default()
         };
         let (store, commits, background) = simulation::open(vfs, Path::new(DIR), &options)?;
-        Ok(Self { store, commits: RefCell::new(commits), background: RefCell::new(background) })
+        let (commits, background) = (RefCell::new(commits), RefCell::new(background));
+        Ok(Self { store, commits, background, ahead: RefCell::default() })
     }
 
     pub(crate) fn is_committing(&self) -> bool {
@@ -49,24 +69,57 @@ impl Engine {
         self.background.try_borrow_mut().is_err()
     }
 
-    /// Several writers append at the same time. `None` stands for no answer, which no writer must
-    /// be left with.
+    /// Several writers append at the same time, after those who [asked ahead](Self::ask_ahead). `None`
+    /// stands for no answer, which no writer must be left with.
     pub(crate) fn commit(&self, batch: &[Request]) -> Option<Answers> {
-        let mut appends: Vec<_> = batch.iter().map(|request| self.submit(request)).collect();
-        let mut answers: Vec<_> =
-            appends.iter_mut().map(|append| append.as_mut().now_or_never()).collect();
-        if answers.iter().any(Option::is_none) {
+        let mut asked = self.ahead.take();
+        asked.extend(batch.iter().map(|request| self.ask(request)));
+        if asked.iter().any(|asked| asked.answer.is_none()) {
             self.commits.borrow_mut().commit();
         }
-        for (answer, append) in answers.iter_mut().zip(&mut appends) {
-            if answer.is_none() {
-                *answer = append.as_mut().now_or_never();
-            }
-        }
-        answers.into_iter().collect()
+        asked.iter_mut().for_each(Asked::look);
+        asked.into_iter().map(|asked| asked.answer).collect()
     }
 
-    fn submit(&self, request: &Request) -> BoxFuture<'static, Result<Vec<Appended>, AppendError>> {
+    /// Writers append while a commit runs.
+    pub(crate) fn ask_ahead(&self, batch: &[Request]) {
+        let asked = batch.iter().map(|request| self.ask(request));
+        self.ahead.borrow_mut().extend(asked);
+    }
+
+    /// What was asked for ahead of the next commit.
+    pub(crate) fn ahead(&self) -> Vec<Request> {
+        self.ahead.borrow().iter().map(|asked| asked.request.clone()).collect()
+    }
+
+    /// What those who asked ahead are answered at the end of the commit that ran meanwhile: that it took
+    /// them with it. The others go on waiting.
+    pub(crate) fn answered_ahead(&self) -> Answers {
+        let mut answers = Vec::new();
+        self.ahead.borrow_mut().retain_mut(|asked| {
+            let waited = asked.answer.is_none();
+            asked.look();
+            let answered = asked.answer.take_if(|_| waited);
+            let stays = answered.is_none();
+            answers.extend(answered);
+            stays
+        });
+        answers
+    }
+
+    /// Whether anybody waits for an answer.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.ahead.borrow().iter().any(|asked| asked.answer.is_none())
+    }
+
+    fn ask(&self, request: &Request) -> Asked {
+        let append = self.submit(request);
+        let mut asked = Asked { request: request.clone(), append, answer: None };
+        asked.look();
+        asked
+    }
+
+    fn submit(&self, request: &Request) -> BoxFuture<'static, Answer> {
         let (store, one) = (self.store.clone(), |place| vec![place]);
         match request.clone() {
             Request::Append(transaction) => async move { store.commit(transaction).await }.boxed(),

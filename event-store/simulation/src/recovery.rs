@@ -58,6 +58,11 @@ impl World {
     pub(crate) fn close(&self) -> Check {
         recorder::reached(Reached::Close);
         recorder::say(|| "close".into());
+        // What was asked for is still done.
+        if self.engine.borrow().as_ref().is_some_and(|engine| engine.is_waited_for()) {
+            self.commit()?;
+            self.take_found()?;
+        }
         self.drop_readers();
         self.close_engine();
         if self.disk().is_off() { self.lose_power() } else { self.recover() }

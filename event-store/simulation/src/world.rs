@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use daybook_event_store::{Filter, ReadError};
+use daybook_event_store::{AppendError, Filter, ReadError};
 use fastrand::Rng;
 
 use crate::coverage::Reached;
 use crate::disk::{Disk, Faults};
-use crate::engine::Engine;
+use crate::engine::{Answers, Engine};
 use crate::invariant::{Check, Invariant, Violation, ensure};
 use crate::ledger::{Circumstances, Ledger, unanswered};
 use crate::model::{Request, Wanted};
@@ -35,6 +35,8 @@ pub(crate) struct World {
     workload: RefCell<Workload>,
     readers: RefCell<Vec<Reader>>,
     pub(crate) tails: RefCell<Vec<Tail>>,
+    /// The clock when somebody first asked ahead of the next commit.
+    asked_at: Cell<Option<i64>>,
     depth: Cell<u32>,
     /// How often others acted within this step.
     nested: Cell<u32>,
@@ -59,6 +61,7 @@ impl World {
             workload: RefCell::default(),
             readers: RefCell::default(),
             tails: RefCell::new(tails),
+            asked_at: Cell::default(),
             depth: Cell::new(0),
             nested: Cell::new(0),
             found: RefCell::default(),
@@ -133,6 +136,10 @@ impl World {
                 recorder::reached(Reached::NestedCommit);
                 self.commit()
             }
+            0 => {
+                self.ask_ahead(&engine);
+                Ok(())
+            }
             1 if !engine.is_maintaining() => {
                 recorder::reached(Reached::NestedMaintenance);
                 self.maintain();
@@ -172,18 +179,19 @@ impl World {
 
     pub(crate) fn commit(&self) -> Check {
         let Some(engine) = self.engine.borrow().clone() else { return Ok(()) };
-        let batch = {
-            let (ledger, mut random) = (self.ledger.borrow(), self.random.borrow_mut());
-            self.workload.borrow_mut().batch(&ledger.model, &self.plan, &mut random)
-        };
+        let fresh = self.requests();
+        let ahead = engine.ahead();
+        let asked_at = self.asked_at.take().filter(|_| !ahead.is_empty());
+        let batch = [ahead, fresh.clone()].concat();
         recorder::reached(Reached::Commit);
         recorder::say(|| {
             let requests: Vec<_> = batch.iter().map(Request::summary).collect();
             format!("commit {}", requests.join("; "))
         });
-        let expected = self.ledger.borrow_mut().begin(&batch, self.disk().clock());
+        let began = asked_at.unwrap_or_else(|| self.disk().clock());
+        let expected = self.ledger.borrow_mut().begin(&batch, began);
         let was_off = self.disk().is_off();
-        let (answers, faults) = self.act(|| engine.commit(&batch));
+        let (answers, faults) = self.act(|| engine.commit(&fresh));
         let off = self.disk().is_off();
         if off && !was_off {
             recorder::reached(Reached::CrashInCommit);
@@ -192,9 +200,29 @@ impl World {
         recorder::note(&[answers.iter().filter(|answer| answer.is_ok()).count() as u64], || {
             format!("  answered {answers:?}")
         });
+        end_ahead(&engine, &answers)?;
         let damaged = self.disk().damaged().is_some();
         let around = Circumstances { faults, damaged, off };
         self.ledger.borrow_mut().end(batch, &expected, &answers, around)
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        let (ledger, mut random) = (self.ledger.borrow(), self.random.borrow_mut());
+        self.workload.borrow_mut().batch(&ledger.model, &self.plan, &mut random)
+    }
+
+    /// Asks for more while a commit runs.
+    fn ask_ahead(&self, engine: &Engine) {
+        recorder::reached(Reached::AskedAhead);
+        let batch = self.requests();
+        recorder::say(|| {
+            let requests: Vec<_> = batch.iter().map(Request::summary).collect();
+            format!("asked ahead {}", requests.join("; "))
+        });
+        if self.asked_at.get().is_none() {
+            self.asked_at.set(Some(self.disk().clock()));
+        }
+        engine.ask_ahead(&batch);
     }
 
     /// Some background steps, until there is nothing to do.
@@ -367,4 +395,21 @@ impl World {
         self.readers.borrow_mut().clear();
         self.tails.borrow_mut().iter_mut().for_each(Tail::stop);
     }
+}
+
+/// Who asked while a commit ran is answered with it only if it failed, and as those were whose commit it
+/// was; of a store that stopped, all are.
+fn end_ahead(engine: &Engine, answers: &Answers) -> Check {
+    let failed = |answer: &&_| {
+        matches!(answer, Err(AppendError::Unavailable { .. } | AppendError::Stopped { .. }))
+    };
+    let failures: Vec<_> = answers.iter().filter(failed).collect();
+    for answer in engine.answered_ahead() {
+        recorder::reached(Reached::RefusedAhead);
+        ensure(failures.contains(&&answer), Invariant::D6, || {
+            format!("an append was answered before its commit: {answer:?}")
+        })?;
+    }
+    let stopped = answers.iter().any(|answer| matches!(answer, Err(AppendError::Stopped { .. })));
+    if stopped && engine.is_waited_for() { Err(unanswered()) } else { Ok(()) }
 }

@@ -2,9 +2,10 @@
 //!
 //! # Writing
 //! One thread writes. It takes all appends that wait, judges them one after another, and makes
-//! them durable as one *frame*: one write, one sync, and only then the answers. There is no
-//! delay to gather more: what comes while a sync runs is the next frame. A frame is there whole or
-//! not at all, and so is each append in it, over however many streams.
+//! them durable as one *frame*: one write, one sync, and only then the answers. What comes while a
+//! sync runs is the next frame, and is judged by whoever brings it, as far as it has nothing to do with the
+//! frame before; a small frame waits a little for those who are about to ask again. A frame is
+//! there whole or not at all, and so is each append in it, over however many streams.
 //!
 //! # Reading
 //! Readers see what is durable. The indexes tell them where: a few runs, which cover many segments
@@ -58,6 +59,7 @@ mod bytes;
 mod cache;
 mod check;
 mod closed;
+mod committer;
 mod compress;
 mod compressed;
 mod error;
@@ -90,6 +92,7 @@ mod segment;
 pub mod simulation;
 mod snapshot;
 mod sorter;
+mod stager;
 mod store;
 mod summary;
 mod tails;

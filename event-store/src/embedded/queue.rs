@@ -1,31 +1,36 @@
+use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::gather::Gather;
-use super::writer::Writer;
+use super::stager::{Frame, Stager};
 use crate::admission::Request;
-use crate::planted::{self, Bug};
 use crate::{AppendError, Appended};
 
 /// Most bytes of events in one commit, unless one append alone has more.
 const COMMIT_BYTES: usize = 8 << 20;
 /// Most bytes of events that wait for the disk.
 const WAITING_BYTES: usize = 256 << 20;
+/// Most bytes of events that somebody else than the writer stages at a time: they keep a thread of an
+/// async runtime for a tenth of a millisecond.
+const SMALL_BYTES: usize = 128 << 10;
 
-/// The requests that wait for the writer.
-#[derive(Debug, Default)]
+/// The requests that wait for the writer, and the frame that comes next. While the writer writes one,
+/// whoever brings a request stages what waits for the next.
+#[derive(Debug)]
 pub(crate) struct Queue {
+    /// The writer has it, except while it is busy with a frame. Who has the state must not wait for
+    /// it.
+    pub(crate) staging: Mutex<Staging>,
     state: Mutex<State>,
     ready: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<Waiting>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     /// How many of them wake the writer, if it waits.
     wanted: usize,
@@ -33,16 +38,97 @@ struct State {
     stopped: Option<String>,
 }
 
+/// What a request is answered.
+pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
+
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     request: Request,
     bytes: usize,
-    reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// A request that was judged: its answer, once the frame is durable.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    answer: Answer,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Staged {
+    /// Gives the answer. The caller may have gone.
+    pub(crate) fn answer(self) {
+        let _ = self.reply.send(self.answer);
+    }
+
+    pub(crate) fn refuse(self, error: AppendError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// The next frame, with the requests whose events it has.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    pub(crate) stager: Stager,
+    staged: Vec<Staged>,
+    bytes: usize,
+    /// The request that has waited longest is the writer's to stage.
+    blocked: bool,
+    /// Somebody is staging, or panicked there: then the frame may have a part of an append.
+    torn: bool,
+}
+
+impl Staging {
+    /// How many requests are staged.
+    pub(crate) fn count(&self) -> usize {
+        self.staged.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the frame must not be written.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Stages a request, after all those before it.
+    pub(crate) fn stage(&mut self, waiting: Waiting) {
+        let Waiting { request, bytes, reply } = waiting;
+        let answer = self.stager.stage(request);
+        self.staged.push(Staged { answer, reply });
+        self.bytes += bytes;
+    }
+
+    /// Stages a request if that can be done at once; gives it back if not.
+    fn stage_at_once(&mut self, mut waiting: Waiting) -> Option<Waiting> {
+        self.torn = true;
+        let answer = self.stager.stage_at_once(&mut waiting.request);
+        self.torn = false;
+        let Some(answer) = answer else { return Some(waiting) };
+        self.staged.push(Staged { answer, reply: waiting.reply });
+        self.bytes += waiting.bytes;
+        None
+    }
+
+    /// The frame, for the writer, with its requests. What can be staged after it is.
+    pub(crate) fn take(&mut self) -> (Frame, Vec<Staged>) {
+        (self.bytes, self.blocked) = (0, false);
+        (self.stager.take(), mem::take(&mut self.staged))
+    }
+
+    /// The frame that was taken is not in the log. The requests that were judged as if it were.
+    pub(crate) fn undo(&mut self, head: u64) -> Vec<Staged> {
+        self.stager.undo(head);
+        self.bytes = 0;
+        mem::take(&mut self.staged)
+    }
 }
 
 impl State {
     /// What waits, for a frame that has so many bytes: up to a commit's worth.
-    fn take(&mut self, mut bytes: usize) -> Vec<Waiting> {
+    fn take(&mut self, mut bytes: usize) -> VecDeque<Waiting> {
         let least = usize::from(bytes == 0).min(self.waiting.len());
         let fits = |request: &&Waiting| {
             bytes += request.bytes;
@@ -57,17 +143,20 @@ impl State {
 }
 
 impl Queue {
+    pub(crate) fn new(stager: Stager) -> Self {
+        let staging = Staging { stager, staged: Vec::new(), bytes: 0, blocked: false, torn: false };
+        let (state, ready) = (Mutex::default(), Condvar::new());
+        Self { state, staging: Mutex::new(staging), ready }
+    }
+
     /// Has a request done, once the writer comes to it.
-    pub(crate) async fn submit(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
+    pub(crate) async fn submit(&self, request: Request) -> Answer {
         let answer = self.push(request)?;
         let gone = |_| AppendError::Stopped { reason: "the writer ended".into() };
         answer.await.map_err(gone)?
     }
 
-    fn push(
-        &self,
-        request: Request,
-    ) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
+    fn push(&self, request: Request) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let bytes = request.bytes();
         let (reply, answer) = oneshot::channel();
         let mut state = self.state.lock();
@@ -79,7 +168,7 @@ impl Queue {
             return Err(AppendError::Unavailable { reason });
         }
         state.bytes += bytes;
-        state.waiting.push(Waiting { request, bytes, reply });
+        state.waiting.push_back(Waiting { request, bytes, reply });
         let is_enough = state.waiting.len() >= state.wanted;
         // The writer must not be woken into the lock: it may be handed over to it, and then nobody has it
         // until the writer runs.
@@ -87,28 +176,57 @@ impl Queue {
         if is_enough {
             self.ready.notify_one();
         }
+        self.stage_at_once();
         Ok(answer)
     }
 
-    /// What waits, up to a commit's worth; waits for something. `None` once all is done and
-    /// nothing will come.
-    fn take(&self) -> Option<Vec<Waiting>> {
+    /// Stages what waits, in its order, as far as that can be done at once and nobody else does it.
+    fn stage_at_once(&self) {
+        let Some(mut staging) = self.staging.try_lock() else { return };
+        let mut room = SMALL_BYTES.min(COMMIT_BYTES.saturating_sub(staging.bytes));
+        while !staging.blocked && !staging.torn {
+            let mut state = self.state.lock();
+            let Some(next) = state.waiting.pop_front_if(|next| next.bytes <= room) else { return };
+            state.bytes -= next.bytes;
+            drop(state);
+            room -= next.bytes;
+            if let Some(unstaged) = staging.stage_at_once(next) {
+                staging.blocked = true;
+                let mut state = self.state.lock();
+                state.bytes += unstaged.bytes;
+                state.waiting.push_front(unstaged);
+            }
+        }
+    }
+
+    /// Waits until something waits. `false` once all is done and nothing will come.
+    pub(crate) fn wait(&self) -> bool {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.stopped.is_some() {
-                return None;
+                return false;
             }
             state.wanted = 1;
             self.ready.wait(&mut state);
         }
-        Some(state.take(0))
+        true
+    }
+
+    /// What waits, for a frame that has so many bytes.
+    pub(crate) fn take(&self, bytes: usize) -> VecDeque<Waiting> {
+        self.state.lock().take(bytes)
     }
 
     /// What has come since, for a frame that has so many bytes and lacks so many requests. If nothing
     /// has, it waits for half of these, to be staged while the others come.
-    fn take_more(&self, bytes: usize, lacks: usize, until: Instant) -> Vec<Waiting> {
+    pub(crate) fn take_more(
+        &self,
+        bytes: usize,
+        lacks: usize,
+        until: Instant,
+    ) -> VecDeque<Waiting> {
         if lacks == 0 {
-            return Vec::new();
+            return VecDeque::new();
         }
         let mut state = self.state.lock();
         if state.waiting.is_empty() && state.stopped.is_none() {
@@ -118,8 +236,8 @@ impl Queue {
         state.take(bytes)
     }
 
-    /// How many requests wait.
-    fn waiting(&self) -> usize {
+    /// How many requests wait and are not staged.
+    pub(crate) fn waiting(&self) -> usize {
         self.state.lock().waiting.len()
     }
 
@@ -135,110 +253,34 @@ impl Queue {
     }
 
     /// Answers what waits, after the writer has ended.
-    fn refuse_waiting(&self) {
+    pub(crate) fn refuse_waiting(&self) {
+        let mut staging = self.staging.lock();
         let mut state = self.state.lock();
         let reason = state.stopped.get_or_insert_with(|| "the writer failed".into()).clone();
-        for request in state.waiting.drain(..) {
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        let staged = mem::take(&mut staging.staged);
+        let replies = staged.into_iter().map(|staged| staged.reply);
+        for reply in replies.chain(waiting.into_iter().map(|waiting| waiting.reply)) {
             // The caller may have gone.
-            let _ = request.reply.send(Err(AppendError::Stopped { reason: reason.clone() }));
+            let _ = reply.send(Err(AppendError::Stopped { reason: reason.clone() }));
         }
-    }
-}
-
-/// The writer with its queue: commits what waits, and refuses it once the writer has ended,
-/// however it did.
-#[derive(Debug)]
-pub(crate) struct Committer {
-    queue: Arc<Queue>,
-    writer: Option<Writer>,
-    gather: Gather,
-}
-
-impl Committer {
-    pub(crate) fn new(queue: Arc<Queue>, writer: Writer) -> Self {
-        Self { queue, writer: Some(writer), gather: Gather::default() }
-    }
-
-    /// The writer's thread: commits what comes until the store is closed or has to stop.
-    pub(crate) fn run(mut self) {
-        while let Some(requests) = self.queue.take() {
-            if !self.commit(requests, self.gather.wanted()) {
-                return;
-            }
-        }
-        self.close();
-    }
-
-    /// Commits what waits now; whether the writer goes on.
-    #[cfg(feature = "simulation")]
-    pub(crate) fn commit_waiting(&mut self) -> bool {
-        let requests = self.queue.state.lock().take(0);
-        self.commit(requests, 0)
-    }
-
-    /// Ends cleanly.
-    pub(crate) fn close(mut self) {
-        if let Some(writer) = self.writer.take() {
-            writer.close();
-        }
-    }
-
-    /// Commits these requests with those that come meanwhile, and waits a little for as many as are
-    /// wanted.
-    fn commit(&mut self, mut waiting: Vec<Waiting>, wanted: usize) -> bool {
-        let Some(writer) = &mut self.writer else { return false };
-        let until = Instant::now() + self.gather.patience();
-        let (mut replies, mut results, mut bytes) = (Vec::new(), Vec::new(), 0);
-        writer.begin();
-        while !waiting.is_empty() {
-            for Waiting { request, bytes: more, reply } in waiting {
-                results.push(writer.stage(request));
-                replies.push(reply);
-                bytes += more;
-            }
-            let lacks = wanted.saturating_sub(replies.len());
-            waiting = self.queue.take_more(bytes, lacks, until);
-        }
-        self.gather.gathered(replies.len());
-        let gathered = Instant::now();
-        match writer.commit() {
-            Ok(()) => {
-                let under_way = replies.len() + self.queue.waiting();
-                self.gather.durable(under_way, gathered.elapsed());
-                for (reply, result) in replies.into_iter().zip(results) {
-                    // The caller may have gone.
-                    let _ = reply.send(result);
-                }
-            }
-            Err(error) => {
-                if let AppendError::Stopped { reason } = &error
-                    && !planted::is(Bug::StopNotSticky)
-                {
-                    tracing::error!(reason, "the event store stops writing");
-                    self.queue.stop(reason);
-                    self.writer = None;
-                }
-                for reply in replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
-            }
-        }
-        self.writer.is_some()
-    }
-}
-
-impl Drop for Committer {
-    fn drop(&mut self) {
-        self.queue.refuse_waiting();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
     use std::thread;
     use std::time::Duration;
 
     use super::*;
+    use crate::embedded::cache::Cache;
+    use crate::embedded::log::Log;
+    use crate::embedded::maintenance::Bell;
+    use crate::embedded::open::Folder;
+    use crate::embedded::vfs::RealVfs;
     use crate::{Expected, NewEvent, StreamId, StreamWrite};
 
     fn append(n: u128, bytes: usize) -> Request {
@@ -254,10 +296,16 @@ mod tests {
         Request::Append(vec![write].into())
     }
 
-    fn queue(requests: u128, bytes: usize) -> Queue {
-        let queue = Queue::default();
-        (0..requests).for_each(|n| drop(queue.push(append(n, bytes)).unwrap()));
-        queue
+    /// A queue before which the writer is not busy, and the folder of its store.
+    fn queue() -> (Queue, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(Arc::new(RealVfs), dir.path().to_owned(), Cache::new(1 << 20));
+        let log = Log::new(folder.open().unwrap(), &folder, Arc::new(Bell::new()));
+        (Queue::new(Stager::new(Arc::new(log), Arc::new(RealVfs), 0)), dir)
+    }
+
+    fn push(queue: &Queue, ids: Range<u128>, bytes: usize) {
+        ids.for_each(|n| drop(queue.push(append(n, bytes)).unwrap()));
     }
 
     fn now() -> Instant {
@@ -270,52 +318,103 @@ mod tests {
 
     #[test]
     fn takes_what_waits_and_what_comes_while_a_frame_is_made() {
-        let queue = queue(3, 10);
-        assert_eq!(queue.take().unwrap().len(), 3);
+        let (queue, _dir) = queue();
+        let _writer = queue.staging.lock();
+        push(&queue, 0..3, 10);
+        assert!(queue.wait());
+        assert_eq!(queue.take(0).len(), 3);
         assert!(queue.take_more(30, 0, for_ever()).is_empty(), "it lacks nothing");
         assert!(queue.take_more(30, 5, now()).is_empty(), "nobody came in time");
 
-        drop(queue.push(append(3, 10)).unwrap());
+        push(&queue, 3..4, 10);
         assert!(queue.take_more(30, 0, for_ever()).is_empty(), "it lacks nothing");
         assert_eq!(queue.take_more(30, 5, for_ever()).len(), 1, "it is there");
     }
 
     #[test]
     fn a_commit_is_no_larger_than_one_may_be() {
-        let queue = queue(5, COMMIT_BYTES / 2 - 1_000);
-        let first = queue.take().unwrap();
+        let (queue, _dir) = queue();
+        let _writer = queue.staging.lock();
+        push(&queue, 0..5, COMMIT_BYTES / 2 - 1_000);
+        let first = queue.take(0);
         assert_eq!(first.len(), 2);
         let bytes = first.iter().map(|waiting| waiting.bytes).sum();
         assert!(queue.take_more(bytes, 5, for_ever()).is_empty(), "it is full");
         assert_eq!(queue.take_more(bytes / 2, 5, for_ever()).len(), 1);
-        assert_eq!(queue.take().unwrap().len(), 2);
+        assert_eq!(queue.take(0).len(), 2);
 
-        drop(queue.push(append(9, COMMIT_BYTES + 1)).unwrap());
+        push(&queue, 9..10, COMMIT_BYTES + 1);
         assert!(queue.take_more(1, 1, for_ever()).is_empty());
-        assert_eq!(queue.take().unwrap().len(), 1, "alone it may be");
+        assert_eq!(queue.take(0).len(), 1, "alone it may be");
     }
 
     #[test]
     fn waits_for_half_of_what_a_frame_lacks() {
-        let queue = queue(0, 0);
+        let (queue, _dir) = queue();
+        let _writer = queue.staging.lock();
         thread::scope(|scope| {
             let waits = scope.spawn(|| queue.take_more(0, 5, for_ever()).len());
             while queue.state.lock().wanted == 0 {
                 thread::yield_now();
             }
-            (0..3).for_each(|n| drop(queue.push(append(n, 10)).unwrap()));
+            push(&queue, 0..3, 10);
             assert_eq!(waits.join().unwrap(), 3);
         });
     }
 
     #[test]
     fn a_wait_ends_when_the_store_is_closed() {
-        let queue = queue(0, 0);
+        let (queue, _dir) = queue();
+        let _writer = queue.staging.lock();
         thread::scope(|scope| {
             let waits = scope.spawn(|| queue.take_more(0, 5, for_ever()).len());
             queue.stop("it was closed");
             assert_eq!(waits.join().unwrap(), 0);
         });
-        assert!(queue.take().is_none());
+        assert!(!queue.wait());
+    }
+
+    #[test]
+    fn whoever_comes_stages_while_the_writer_is_busy() {
+        let (queue, _dir) = queue();
+        let writer = queue.staging.lock();
+        push(&queue, 0..2, 10);
+        drop(writer);
+        push(&queue, 2..3, 10);
+        assert_eq!((queue.staging.lock().count(), queue.waiting()), (3, 0), "in their order");
+
+        push(&queue, 3..4, SMALL_BYTES);
+        push(&queue, 4..5, 10);
+        let mut staging = queue.staging.lock();
+        assert_eq!((staging.count(), queue.waiting()), (3, 2), "a large one is the writer's");
+        assert_eq!(staging.take().1.len(), 3);
+        queue.take(0).into_iter().for_each(|waiting| staging.stage(waiting));
+        assert_eq!((staging.count(), queue.waiting()), (2, 0));
+        // Their streams are in flight, so what comes for them is not judged yet, nor what comes later.
+        staging.take();
+        drop(staging);
+        push(&queue, 4..6, 10);
+        assert_eq!((queue.staging.lock().count(), queue.waiting()), (0, 2));
+    }
+
+    #[test]
+    fn what_is_staged_for_a_frame_is_no_more_than_one_may_have() {
+        let (queue, _dir) = queue();
+        push(&queue, 0..100, SMALL_BYTES - 1_000);
+        let (staged, waiting) = (queue.staging.lock().count(), queue.waiting());
+        assert_eq!((staged, waiting), (COMMIT_BYTES / (SMALL_BYTES - 744), 100 - staged));
+    }
+
+    #[test]
+    fn who_waits_is_refused_once_the_writer_has_ended() {
+        let (queue, _dir) = queue();
+        let staged = queue.push(append(0, 10)).unwrap();
+        let waiting = queue.push(append(1, SMALL_BYTES)).unwrap();
+        queue.refuse_waiting();
+        for answer in [staged, waiting] {
+            let answer = answer.blocking_recv().unwrap();
+            assert!(matches!(answer, Err(AppendError::Stopped { .. })), "{answer:?}");
+        }
+        assert!(matches!(queue.push(append(2, 10)), Err(AppendError::Stopped { .. })));
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::committer::Committer;
 use super::maintenance::{Bell, Maintenance, Step};
-use super::queue::Committer;
 use super::store::{EmbeddedStore, Parts};
 use super::{EmbeddedOptions, OpenError, Vfs};
 
@@ -56,10 +56,92 @@ impl Background {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use futures::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::{EventStore, Expected, Filter, NewEvent, RealVfs, StreamId};
+    use crate::embedded::vfs::{LockGuard, OpenMode, VfsFile};
+    use crate::{AppendError, EventStore, Expected, Filter, NewEvent, RealVfs, StreamId};
+
+    /// The system's files, and a clock that can break.
+    #[derive(Debug, Default)]
+    struct BrokenClock(AtomicBool);
+
+    impl Vfs for BrokenClock {
+        fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+            RealVfs.create_dir_all(path)
+        }
+
+        fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+            RealVfs.list(dir)
+        }
+
+        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+            RealVfs.open(path, mode)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            RealVfs.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            RealVfs.remove(path)
+        }
+
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            RealVfs.sync_dir(dir)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
+            RealVfs.lock(path)
+        }
+
+        fn now(&self) -> i64 {
+            assert!(!self.0.load(Ordering::Relaxed), "the clock is broken");
+            RealVfs.now()
+        }
+    }
+
+    fn event(n: u128) -> NewEvent {
+        NewEvent {
+            id: uuid::Uuid::from_u128(n),
+            kind: "Tested".into(),
+            data: vec![b'x'; 3_000].into(),
+            metadata: "".into(),
+            is_json: true,
+        }
+    }
+
+    #[test]
+    fn an_append_that_panics_stops_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let vfs = Arc::new(BrokenClock::default());
+        let files: Arc<dyn Vfs> = Arc::clone(&vfs) as _;
+        let (store, mut commits, _background) =
+            open(files, dir.path(), &EmbeddedOptions::default()).unwrap();
+        let stream = StreamId::new("order", 1).unwrap();
+        let append = |n| Box::pin(store.append(&stream, Expected::Any, vec![event(n)]));
+        let mut first = append(0);
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(commits.commit());
+
+        // Its caller judges it, since no frame is being made.
+        vfs.0.store(true, Ordering::Relaxed);
+        catch_unwind(AssertUnwindSafe(|| append(1).now_or_never())).unwrap_err();
+        vfs.0.store(false, Ordering::Relaxed);
+        let mut later = append(2);
+        assert!(later.as_mut().now_or_never().is_none());
+        assert!(!commits.commit(), "what it left in the frame must not be written");
+
+        let refused = later.now_or_never().unwrap();
+        assert!(matches!(refused, Err(AppendError::Stopped { .. })), "{refused:?}");
+        assert!(store.stopped().is_some());
+        let read = store.read_all(None, Filter::all()).count().now_or_never();
+        assert_eq!((first.now_or_never().unwrap().is_ok(), read), (true, Some(1)));
+    }
 
     #[test]
     fn nothing_happens_until_it_is_told_to() {
@@ -68,14 +150,6 @@ mod tests {
         let (store, mut commits, mut background) =
             open(Arc::new(RealVfs), dir.path(), &options).unwrap();
         let stream = StreamId::new("order", 1).unwrap();
-        let event = |n: u128| NewEvent {
-            id: uuid::Uuid::from_u128(n),
-            kind: "Tested".into(),
-            data: vec![b'x'; 3_000].into(),
-            metadata: "".into(),
-            is_json: true,
-        };
-
         for n in 0..3 {
             let mut append = Box::pin(store.append(&stream, Expected::Any, vec![event(n)]));
             assert!(append.as_mut().now_or_never().is_none(), "it waits for its commit");

@@ -7,6 +7,7 @@ use futures::{Stream, stream};
 use parking_lot::Mutex;
 
 use super::cache::{Cache, Io, blocking};
+use super::committer::Committer;
 use super::error::{Fault, OpenError};
 use super::events::{Items, TailedEvents};
 use super::layout;
@@ -15,8 +16,9 @@ use super::log::{Log, Scan};
 use super::maintenance::{self, Bell, Maintenance};
 use super::open::Folder;
 use super::options::EmbeddedOptions;
-use super::queue::{Committer, Queue};
+use super::queue::Queue;
 use super::scavenge::{Scavenge, ScavengeOptions, Scavenges};
+use super::stager::Stager;
 use super::tails::{Announcer, Tails};
 use super::vfs::{LockGuard, RealVfs, Vfs};
 use super::view::View;
@@ -30,6 +32,9 @@ use crate::{
 
 /// How many positions a backward read of all events turns around at a time.
 const BACKWARD: u64 = 256;
+
+/// Why a store that was opened so takes no appends.
+const READ_ONLY: &str = "it was opened to be read only";
 
 /// An event store in a folder, for one process.
 ///
@@ -52,7 +57,8 @@ pub struct EmbeddedStats {
 
 struct Inner {
     log: Arc<Log>,
-    queue: Arc<Queue>,
+    /// `None` where the store is only read.
+    queue: Option<Arc<Queue>>,
     bell: Arc<Bell>,
     tails: Arc<Tails>,
     limits: Limits,
@@ -142,8 +148,10 @@ impl EmbeddedStore {
         })?;
         let announcer = Announcer::new(active.end());
         let tails = announcer.tails();
-        let (queue, bell) = (Arc::<Queue>::default(), Arc::new(bell));
+        let bell = Arc::new(bell);
         let log = Arc::new(Log::new(segments, &folder, Arc::clone(&bell)));
+        let stager = Stager::new(Arc::clone(&log), Arc::clone(&folder.vfs), active.end());
+        let queue = Arc::new(Queue::new(stager));
         let background =
             Maintenance::new(folder.clone(), Arc::clone(&log), Arc::clone(&queue), &bell, options);
         let maintenance = background.map_err(OpenError::io("read the scavenge of", dir))?;
@@ -160,7 +168,7 @@ impl EmbeddedStore {
         let running = Mutex::new(Some(Running { threads: None, _lock: lock }));
         let inner = Inner {
             log,
-            queue,
+            queue: Some(queue),
             bell,
             tails,
             limits: options.limits,
@@ -200,13 +208,11 @@ impl EmbeddedStore {
         let dir = path.as_ref().to_owned();
         let (log, view, tails) =
             View::open(Folder::new(vfs, dir, Cache::new(options.cache_bytes)))?;
-        let queue = Arc::<Queue>::default();
-        queue.stop("it was opened to be read only");
         let bell = Arc::new(Bell::new());
         let scavenges = Arc::new(Scavenges::new(Arc::clone(&bell)));
         let inner = Inner {
             log,
-            queue,
+            queue: None,
             bell,
             tails,
             limits: options.limits,
@@ -237,7 +243,7 @@ impl EmbeddedStore {
 
     /// Why the store takes no appends any more; `None` while it does.
     pub fn stopped(&self) -> Option<String> {
-        self.inner.queue.stopped()
+        self.inner.queue.as_ref().map_or_else(|| Some(READ_ONLY.into()), |queue| queue.stopped())
     }
 
     /// Drops for good, from closed segments, the events that are not live now: those that a
@@ -267,7 +273,8 @@ impl EmbeddedStore {
 
     async fn submit(&self, request: Request) -> Result<Vec<Appended>, AppendError> {
         request.check(&self.inner.limits)?;
-        self.inner.queue.submit(request).await
+        let read_only = || AppendError::Stopped { reason: READ_ONLY.into() };
+        self.inner.queue.as_ref().ok_or_else(read_only)?.submit(request).await
     }
 
     async fn submit_one(&self, request: Request) -> Result<Appended, AppendError> {
@@ -282,7 +289,9 @@ impl EmbeddedStore {
 
 impl Inner {
     fn close(&self) {
-        self.queue.stop("it was closed");
+        if let Some(queue) = &self.queue {
+            queue.stop("it was closed");
+        }
         let Some(running) = self.running.lock().take() else { return };
         let Some(Threads { writer, tails, background }) = running.threads else { return };
         if writer.join().is_err() {

@@ -3,27 +3,20 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
-use uuid::Uuid;
 
 use super::block::Block;
 use super::bytes::{narrow, size};
-use super::cache::Io;
-use super::error::{Fault, is_full};
-use super::format::{FRAME_HEADER, FrameHeader, RECORD_HEADER, encode_record};
-use super::heads::Heads;
+use super::error::is_full;
+use super::format::{FRAME_HEADER, FrameHeader, RECORD_HEADER};
 use super::index::Indexed;
 use super::log::Log;
 use super::maintenance::Bell;
 use super::open::{self, Folder};
 use super::segment::Segment;
+use super::stager::Frame;
 use super::tails::Announcer;
-use crate::admission::{self, Admission, History, Place, Request, Write};
-use crate::lifetimes::{self, Changes, Lifetime};
 use crate::planted::{self, Bug};
-use crate::{
-    AppendError, Appended, NewEvent, Position, Recorded, RecordedEvent, Revision, StreamId,
-};
+use crate::{AppendError, RecordedEvent, lifetimes};
 
 /// Most bytes of zeros that are written ahead of the log, and as many as it has at most. More of them
 /// would have left the processor's cache when frames go over them.
@@ -32,9 +25,7 @@ static ZEROS: [u8; AHEAD] = [0; AHEAD];
 /// They end with a page of the system.
 const PAGE: u64 = 4 << 10;
 
-/// Turns requests into frames. There is one, on a thread of its own. A frame is
-/// [begun](Self::begin), requests are [staged](Self::stage) in it, and it is
-/// [committed](Self::commit).
+/// Writes frames to the log, and shows them to readers. There is one, on a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Writer {
     folder: Folder,
@@ -48,35 +39,8 @@ pub(crate) struct Writer {
     length: u64,
     /// The bytes of its file; those after the durable ones are zeros.
     prepared: u64,
-    recorded_at: i64,
-    heads: Heads,
-    staged: Staged,
     /// Whether the last frame has events, for which no later frame vouches yet.
     unvouched: bool,
-}
-
-/// What the next frame will hold.
-#[derive(Debug, Default)]
-struct Staged {
-    frame: Vec<u8>,
-    likely: usize,
-    /// With their offsets in the frame.
-    events: Vec<(RecordedEvent, usize)>,
-    heads: HashMap<StreamId, Revision>,
-    ids: HashMap<(StreamId, Uuid), Place>,
-    changes: Changes,
-}
-
-impl Staged {
-    fn clear(&mut self) {
-        // The last frame's bytes went to its readers; the next one is likely as long.
-        self.frame = Vec::with_capacity(self.likely);
-        self.frame.resize(FRAME_HEADER, 0);
-        self.events.clear();
-        self.heads.clear();
-        self.ids.clear();
-        self.changes.clear();
-    }
 }
 
 impl Writer {
@@ -88,7 +52,6 @@ impl Writer {
         announcer: Announcer,
         active: Arc<Segment>,
     ) -> Self {
-        let before = log.segments().iter().map(|segment| segment.recorded_at()).max();
         Self {
             folder,
             log,
@@ -98,32 +61,7 @@ impl Writer {
             length: active.length(),
             prepared: active.length(),
             active,
-            recorded_at: before.unwrap_or_default(),
-            heads: Heads::default(),
-            staged: Staged::default(),
             unvouched: false,
-        }
-    }
-
-    /// Begins the next frame.
-    pub(crate) fn begin(&mut self) {
-        if planted::is(Bug::ClockGoesBack) {
-            self.recorded_at = 0;
-        }
-        self.staged.clear();
-    }
-
-    /// Judges a request after those before it. A good one's events go into the frame; the result
-    /// counts once that is durable.
-    pub(crate) fn stage(&mut self, request: Request) -> Result<Vec<Appended>, AppendError> {
-        self.recorded_at = self.recorded_at.max(self.folder.vfs.now());
-        match admission::admit(self, request)? {
-            Admission::Repeated(appended) => Ok(appended),
-            Admission::Fresh { writes, answers } => {
-                let appended: Vec<_> =
-                    writes.into_iter().map(|write| self.stage_write(write)).collect();
-                Ok(answers.into_iter().map(|at| appended[at]).collect())
-            }
         }
     }
 
@@ -133,69 +71,22 @@ impl Writer {
     /// [`AppendError::Unavailable`] where nothing was written, since the disk is full;
     /// [`AppendError::Stopped`] where nothing must be written ever again. Either is the answer to
     /// every request of the frame: even a conflict may be with an event that was not written.
-    pub(crate) fn commit(&mut self) -> Result<(), AppendError> {
-        if !self.staged.events.is_empty() {
-            self.write()?;
+    pub(crate) fn commit(&mut self, mut frame: Frame) -> Result<(), AppendError> {
+        if !frame.events.is_empty() {
+            self.write(&mut frame)?;
             if !planted::is(Bug::PublishedBeforeSync) {
-                self.publish();
+                self.publish(frame);
             }
         }
         Ok(())
     }
 
-    fn stage_write(&mut self, write: Write) -> Appended {
-        let Write { stream, first: Revision(first), events } = write;
-        let position = self.announcer.head() + self.staged.events.len() as u64;
-        let end = Appended {
-            revision: Revision(first + events.len() as u64 - 1),
-            position: Position(position + events.len() as u64 - 1),
-        };
-        for (event, n) in events.into_iter().zip(0..) {
-            self.stage_event(&stream, event, Revision(first + n), Position(position + n));
-        }
-        self.staged.heads.insert(stream, end.revision);
-        end
-    }
-
-    fn stage_event(
-        &mut self,
-        stream: &StreamId,
-        event: NewEvent,
-        revision: Revision,
-        position: Position,
-    ) {
-        let (staged, recorded_at) = (&mut self.staged, self.recorded_at);
-        let offset = staged.frame.len();
-        let place = (position.0, revision);
-        encode_record(&mut staged.frame, (stream, &event), place, recorded_at);
-        if let Some((of, lifetime)) =
-            lifetimes::change(stream.as_str(), &event.kind, revision, &event.data)
-        {
-            lifetimes::take(&mut staged.changes, of, lifetime);
-        }
-        let stream = stream.clone();
-        let NewEvent { id, kind, data, metadata, is_json } = event;
-        staged.ids.insert((stream.clone(), id), Place { revision, position });
-        let event = RecordedEvent {
-            stream,
-            revision,
-            position,
-            recorded_at,
-            id,
-            kind,
-            data,
-            metadata,
-            is_json,
-        };
-        staged.events.push((event, offset));
-    }
-
     /// Writes the frame and syncs it; the disk's being full takes it back.
-    fn write(&mut self) -> Result<(), AppendError> {
+    fn write(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         let header = FrameHeader {
-            body: self.staged.frame.len() - FRAME_HEADER,
-            count: self.staged.events.len(),
-            first: self.announcer.head(),
+            body: frame.bytes.len() - FRAME_HEADER,
+            count: frame.events.len(),
+            first: frame.first,
         };
         let length = header.frame_len();
         let fits = self.length + length as u64 <= self.segment_bytes;
@@ -206,11 +97,10 @@ impl Writer {
             self.active.file.sync().map_err(|error| stopped("a sync failed", &error))?;
         }
         let end = self.length + length as u64;
-        let frame = &mut self.staged.frame;
-        frame.resize(length, 0);
+        frame.bytes.resize(length, 0);
         let encoded = header.encode(self.active.header.salt, self.length);
-        frame[..FRAME_HEADER].copy_from_slice(&encoded);
-        match self.active.file.write_all_at(frame, self.length) {
+        frame.bytes[..FRAME_HEADER].copy_from_slice(&encoded);
+        match self.active.file.write_all_at(&frame.bytes, self.length) {
             Err(error) if is_full(&error) => {
                 if planted::is(Bug::FullNotTakenBack) {
                     self.length = self.active.file.length().unwrap_or(self.length);
@@ -224,7 +114,7 @@ impl Writer {
             // After a failed sync the pages may be gone, and the next sync would not tell.
             Ok(()) => {
                 if planted::is(Bug::PublishedBeforeSync) {
-                    self.publish();
+                    self.publish(mem::take(frame));
                 }
                 self.prepare(end)?;
                 self.sync()
@@ -300,11 +190,11 @@ impl Writer {
     }
 
     /// Shows the frame to readers.
-    fn publish(&mut self) {
+    fn publish(&mut self, frame: Frame) {
+        let Frame { first, bytes, events, changes } = frame;
         let start = size(self.length);
         let begins = self.active.count() == 0;
-        self.length += self.staged.frame.len() as u64;
-        let events = mem::take(&mut self.staged.events);
+        self.length += bytes.len() as u64;
         self.active.extend(self.length, |index| {
             for (event, offset) in &events {
                 index.push(&Indexed {
@@ -323,16 +213,11 @@ impl Writer {
                 });
             }
         });
-        for (stream, last) in self.staged.heads.drain() {
-            self.heads.set(stream, last);
-        }
-        self.staged.likely = self.staged.frame.len();
-        let bytes = Bytes::from(mem::take(&mut self.staged.frame));
+        let bytes = Bytes::from(bytes);
         let events = events.into_iter().map(|(event, at)| in_frame(event, at, &bytes)).collect();
-        let frame = Arc::new(Block::new(self.announcer.head(), events));
+        let frame = Arc::new(Block::new(first, events));
         self.log.remember(Arc::clone(&frame));
         self.unvouched = true;
-        let changes = mem::take(&mut self.staged.changes);
         self.log.bound(changes, || self.announcer.advance(frame.end(), frame.events().iter()));
         if begins {
             // The segment before will never be written to again: that is known only now.
@@ -340,8 +225,9 @@ impl Writer {
         }
     }
 
-    fn unreadable(&self, fault: Fault) -> AppendError {
-        AppendError::Unavailable { reason: self.log.report(fault).to_string() }
+    /// How many events are durable.
+    pub(crate) fn head(&self) -> u64 {
+        self.announcer.head()
     }
 
     /// Ends cleanly: a last empty frame vouches for those before it.
@@ -368,163 +254,10 @@ fn in_frame(event: RecordedEvent, offset: usize, frame: &Bytes) -> RecordedEvent
     RecordedEvent { metadata: frame.slice(metadata..data), data: frame.slice(data..end), ..event }
 }
 
-impl History for Writer {
-    fn last(&mut self, stream: &StreamId) -> Result<Option<Revision>, AppendError> {
-        let known = self.staged.heads.get(stream).copied().or_else(|| self.heads.get(stream));
-        if known.is_some() || planted::is(Bug::RevisionsForgotten) {
-            return Ok(known);
-        }
-        self.log.last_revision(stream, Io::Allowed).map_err(|fault| self.unreadable(fault))
-    }
-
-    fn lacks(&mut self, stream: &StreamId, events: &[NewEvent]) -> bool {
-        let staged = self.staged.heads.contains_key(stream) || planted::is(Bug::IdsOverStreams);
-        !staged && self.log.snapshot().lacks(stream, events)
-    }
-
-    fn find(&mut self, stream: &StreamId, id: Uuid) -> Result<Option<Place>, AppendError> {
-        match self.staged.ids.get(&(stream.clone(), id)) {
-            Some(_) if planted::is(Bug::IdsOfCommitUnseen) => Ok(None),
-            Some(place) => Ok(Some(*place)),
-            None => self.log.find(stream, id, Io::Allowed).map_err(|fault| self.unreadable(fault)),
-        }
-    }
-
-    fn lifetime(&mut self, stream: &StreamId) -> Lifetime {
-        self.log.lifetimes().of_after(&self.staged.changes, stream)
-    }
-
-    fn metadata(&mut self, stream: &StreamId) -> Result<Option<Recorded>, AppendError> {
-        let mut staged = self.staged.events.iter().rev().map(|(event, _)| event);
-        if let Some(event) = staged.find(|event| event.stream == *stream) {
-            return Ok(Some(event.clone().into()));
-        }
-        let end = self.announcer.head();
-        self.log.last_event(stream, end, Io::Allowed).map_err(|fault| self.unreadable(fault))
-    }
-}
-
 fn full(error: &io::Error) -> AppendError {
     AppendError::Unavailable { reason: format!("no space is left: {error}") }
 }
 
 fn stopped(what: &str, error: &io::Error) -> AppendError {
     AppendError::Stopped { reason: format!("{what}: {error}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::embedded::cache::Cache;
-    use crate::embedded::vfs::{RealVfs, Vfs};
-    use crate::{Expected, Filter, StreamWrite};
-
-    fn writer(dir: &std::path::Path) -> (Writer, Arc<Log>) {
-        let (vfs, cache): (Arc<dyn Vfs>, _) = (Arc::new(RealVfs), Cache::new(1 << 20));
-        let folder = Folder::new(vfs, dir.to_owned(), cache);
-        let bell = Arc::new(Bell::new());
-        let segments = folder.open().unwrap();
-        let active = Arc::clone(&segments.in_order[0]);
-        let log = Arc::new(Log::new(segments, &folder, Arc::clone(&bell)));
-        (Writer::new(folder, Arc::clone(&log), bell, 1 << 20, Announcer::new(0), active), log)
-    }
-
-    fn commit(
-        writer: &mut Writer,
-        requests: impl IntoIterator<Item = Request>,
-    ) -> Vec<Result<Vec<Appended>, AppendError>> {
-        writer.begin();
-        let results = requests.into_iter().map(|request| writer.stage(request)).collect();
-        writer.commit().unwrap();
-        results
-    }
-
-    fn append(expected: Expected, ids: std::ops::Range<u128>) -> Request {
-        let event = |id| NewEvent {
-            id: Uuid::from_u128(id),
-            kind: "Tested".into(),
-            data: "{}".into(),
-            metadata: "".into(),
-            is_json: true,
-        };
-        let stream = StreamId::new("order", 1).unwrap();
-        let events = ids.map(event).collect();
-        Request::Append(vec![StreamWrite { stream, expected, events }].into())
-    }
-
-    #[test]
-    fn appends_of_one_commit_see_each_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut writer, log) = writer(dir.path());
-
-        let results = commit(
-            &mut writer,
-            [
-                append(Expected::NoStream, 0..2),
-                append(Expected::NoStream, 0..2),
-                append(Expected::NoStream, 2..3),
-                append(Expected::At(Revision(1)), 2..3),
-                append(Expected::Any, 1..4),
-            ],
-        );
-
-        let end = |n| Ok(vec![Appended { revision: Revision(n), position: Position(n) }]);
-        assert_eq!(results[0], end(1));
-        assert_eq!(results[1], end(1), "a repeat of an append of the same commit");
-        assert!(matches!(results[2], Err(AppendError::Conflict { actual: Some(Revision(1)), .. })));
-        assert_eq!(results[3], end(2));
-        assert!(matches!(results[4], Err(AppendError::IdReused { .. })));
-        let mut scan = crate::embedded::log::Scan { window: 0..3, filter: Arc::new(Filter::all()) };
-        assert_eq!(log.scan(&mut scan, Io::Never).unwrap().count(), 3);
-    }
-
-    #[test]
-    fn a_stream_is_deleted_begun_anew_and_ended_in_one_commit() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut writer, log) = writer(dir.path());
-        let stream = StreamId::new("order", 1).unwrap();
-        let delete = |at| {
-            let expected = Expected::At(Revision(at));
-            Request::Delete { stream: stream.clone(), expected }
-        };
-
-        let results = commit(
-            &mut writer,
-            [
-                append(Expected::NoStream, 0..2),
-                delete(1),
-                delete(1),
-                append(Expected::StreamExists, 2..3),
-                append(Expected::NoStream, 2..3),
-                delete(2),
-                append(Expected::At(Revision(2)), 3..4),
-                Request::Tombstone { stream: stream.clone(), expected: Expected::StreamExists },
-                append(Expected::Any, 5..6),
-                append(Expected::Any, 3..4),
-            ],
-        );
-
-        let place = |revision, position| {
-            Ok(vec![Appended { revision: Revision(revision), position: Position(position) }])
-        };
-        assert_eq!(results[..3], [place(1, 1), place(0, 2), place(0, 2)]);
-        assert!(matches!(results[3], Err(AppendError::Conflict { .. })));
-        // Each beginning is followed by an event of its own in the metadata stream.
-        assert_eq!(results[4..8], [place(2, 3), place(2, 5), place(3, 6), place(4, 8)]);
-        assert_eq!(results[8], Err(AppendError::Deleted { stream: stream.clone() }));
-        assert_eq!(results[9], place(3, 6), "a repeat");
-        assert!(log.lifetimes().of(&stream).tombstoned);
-    }
-
-    #[test]
-    fn a_commit_of_nothing_new_writes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut writer, log) = writer(dir.path());
-        commit(&mut writer, [append(Expected::Any, 0..2)])[0].clone().unwrap();
-        let before = log.segments()[0].length();
-
-        commit(&mut writer, [append(Expected::Any, 0..2), append(Expected::NoStream, 5..6)]);
-
-        assert_eq!(log.segments()[0].length(), before);
-    }
 }
