@@ -258,18 +258,37 @@ impl Ledger {
             return ensure(!observed, Invariant::D1, || "events that were read are gone".into());
         }
         recorder::reached(Reached::Survived);
-        for request in batch {
-            let answer = self.model.judge(&request);
-            let next = survivors.get(self.model.len() - self.settled);
-            let there = next.is_some_and(|event| answer.begins_with(event));
-            if there || !misread {
+        let whole = if misread {
+            self.take_in(&batch, survivors)
+        } else {
+            for request in batch {
+                let answer = self.model.judge(&request);
                 self.model.apply(&answer);
             }
-        }
-        ensure(self.model.len() - self.settled == survivors.len(), Invariant::D2, || {
-            let whole = self.model.len() - self.settled;
-            format!("{} events of an unanswered commit of {whole} are there", survivors.len())
+            self.model.len() - self.settled == survivors.len()
+        };
+        ensure(whole, Invariant::D2, || {
+            format!("{} events of an unanswered commit are there, not all or none", survivors.len())
         })
+    }
+
+    /// Takes those of these requests in whose events are there; whether these are all events. A request
+    /// may have been refused whose events are there all the same, as part of a later one.
+    fn take_in(&mut self, batch: &[Request], survivors: &[Recorded]) -> bool {
+        let before = self.model.len();
+        let Some((request, rest)) = batch.split_first() else {
+            return before - self.settled == survivors.len();
+        };
+        let answer = self.model.judge(request);
+        let next = survivors.get(before - self.settled);
+        if next.is_some_and(|event| answer.begins_with(event)) {
+            self.model.apply(&answer);
+            if self.take_in(rest, survivors) {
+                return true;
+            }
+            self.model.cut(before);
+        }
+        self.take_in(rest, survivors)
     }
 }
 
