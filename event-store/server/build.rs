@@ -42,6 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_type_names()
         .type_name_domain(["."], "type.googleapis.com")
         .bytes(["."])
+        // Of a few entries each: to compare their names costs less than to hash them.
+        .btree_map(["."])
         .include_file("protocol.rs")
         .extern_path(format!(".event_store.client.streams{RECORDED_EVENT}"), WIRE_EVENT)
         .extern_path(

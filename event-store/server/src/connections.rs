@@ -1,5 +1,6 @@
 //! Connections: accepted, encrypted, and served as HTTP/1.1 or HTTP/2.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,18 +8,18 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use futures::FutureExt;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use crate::calls::{Gathering, Guarded};
 use crate::options::ServerOptions;
@@ -177,12 +178,13 @@ impl ConnectionServer {
     {
         let http = self.http.clone();
         let http = if http2 { http.http2_only() } else { http.http1_only() };
-        let from_here = move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(from);
-            request.map(Body::new)
-        };
-        let service = TowerToHyperService::new(self.routes.clone().map_request(from_here));
         let connection = Gathering::new(connection, Arc::clone(self.routes.calls()));
+        let routes = self.routes.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(from);
+            // In a box, since it is large and is moved several times before it runs.
+            routes.clone().serve(request.map(Body::new)).map(Ok::<_, Infallible>).boxed()
+        });
         let served = http.serve_connection(TokioIo::new(connection), service).into_owned();
         watcher.watch(served).await
     }

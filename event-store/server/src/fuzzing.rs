@@ -1,6 +1,5 @@
 //! What arbitrary bytes are fed to: requests, filters, and the machine of persistent subscriptions.
 
-use std::convert::Infallible;
 use std::pin::pin;
 
 use axum::body::Body;
@@ -10,7 +9,6 @@ use http_body_util::BodyExt;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::calls::Guarded;
@@ -106,7 +104,7 @@ async fn given() -> Guarded {
 async fn ask(server: &Guarded, path: &str, body: Vec<u8>) -> i32 {
     let request = Request::post(path).header("content-type", "application/grpc");
     let request = request.body(Body::from(body)).expect("it is a request");
-    let mut ended = pin!(async { ended(server.clone().oneshot(request).await).await });
+    let mut ended = pin!(async { ended(server.clone().serve(request).await).await });
     for _ in 0..TURNS {
         tokio::select! {
             biased;
@@ -117,8 +115,7 @@ async fn ask(server: &Guarded, path: &str, body: Vec<u8>) -> i32 {
     -1
 }
 
-async fn ended(answer: Result<Response<Body>, Infallible>) -> Code {
-    let Ok(answer) = answer;
+async fn ended(answer: Response<Body>) -> Code {
     let (head, mut body) = answer.into_parts();
     let mut last = head.headers;
     while let Some(frame) = body.frame().await {

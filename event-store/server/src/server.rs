@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::calls::Guarded;
+use crate::calls::{Guarded, Services};
 use crate::features::FeaturesService;
 use crate::gossip::GossipService;
 use crate::monitoring::MonitoringService;
@@ -51,8 +51,7 @@ pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Guarded {
     let asked = options.authentication.then(|| users.clone());
     let streams = StreamsService::new(node.store.clone(), options.append_bytes, node.stop.clone());
     let subscriptions = PersistentSubscriptionsService::new(node);
-    let services = Routes::new(streams.sessions())
-        .add_service(streams.into_server())
+    let others = Routes::new(streams.sessions())
         .add_service(FeaturesService::server())
         .add_service(GossipService::server(node))
         .add_service(MonitoringService::server(node))
@@ -63,7 +62,7 @@ pub(crate) fn routes(node: &Arc<Node>, options: &ServerOptions) -> Guarded {
         .reset_fallback()
         .merge(http::routes(Arc::clone(node)))
         .fallback(http::unknown);
-    Guarded::new(services, Arc::clone(node), asked)
+    Guarded::new(Services::new(streams, others), Arc::clone(node), asked)
 }
 
 #[cfg(test)]
@@ -77,7 +76,6 @@ mod tests {
     use axum::routing::get;
     use futures::stream;
     use http_body_util::BodyExt;
-    use tower::ServiceExt;
 
     use super::*;
 
@@ -97,17 +95,18 @@ mod tests {
     fn given() -> Guarded {
         let (options, stop) = (ServerOptions::default(), CancellationToken::new());
         let node = Node::new(Store::memory(), ([127, 0, 0, 1], 1).into(), &options, stop);
-        let services = Router::new()
+        let streams = StreamsService::new(node.store.clone(), 1 << 20, node.stop.clone());
+        let others = Router::new()
             .route("/fails", get(fails))
             .route("/breaks-off", get(breaks_off))
             .merge(http::routes(Arc::clone(&node)));
-        Guarded::new(services, node, None)
+        Guarded::new(Services::new(streams, others), node, None)
     }
 
     /// The bytes of an answer, and the headers or trailers that say how it ended.
     async fn ask(server: &Guarded, path: &str) -> (Vec<u8>, HeaderMap) {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = server.clone().oneshot(request).await.unwrap();
+        let response = server.clone().serve(request).await;
         let (head, mut body) = response.into_parts();
         let (mut bytes, mut ended) = (Vec::new(), head.headers);
         while let Some(frame) = body.frame().await {

@@ -1,6 +1,6 @@
 //! What the server and its store are, in numbers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::process;
 
 use daybook_event_store::{EventStore, ReadError, Store};
@@ -65,8 +65,8 @@ impl Stats {
     }
 
     /// As pairs of a name, such as `store-events`, and a value.
-    pub(crate) fn pairs(&self) -> HashMap<String, String> {
-        let mut pairs = HashMap::new();
+    pub(crate) fn pairs(&self) -> BTreeMap<String, String> {
+        let mut pairs = BTreeMap::new();
         if let Ok(Value::Object(groups)) = serde_json::to_value(self) {
             for (group, values) in groups {
                 for (name, value) in values.as_object().into_iter().flatten() {

@@ -4,11 +4,9 @@ mod gathering;
 mod incoming;
 mod outgoing;
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -18,9 +16,9 @@ use axum::http::HeaderMap;
 use axum::http::response::Parts;
 use axum::response::Response;
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
 use tracing::{Instrument, Span};
@@ -32,6 +30,8 @@ use crate::budget::Budget;
 use crate::codec::Decoded;
 use crate::node::{Endpoint, Node};
 use crate::options::ServerOptions;
+use crate::protocol::streams::streams_server::StreamsServer;
+use crate::streams::StreamsService;
 use crate::users::Users;
 use crate::{access, errors, http};
 
@@ -104,18 +104,44 @@ impl Calls {
     }
 }
 
+/// What answers calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    /// Nearly all calls are for it: it is asked without a search through the routes of the others.
+    streams: StreamsServer<StreamsService>,
+    others: Router,
+}
+
+impl Services {
+    pub(crate) fn new(streams: StreamsService, others: Router) -> Self {
+        Self { streams: streams.into_server(), others }
+    }
+
+    async fn answer(mut self, request: Request) -> Response {
+        let path = request.uri().path().strip_prefix('/');
+        let method = path.and_then(|path| path.strip_prefix(StreamsServer::<StreamsService>::NAME));
+        if method.is_some_and(|method| method.starts_with('/')) {
+            let Ok(response) = self.streams.call(request).await;
+            response.map(Body::new)
+        } else {
+            let Ok(response) = self.others.call(request).await;
+            response
+        }
+    }
+}
+
 /// Services with what happens around each call: it is counted, bounded in what it holds, and asked
 /// who makes it; if it panics, it alone fails.
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
-    services: Router,
+    services: Services,
     node: Arc<Node>,
     /// Who may call; none where nobody is asked.
     users: Option<Users>,
 }
 
 impl Guarded {
-    pub(crate) fn new(services: Router, node: Arc<Node>, users: Option<Users>) -> Self {
+    pub(crate) fn new(services: Services, node: Arc<Node>, users: Option<Users>) -> Self {
         Self { services, node, users }
     }
 
@@ -124,7 +150,7 @@ impl Guarded {
     }
 
     /// Serves a call, where there is a place for it.
-    async fn serve(self, request: Request) -> Response {
+    pub(crate) async fn serve(self, request: Request) -> Response {
         let calls = Arc::clone(&self.node.calls);
         let Ok(place) = Arc::clone(&calls.places).try_acquire_owned() else {
             calls.count(Code::ResourceExhausted);
@@ -146,27 +172,12 @@ impl Guarded {
         Response::from_parts(head, Body::new(body))
     }
 
-    async fn answer(mut self, mut request: Request) -> Response {
+    async fn answer(self, mut request: Request) -> Response {
         Endpoint::note(&self.node, &mut request);
         if let Err(refusal) = access::check(self.users.as_ref(), &mut request).await {
             return refusal;
         }
-        let Ok(response) = self.services.call(request).await;
-        response
-    }
-}
-
-impl Service<Request> for Guarded {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        self.clone().serve(request).map(Ok).boxed()
+        self.services.answer(request).await
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use daybook_event_store::{
@@ -129,7 +129,7 @@ impl Room {
     pub(crate) fn event(
         &mut self,
         id: Option<&WireUuid>,
-        system: &HashMap<String, String>,
+        system: &BTreeMap<String, String>,
         metadata: &[u8],
         data: &[u8],
     ) -> Result<NewEvent, Status> {
@@ -205,7 +205,7 @@ mod tests {
 
     fn take(room: &mut Room, data: &[u8]) -> Result<NewEvent, Status> {
         let id = IdForm::Text.encode(Uuid::now_v7());
-        room.event(Some(&id), &HashMap::from([("type".into(), String::new())]), b"", data)
+        room.event(Some(&id), &BTreeMap::from([("type".into(), String::new())]), b"", data)
     }
 
     #[test]

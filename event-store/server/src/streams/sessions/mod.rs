@@ -145,7 +145,7 @@ fn answer(writes: &[StreamWrite], appended: &[Appended]) -> AppendSessionRespons
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use bytes::Bytes;
     use proptest::prelude::*;
@@ -168,7 +168,7 @@ pub(crate) mod tests {
         let data = prop::collection::vec(any::<u8>(), 0..200);
         (id, schema, data).prop_map(|(record_id, schema, data)| AppendRecord {
             record_id,
-            properties: HashMap::new(),
+            properties: BTreeMap::new(),
             schema,
             data: Bytes::from(data),
             stream: String::new(),
