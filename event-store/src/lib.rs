@@ -6,6 +6,7 @@
 //! as a whole: [`StreamMetadata`].
 
 mod admission;
+mod clock;
 mod copy;
 mod embedded;
 #[cfg(feature = "eventstoredb")]

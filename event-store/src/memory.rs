@@ -1,8 +1,6 @@
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::{Stream, StreamExt, stream};
 use parking_lot::RwLock;
@@ -11,6 +9,7 @@ use tokio::task::coop;
 use uuid::Uuid;
 
 use crate::admission::{self, Admission, History, Place, Request, Write};
+use crate::clock::{self, Clock};
 use crate::lifetimes::{self, Lifetime, Lifetimes};
 use crate::{
     AppendError, Appended, AtomicAppend, Direction, EventStore, Expected, Filter, IndexStream,
@@ -28,16 +27,6 @@ pub struct MemoryStore {
     length: Arc<watch::Sender<usize>>,
     limits: Limits,
     clock: Clock,
-}
-
-/// Tells the time in microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone)]
-struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Clock").field(&(self.0)()).finish()
-    }
 }
 
 /// The events in order, and where to find them. A position is an index into `events`.
@@ -72,14 +61,14 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store with limits of its own.
     pub fn new(limits: Limits) -> Self {
-        Self::with_clock(limits, now)
+        Self::with_clock(limits, clock::system)
     }
 
     /// An empty store with limits and a clock of its own, which tells the time in microseconds
     /// since 1970-01-01T00:00:00Z.
     pub fn with_clock(limits: Limits, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         let length = Arc::new(watch::Sender::new(0));
-        Self { log: Arc::default(), length, limits, clock: Clock(Arc::new(clock)) }
+        Self { log: Arc::default(), length, limits, clock: Clock::new(clock) }
     }
 
     fn write(&self, mut request: Request) -> Result<Vec<Appended>, AppendError> {
@@ -88,7 +77,7 @@ impl MemoryStore {
         match admission::admit(&mut *log, &mut request)? {
             Admission::Repeated(appended) => Ok(appended),
             Admission::Fresh { writes, answers } => {
-                let now = (self.clock.0)();
+                let now = self.clock.now();
                 let appended: Vec<_> =
                     writes.into_iter().map(|write| log.push(write, now)).collect();
                 self.length.send_replace(log.events.len());
@@ -105,28 +94,25 @@ impl MemoryStore {
 impl Log {
     fn push(&mut self, write: Write, now: i64) -> Appended {
         let places = self.streams.entry(write.stream.clone()).or_default();
-        for NewEvent { id, kind, data, metadata, is_json } in write.events {
+        for event in write.events {
             let at = self.events.len();
             let revision = Revision(places.len() as u64);
             let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
             places.push(at);
-            self.ids.insert((write.stream.clone(), id), at);
+            self.ids.insert((write.stream.clone(), event.id), at);
             let category = IndexStream::Category(write.stream.category().into());
-            for index in [category, IndexStream::EventType(Arc::clone(&kind))] {
+            for index in [category, IndexStream::EventType(Arc::clone(&event.kind))] {
                 self.indexes.entry(index).or_default().push(at);
             }
-            self.lifetimes.extend(lifetimes::change(write.stream.as_str(), &kind, revision, &data));
-            let event = RecordedEvent {
-                stream: write.stream.clone(),
+            let stream = write.stream.clone();
+            self.lifetimes.extend(lifetimes::change(
+                stream.as_str(),
+                &event.kind,
                 revision,
-                position: Position(at as u64),
-                recorded_at,
-                id,
-                kind,
-                data,
-                metadata,
-                is_json,
-            };
+                &event.data,
+            ));
+            let position = Position(at as u64);
+            let event = RecordedEvent::from_new(event, stream, revision, position, recorded_at);
             self.events.push(event.into());
         }
         let (revision, position) = (places.len() as u64 - 1, self.events.len() as u64 - 1);
@@ -225,11 +211,6 @@ impl History for Log {
     }
 }
 
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// The places of a list of some length that a read looks at.
 fn bounded(length: usize, from: Revision, direction: Direction) -> Range<usize> {
     let from = usize::try_from(from.0).unwrap_or(usize::MAX);
@@ -266,7 +247,7 @@ impl EventStore for MemoryStore {
         let chunks = std::iter::from_fn(move || {
             // A tombstone is reported of an empty stream as well.
             let first = std::mem::take(&mut more);
-            (first || !scan.range.is_empty()).then(|| log.read().revisions(&mut scan, (clock.0)()))
+            (first || !scan.range.is_empty()).then(|| log.read().revisions(&mut scan, clock.now()))
         });
         flatten(chunks)
     }

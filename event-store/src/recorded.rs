@@ -32,6 +32,18 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// A new event at its place in a stream and in the store.
+    pub fn from_new(
+        event: NewEvent,
+        stream: StreamId,
+        revision: Revision,
+        position: Position,
+        recorded_at: i64,
+    ) -> Self {
+        let NewEvent { id, kind, data, metadata, is_json } = event;
+        Self { stream, revision, position, recorded_at, id, kind, data, metadata, is_json }
+    }
+
     /// The same event, to be appended elsewhere.
     pub fn to_new(&self) -> NewEvent {
         NewEvent {

@@ -28,16 +28,16 @@ pub(crate) struct Engine {
 }
 
 /// What an append was answered.
-pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
+type Answered = Result<Vec<Appended>, AppendError>;
 
 /// What each append of a commit was answered.
-pub(crate) type Answers = Vec<Answer>;
+pub(crate) type Answers = Vec<Answered>;
 
 /// An append that somebody waits for.
 struct Asked {
     request: Request,
-    append: BoxFuture<'static, Answer>,
-    answer: Option<Answer>,
+    append: BoxFuture<'static, Answered>,
+    answer: Option<Answered>,
 }
 
 impl Asked {
@@ -119,7 +119,7 @@ impl Engine {
         asked
     }
 
-    fn submit(&self, request: &Request) -> BoxFuture<'static, Answer> {
+    fn submit(&self, request: &Request) -> BoxFuture<'static, Answered> {
         let (store, one) = (self.store.clone(), |place| vec![place]);
         match request.clone() {
             Request::Append(transaction) => async move { store.commit(transaction).await }.boxed(),

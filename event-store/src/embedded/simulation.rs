@@ -56,54 +56,13 @@ impl Background {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use futures::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::embedded::vfs::{LockGuard, OpenMode, VfsFile};
     use crate::{AppendError, EventStore, Expected, Filter, NewEvent, RealVfs, StreamId};
-
-    /// The system's files, and a clock that can break.
-    #[derive(Debug, Default)]
-    struct BrokenClock(AtomicBool);
-
-    impl Vfs for BrokenClock {
-        fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-            RealVfs.create_dir_all(path)
-        }
-
-        fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-            RealVfs.list(dir)
-        }
-
-        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
-            RealVfs.open(path, mode)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            RealVfs.rename(from, to)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            RealVfs.remove(path)
-        }
-
-        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-            RealVfs.sync_dir(dir)
-        }
-
-        fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
-            RealVfs.lock(path)
-        }
-
-        fn now(&self) -> i64 {
-            assert!(!self.0.load(Ordering::Relaxed), "the clock is broken");
-            RealVfs.now()
-        }
-    }
 
     fn event(n: u128) -> NewEvent {
         NewEvent {
@@ -118,10 +77,14 @@ mod tests {
     #[test]
     fn an_append_that_panics_stops_the_store() {
         let dir = tempfile::tempdir().unwrap();
-        let vfs = Arc::new(BrokenClock::default());
-        let files: Arc<dyn Vfs> = Arc::clone(&vfs) as _;
+        let broken = Arc::new(AtomicBool::new(false));
+        let clock = Arc::clone(&broken);
+        let vfs = RealVfs::with_clock(move || {
+            assert!(!clock.load(Ordering::Relaxed), "the clock is broken");
+            RealVfs.now()
+        });
         let (store, mut commits, _background) =
-            open(files, dir.path(), &EmbeddedOptions::default()).unwrap();
+            open(Arc::new(vfs), dir.path(), &EmbeddedOptions::default()).unwrap();
         let stream = StreamId::new("order", 1).unwrap();
         let append = |n| Box::pin(store.append(&stream, Expected::Any, vec![event(n)]));
         let mut first = append(0);
@@ -129,9 +92,9 @@ mod tests {
         assert!(commits.commit());
 
         // Its caller judges it, since no frame is being made.
-        vfs.0.store(true, Ordering::Relaxed);
+        broken.store(true, Ordering::Relaxed);
         catch_unwind(AssertUnwindSafe(|| append(1).now_or_never())).unwrap_err();
-        vfs.0.store(false, Ordering::Relaxed);
+        broken.store(false, Ordering::Relaxed);
         let mut later = append(2);
         assert!(later.as_mut().now_or_never().is_none());
         assert!(!commits.commit(), "what it left in the frame must not be written");

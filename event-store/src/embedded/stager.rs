@@ -198,20 +198,8 @@ impl Stager {
         {
             lifetimes::take(&mut frame.changes, of, lifetime);
         }
-        let stream = stream.clone();
-        let NewEvent { id, kind, data, metadata, is_json } = event;
-        self.staged_ids.insert((stream.clone(), id), Place { revision, position });
-        let event = RecordedEvent {
-            stream,
-            revision,
-            position,
-            recorded_at,
-            id,
-            kind,
-            data,
-            metadata,
-            is_json,
-        };
+        self.staged_ids.insert((stream.clone(), event.id), Place { revision, position });
+        let event = RecordedEvent::from_new(event, stream.clone(), revision, position, recorded_at);
         frame.events.push((event, offset));
     }
 

@@ -1,11 +1,12 @@
-use crate::planted::{self, Bug};
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::clock::{self, Clock};
+use crate::planted::{self, Bug};
 
 /// All that the engine asks of the operating system: files and the clock.
 ///
@@ -124,6 +125,14 @@ impl dyn VfsFile {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealVfs;
 
+impl RealVfs {
+    /// The operating system's files, and another clock: it tells microseconds since
+    /// 1970-01-01T00:00:00Z.
+    pub fn with_clock(clock: impl Fn() -> i64 + Send + Sync + 'static) -> impl Vfs {
+        Clocked(Clock::new(clock))
+    }
+}
+
 impl Vfs for RealVfs {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(path)
@@ -168,8 +177,45 @@ impl Vfs for RealVfs {
     }
 
     fn now(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        clock::system()
+    }
+}
+
+/// The operating system's files, with a clock of one's own.
+#[derive(Debug)]
+struct Clocked(Clock);
+
+impl Vfs for Clocked {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        RealVfs.create_dir_all(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealVfs.list(dir)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        RealVfs.open(path, mode)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealVfs.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealVfs.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealVfs.sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
+        RealVfs.lock(path)
+    }
+
+    fn now(&self) -> i64 {
+        self.0.now()
     }
 }
 

@@ -1,58 +1,17 @@
 use std::future::{Ready, ready};
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use daybook_event_store::{
-    EmbeddedOptions, EmbeddedStore, LockGuard, OpenMode, RealVfs, Vfs, VfsFile,
-};
+use daybook_event_store::{EmbeddedOptions, EmbeddedStore, RealVfs};
 use tempfile::TempDir;
 
 use crate::suite::LIMITS;
 use crate::suite::timed::{Clock, Timed};
 
-/// The operating system's files, and a clock of its own.
-#[derive(Debug)]
-struct Clocked(Clock);
-
-impl Vfs for Clocked {
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealVfs.create_dir_all(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        RealVfs.list(dir)
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
-        RealVfs.open(path, mode)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealVfs.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealVfs.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealVfs.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
-        RealVfs.lock(path)
-    }
-
-    fn now(&self) -> i64 {
-        self.0.now()
-    }
-}
-
 fn timed(options: &EmbeddedOptions) -> Ready<(Timed<EmbeddedStore>, TempDir)> {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new());
     let options = EmbeddedOptions { limits: LIMITS, ..options.clone() };
-    let vfs = Arc::new(Clocked(clock.clone()));
+    let told = clock.clone();
+    let vfs = Arc::new(RealVfs::with_clock(move || told.now()));
     let store = EmbeddedStore::open_with(vfs, dir.path(), &options).unwrap();
     ready((Timed { store, clock }, dir))
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use daybook_event_store::{
-    Appended, Direction, EmbeddedStore, EventStore, Filter, NewEvent, Position, Recorded,
-    RecordedEvent, Revision, StreamId, Tailed,
+    Appended, Direction, EmbeddedStore, EventStore, Filter, Position, Recorded, RecordedEvent,
+    Revision, StreamId, Tailed,
 };
 use futures::{StreamExt, TryStreamExt};
 
@@ -149,23 +149,11 @@ impl Ledger {
             let shares = op.shares.iter().zip(id.events(self.seed, &op)).zip(places);
             for (((stream, ..), events), last) in shares {
                 let before = (0..events.len() as u64).rev();
-                for (NewEvent { id, kind, data, metadata, is_json }, before) in
-                    events.into_iter().zip(before)
-                {
+                for (event, before) in events.into_iter().zip(before) {
                     let position = Position(last.position.0 - before);
                     let revision = Revision(last.revision.0 - before);
-                    let (stream, recorded_at) = (stream.clone(), 0);
-                    let event = RecordedEvent {
-                        stream,
-                        revision,
-                        position,
-                        recorded_at,
-                        id,
-                        kind,
-                        data,
-                        metadata,
-                        is_json,
-                    };
+                    let stream = stream.clone();
+                    let event = RecordedEvent::from_new(event, stream, revision, position, 0);
                     whole.entry(position.0).or_insert(event.into());
                 }
             }
